@@ -1,0 +1,81 @@
+/* The network kernels: portable C99, no allocation, no globals, no board. Every function here has one
+ * meaning, written down in docs/numerics.md; the NumPy reference in host/deploy and the AVR twins in avr/ give
+ * the same bits. Arrays marked `rom` live in flash on AVR and are read through nn_port.h.
+ *
+ *     static uint8_t arena[MODEL_ARENA_BYTES];
+ *     nn_preconv(image, 16, 16, 255, features, scratch);
+ *     nn_dense_i8_hidden(&layer0, features, hidden);
+ *     nn_dense_i8_scores(&layer1, hidden, scores);
+ *     uint8_t digit = nn_argmax_i32(scores, 10);
+ */
+#ifndef NN_H
+#define NN_H
+
+#include <stdint.h>
+
+#include "nn_port.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever a rendered model made for an older core would compute something else. */
+#define NN_ABI 1
+
+/* Front end of the pre-convolved net: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
+ * image: height*width u8, row-major; both even, 4..64. levels: 255 or 63.
+ * features: (height/2)*(width/2) u8. pooled: scratch, as many u16. A constant image gives all zeros. */
+void nn_preconv(const uint8_t *image, uint8_t height, uint8_t width, uint8_t levels, uint8_t *features,
+                uint16_t *pooled);
+
+/* weights: rom, outputs x inputs, row-major. bias: rom. A hidden output is
+ * clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, levels), the clamp at 0 being the ReLU. Scores are the plain
+ * sums. accumulator_bits 16 is allowed only where the exporter proved that every final sum fits; it also proves that
+ * sum * multiplier + 2^(shift-1) fits uint32_t for every positive sum. */
+typedef struct {
+    const int8_t *weights;
+    const int32_t *bias;
+    uint16_t inputs;
+    uint8_t outputs;
+    uint8_t accumulator_bits; /* 16 or 32 */
+    uint8_t multiplier; /* 1..255 */
+    uint8_t shift; /* 1..31 */
+    uint8_t levels;
+} nn_dense_i8;
+
+void nn_dense_i8_hidden(const nn_dense_i8 *layer, const uint8_t *in, uint8_t *out);
+void nn_dense_i8_scores(const nn_dense_i8 *layer, const uint8_t *in, int32_t *out);
+
+/* float16 weights are IEEE binary16 bit patterns. Sums start at the bias and add input 0 first, each product and
+ * each sum rounded to float32. */
+typedef struct {
+    const uint16_t *weights;
+    const float *bias;
+    uint16_t inputs;
+    uint8_t outputs;
+} nn_dense_f16;
+
+typedef struct {
+    const float *weights;
+    const float *bias;
+    uint16_t inputs;
+    uint8_t outputs;
+} nn_dense_f32;
+
+float nn_half_to_float(uint16_t half);
+
+/* The first layer reads u8 features, later ones float32. `relu` clamps negative sums to +0. */
+void nn_dense_f16_u8(const nn_dense_f16 *layer, const uint8_t *in, uint8_t relu, float *out);
+void nn_dense_f16_f32(const nn_dense_f16 *layer, const float *in, uint8_t relu, float *out);
+void nn_dense_f32_u8(const nn_dense_f32 *layer, const uint8_t *in, uint8_t relu, float *out);
+void nn_dense_f32_f32(const nn_dense_f32 *layer, const float *in, uint8_t relu, float *out);
+
+/* The first maximum wins. */
+uint8_t nn_argmax_i32(const int32_t *scores, uint8_t classes);
+uint8_t nn_argmax_f32(const float *scores, uint8_t classes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,66 @@
+"""Printing, progress bars and JSON: what a person or a program sees of a command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from host.atomic import write_text
+
+
+class Update(Protocol):
+    """Moves a progress bar."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+class Console:
+    """Where words go. With JSON on standard output, nothing else is written there."""
+
+    def __init__(self, json_target: str | None = None) -> None:
+        self._json_target = json_target
+
+    def say(self, text: str = "") -> None:
+        """One line for a person."""
+        print(text, file=sys.stderr if self._json_target == "-" else sys.stdout, flush=True)
+
+    def document(self, content: dict[str, Any]) -> None:
+        """Write the JSON where the user asked for it, if he did."""
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        if self._json_target == "-":
+            sys.stdout.write(text)
+        elif self._json_target is not None:
+            write_text(Path(self._json_target), text)
+
+    @contextmanager
+    def progress(self, what: str, unit: str) -> Iterator[Update]:
+        """Yield update(done, total, note). A bar appears on a terminal only."""
+        with tqdm(desc=what, unit=unit, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+
+            def update(done: int, total: int, note: str = "") -> None:
+                bar.total = total
+                bar.set_postfix_str(note, refresh=False)
+                bar.update(done - bar.n)
+
+            yield update
+
+
+def percent(share: float) -> str:
+    """0.93423 → '93.42 %'."""
+    return f"{100 * share:.2f} %"
+
+
+def table(rows: list[list[str]]) -> str:
+    """Columns padded to equal width, the first left-aligned, the others right-aligned."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

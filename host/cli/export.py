@@ -1,0 +1,103 @@
+"""`host export`: a model file in, C headers (or the seed's text matrices) out, with what they will cost."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from host import data
+from host.cli.console import Console, percent
+from host.deploy import model as model_file
+from host.deploy import textfmt
+from host.deploy.budget import Budget, check_fit
+from host.deploy.numerics import WeightFormat
+from host.deploy.plan import Plan, plan
+from host.deploy.quantise import quantise
+from host.deploy.reference import infer
+from host.deploy.render import render, write_headers
+from host.deploy.target import Board, board
+from host.errors import DigitduinoError
+from host.link.build import stage_project
+from host.report.compare import accuracy
+from host.train.network import Network
+
+_DEFAULT_DIRECTORY = Path("firmware/model")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    console = Console(arguments.json)
+    network = model_file.load(Path(arguments.model))
+    target = board(arguments.board)
+    if arguments.format == "text":
+        for path in textfmt.write(network, Path(arguments.output or ".")):
+            console.say(f"wrote {path}")
+        return 0
+    planned = plan(quantise(network, WeightFormat[arguments.format.upper()]), arguments.kernel)
+    budget = check_fit(network, planned, target)
+    measured = _format_accuracy(network, planned)
+    _say_budget(console, planned, target, budget, measured)
+    if arguments.check:
+        return _check(console, planned, Path(arguments.output or _DEFAULT_DIRECTORY))
+    if arguments.project:
+        stage_project(planned, Path(arguments.project))
+        console.say(
+            f"project in {arguments.project}; next: pio run -d {arguments.project} -e {target.environment} -t upload"
+        )
+    else:
+        for path in write_headers(planned, Path(arguments.output or _DEFAULT_DIRECTORY)):
+            console.say(f"wrote {path}")
+    console.document(_document(planned, target, budget, measured))
+    return 0
+
+
+def _check(console: Console, planned: Plan, directory: Path) -> int:
+    """0 where the headers in `directory` are byte for byte what would be rendered, else 1."""
+    for name, text in render(planned).items():
+        path = directory / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            console.say(f"{path}: differs from what this model renders; run `host export` again")
+            return 1
+    console.say(f"{directory}: up to date")
+    return 0
+
+
+def _format_accuracy(network: Network, planned: Plan) -> float | None:
+    """Test accuracy of the exported integers, where the data set that the model names is at hand."""
+    name = network.provenance.dataset
+    if name not in data.NAMES:
+        return None
+    try:
+        test = data.load(name).test
+    except DigitduinoError:
+        return None
+    return accuracy(infer(planned.net, test.images).classes, test.labels)
+
+
+def _say_budget(console: Console, planned: Plan, target: Board, budget: Budget, measured: float | None) -> None:
+    net = planned.net
+    sizes = "-".join(map(str, [planned.steps[0].inputs, *(step.outputs for step in planned.steps)]))
+    console.say(f"{net.preset} {sizes}, {net.format.label}, kernel {planned.kernel}, model {net.hash[:16]}")
+    if target.is_avr:
+        console.say(f"predicted for {target.name}:")
+        console.say(f"  flash   {budget.flash:6,} of {target.flash:,} bytes")
+        console.say(f"  RAM     {budget.ram_static:6,} + {budget.stack} stack of {target.ram:,} bytes")
+        milliseconds = 1000 * budget.cycles / target.clock_hz
+        console.say(f"  digit   {budget.cycles:6,} cycles, {milliseconds:.1f} ms")
+    if measured is not None:
+        console.say(f"accuracy of this format on the test images: {percent(measured)}")
+
+
+def _document(planned: Plan, target: Board, budget: Budget, measured: float | None) -> dict[str, object]:
+    return {
+        "schema": 1,
+        "model": {"hash": planned.net.hash, "format": planned.net.format.label, "preset": planned.net.preset},
+        "kernel": planned.kernel,
+        "board": target.name,
+        "predicted": {
+            "flash": budget.flash,
+            "ram_static": budget.ram_static,
+            "stack": budget.stack,
+            "cycles": budget.cycles,
+        },
+        "accuracy": measured,
+    }

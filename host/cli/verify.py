@@ -1,0 +1,135 @@
+"""`host verify`: stream a labelled set to a board and compare its every answer with the PC's."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from host import data
+from host.cli.console import Console, percent
+from host.cli.evaluate import load_split
+from host.deploy import model as model_file
+from host.deploy.budget import check_fit
+from host.deploy.numerics import WeightFormat
+from host.deploy.plan import Plan, plan
+from host.deploy.quantise import quantise
+from host.deploy.reference import infer
+from host.deploy.target import board as find_board
+from host.link import wire
+from host.link.boards import Connection, connect_board, connect_port
+from host.link.build import Built, build_firmware
+from host.link.run import Outcome, identity, stream
+from host.report.compare import Comparison
+from host.report.document import RunFacts, verification
+from host.report.show import divergence
+from host.train.frontend import preconv_features
+from host.train.network import Network, forward
+
+EXIT_FAILED = 1
+
+
+def run(arguments: argparse.Namespace) -> int:
+    console = Console(arguments.json)
+    network = model_file.load(Path(arguments.model))
+    dataset, split = load_split(arguments.data, arguments.split, network, arguments.limit)
+    plans, built, connection = _prepare(console, arguments, network)
+    start = time.monotonic()
+    with connection as line, console.progress("verifying", "digit") as update:
+        outcome = stream(
+            line.transport,
+            [image.tobytes() for image in split.images],
+            [identity(planned) for planned in plans],
+            baud=arguments.baud or wire.DEFAULT_BAUD,
+            progress=update,
+        )
+    seconds = time.monotonic() - start
+    planned = next(p for p in plans if p.net.hash_bytes == outcome.identity.model_hash)
+    comparison = _compare(network, planned, split, outcome)
+    device_accuracy = comparison.accuracy(comparison.device_classes)
+    accurate = arguments.min_accuracy is None or device_accuracy >= arguments.min_accuracy
+    facts = RunFacts(
+        dataset=dataset.name,
+        split=arguments.split,
+        model_hash=planned.net.hash,
+        format=planned.net.format.label,
+        preset=planned.net.preset,
+        kind=line.kind,
+        mcu=outcome.ready.board.rstrip(b"\0").decode("ascii", "replace"),
+        simulated=line.simulated,
+        port=line.port,
+        baud=arguments.baud or wire.DEFAULT_BAUD,
+        image_bytes=planned.image_bytes,
+        flash=built.flash if built else None,
+        ram_static=built.ram_static if built else None,
+        wall_seconds=seconds,
+        passed=comparison.agrees and accurate,
+    )
+    result = verification(comparison, outcome, facts)
+    _say(console, comparison, split, result)
+    if not accurate:
+        console.say(
+            f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
+        )
+    console.document(result)
+    return 0 if facts.passed else EXIT_FAILED
+
+
+def _prepare(
+    console: Console, arguments: argparse.Namespace, network: Network
+) -> tuple[Sequence[Plan], Built | None, AbstractContextManager[Connection]]:
+    """The plans that the board may carry, the build if there is one, and the line to open."""
+    if arguments.port is not None:
+        formats = [fmt for fmt in WeightFormat if arguments.format in (None, fmt.label)]
+        return [plan(quantise(network, fmt)) for fmt in formats], None, connect_port(arguments.port)
+    target = find_board(arguments.board)
+    planned = plan(quantise(network, WeightFormat[(arguments.format or "int8").upper()]), arguments.kernel)
+    check_fit(network, planned, target)
+    console.say(f"building {planned.net.format.label} firmware for {target.name} with PlatformIO")
+    built = build_firmware(planned, target)
+    return [planned], built, connect_board(target, built)
+
+
+def _compare(network: Network, planned: Plan, split: data.Split, outcome: Outcome) -> Comparison:
+    reference = infer(planned.net, split.images)
+    return Comparison(
+        labels=split.labels,
+        float_scores=forward(network, preconv_features(split.images, network.levels)),
+        quantised_classes=reference.classes,
+        quantised_words=reference.words,
+        device_classes=np.array([result.predicted for result in outcome.results], np.uint8),
+        device_words=np.array([result.scores for result in outcome.results], np.uint32),
+        integer_scores=planned.net.format is WeightFormat.INT8,
+    )
+
+
+def _say(console: Console, comparison: Comparison, split: data.Split, result: dict[str, Any]) -> None:
+    n, accuracy, agreement = result["n"], result["accuracy"], result["agreement"]
+    console.say(
+        f"{result['board']['mcu']}, {result['model']['format']}, {result['dataset']} {result['split']}: {n:,} digits"
+    )
+    console.say(
+        f"accuracy   float {percent(accuracy['float'])}   quantised {percent(accuracy['quantised'])}   "
+        f"device {percent(accuracy['device'])}"
+    )
+    console.say(f"device = quantised: {agreement['classes_equal']} classes, {agreement['scores_equal']} scores of {n}")
+    if cycles := result["cycles"]:
+        milliseconds = 1000 * cycles["median"] / result["board"]["f_cpu"]
+        console.say(f"cycles     {cycles['median']:,} median, {cycles['max']:,} at most: {milliseconds:.2f} ms a digit")
+    memory = result["memory"]
+    if memory["flash"] is not None:
+        free = "" if memory["ram_free_min"] is None else f", {memory['ram_free_min']:,} never touched"
+        console.say(f"memory     flash {memory['flash']:,} bytes, RAM {memory['ram_static']:,} static{free}")
+    link = result["link"]
+    rate = "" if link["images_per_s"] is None else f"{link['images_per_s']} digits/s, "
+    console.say(f"link       {rate}{link['retries']} retries, {link['overruns']} overruns, {link['resets']} resets")
+    diverging = comparison.diverging()
+    if len(diverging):
+        console.say(divergence(comparison, split.images, int(diverging[0])))
+        console.say(f"{len(diverging)} of {n} digits differ between device and reference")
+    console.say(f"verdict: {result['verdict'].upper()}")

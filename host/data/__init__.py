@@ -1,0 +1,39 @@
+"""Labelled images: `load("digits" | "usps" | "mnist" | PATH)` and, for the published sets, `fetch.fetch(name)`.
+
+Owns every file format and the download; knows nothing of training or boards.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from host.data import fetch
+from host.data.dataset import Dataset, Split
+from host.data.digits import load_digits
+from host.data.files import load_path
+from host.data.named import load_named
+from host.data.problem import near, problem
+from host.data.sources import SOURCES
+
+__all__ = ["NAMES", "Dataset", "Split", "fetch", "load"]
+
+NAMES = ("digits", *SOURCES)
+
+
+def load(name_or_path: str) -> Dataset:
+    """The dataset by name, or from the user's file or directory; a name wins over a file called the same.
+
+    Raises InputError in one line: unknown name (with the nearest one), missing data (with the command that brings
+    it), or whatever is wrong with the file.
+    """
+    if name_or_path == "digits":
+        return load_digits()
+    if name_or_path in SOURCES:
+        return load_named(name_or_path)
+    path = os.path.expanduser(name_or_path)
+    looks_like_path = os.sep in path or "/" in path or bool(os.path.splitext(path)[1])
+    if os.path.exists(path) or (looks_like_path and "\0" not in path):
+        return load_path(Path(path))
+    found = "neither a known name nor a file" + near(name_or_path, NAMES)
+    raise problem(name_or_path or "''", "dataset", found, ", ".join(NAMES) + " or a path", "choose one of these")

@@ -1,0 +1,87 @@
+"""HDF5 in the seed's layout: groups `train` and `test`, each with `data` (N, H*W) or (N, H, W) and `target` (N,).
+
+Floats are 0..1, integers are levels 0..255. The file may come from anywhere: links that lead out of it, virtual and
+external storage, plug-in filters and sizes beyond MAX_BYTES are refused before any data is read.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from host.data.dataset import Split
+from host.data.problem import near, one_line, problem
+from host.data.streams import MAX_BYTES, unreadable
+from host.data.values import Numbers, Scale, make_split
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+
+
+def read_hdf5(path: Path, classes: int) -> tuple[Split, Split]:
+    """Both splits; InputError for a file that is truncated, lacks a field or holds one of another kind."""
+    try:
+        with path.open("rb") as raw:
+            magic = raw.read(len(MAGIC))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if magic != MAGIC:
+        found = "an empty file" if not magic else "no HDF5 signature"
+        raise problem(path, "file", found, "an HDF5 file", "check the file, or copy it again")
+    try:
+        with h5py.File(path, "r") as file:
+            train, test = (_read_split(path, file, name, classes) for name in ("train", "test"))
+            return train, test
+    except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py's own, by kind of damage
+        found = f"damage ({one_line(str(error))})"
+        raise problem(path, "file", found, "a whole HDF5 file", "copy it again") from error
+
+
+def _read_split(path: Path, file: Any, split: str, classes: int) -> Split:
+    group = _member(path, file, split, h5py.Group)
+    pixels = _read(path, _member(path, group, "data", h5py.Dataset))
+    labels = _read(path, _member(path, group, "target", h5py.Dataset))
+    return make_split(path, split, pixels, labels, Scale.UNIT, classes)
+
+
+def _member(path: Path, parent: Any, name: str, kind: type) -> Any:
+    """A direct child of the wanted kind; a soft or external link could name any file of the user's."""
+    field = f"{parent.name.rstrip('/')}/{name}"
+    what = "a group" if kind is h5py.Group else "a dataset"
+    link = parent.get(name, getlink=True)
+    if link is None:
+        names = [str(key) for key in list(parent)[:50]]
+        found = "nothing" + near(name, names)
+        do = "store groups train and test, each with data and target"
+        raise problem(path, field, found, what, do)
+    if not isinstance(link, h5py.HardLink):
+        raise problem(path, field, f"a {type(link).__name__}", f"{what} in the file itself", "copy the data in")
+    child = parent[name]
+    if not isinstance(child, kind):
+        raise problem(path, field, f"a {type(child).__name__}", what, "store it under that name")
+    return child
+
+
+def _read(path: Path, dataset: Any) -> Numbers:
+    """The whole array, once its description is known to be harmless."""
+    creation = dataset.id.get_create_plist()
+    if dataset.is_virtual or dataset.external:
+        raise problem(path, dataset.name, "data kept in other files", "data in the file itself", "copy the data in")
+    filters = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
+    unknown = [f for f in filters if f not in _FILTERS]
+    if unknown:
+        raise problem(path, dataset.name, f"filter {unknown[0]}", "gzip or none", "store it again with gzip")
+    if dataset.dtype.kind not in "iuf" or dataset.shape is None:
+        found = f"values of type {dataset.dtype}"
+        raise problem(path, dataset.name, found, "plain numbers", "store float32 0..1 or uint8")
+    for shape in (dataset.shape, dataset.chunks or ()):
+        size = math.prod(shape) * dataset.dtype.itemsize
+        if size > MAX_BYTES:
+            found = f"shape {shape}, {size} bytes"
+            raise problem(path, dataset.name, found, f"at most {MAX_BYTES} bytes", "store fewer images")
+    array: Numbers = np.asarray(dataset[()])
+    return array

@@ -1,0 +1,78 @@
+"""NPZ archives, read member by member without ever unpickling: an object array is refused by its header.
+
+Keys: `x_train, y_train, x_test, y_test` (Keras), `train_images, train_labels, test_images, test_labels` (MedMNIST), or
+`images, labels` for one set that is then split. Floats are 0..1, integers are levels 0..255.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from host.data.dataset import Split
+from host.data.problem import one_line, problem
+from host.data.streams import MAX_BYTES, unreadable
+from host.data.values import Numbers, Scale, make_split
+
+_PAIRS = (
+    (("x_train", "y_train"), ("x_test", "y_test")),
+    (("train_images", "train_labels"), ("test_images", "test_labels")),
+    (("images", "labels"), None),
+)
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_npz(path: Path, classes: int) -> tuple[Split, Split | None]:
+    """Train and test, or one set and None; InputError for a damaged, pickled or oversized archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {n.removesuffix(".npy") for n in archive.namelist()}
+            for train, test in _PAIRS:
+                if names.issuperset(train + (test or ())):
+                    first = _split(path, archive, train, classes)
+                    return first, _split(path, archive, test, classes) if test else None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        found = f"damage ({one_line(str(error))})"
+        raise problem(path, "file", found, "a whole NPZ archive", "write it again with numpy.savez") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    need = " or ".join(", ".join(a + (b or ())) for a, b in _PAIRS)
+    raise problem(path, "arrays", ", ".join(sorted(names)[:8]) or "none", need, "rename them")
+
+
+def _split(path: Path, archive: zipfile.ZipFile, keys: tuple[str, str], classes: int) -> Split:
+    pixels, labels = (_array(path, archive, key) for key in keys)
+    return make_split(path, "/".join(keys), pixels, labels, Scale.UNIT, classes)
+
+
+def _array(path: Path, archive: zipfile.ZipFile, key: str) -> Numbers:
+    with archive.open(f"{key}.npy") as member:
+        try:
+            return _read_npy(path, key, member)
+        except ValueError as error:  # NumPy's word for a malformed header
+            found = f"a malformed header ({one_line(str(error))})"
+            raise problem(path, key, found, "a plain array", "write it again with numpy.savez") from error
+
+
+def _read_npy(path: Path, key: str, member: IO[bytes]) -> Numbers:
+    """NumPy's own reader allocates what the header claims; this one looks at the claim first."""
+    version: Any = np.lib.format.read_magic(member)
+    if version not in _HEADERS:
+        raise problem(path, key, f"NPY version {version}", "1.0 or 2.0", "store plain numbers")
+    shape, fortran, dtype = _HEADERS[version](member)
+    if dtype.hasobject or dtype.kind not in "biuf":
+        found = "pickled objects, which are never read" if dtype.hasobject else f"values of type {dtype}"
+        raise problem(path, key, found, "plain numbers", "store float32 0..1 or uint8")
+    size = math.prod(shape) * dtype.itemsize
+    if not 0 < size <= MAX_BYTES:
+        raise problem(path, key, f"shape {shape}, {size} bytes", f"1..{MAX_BYTES} bytes", "check the array")
+    data = member.read(size)
+    if len(data) != size:
+        raise problem(path, key, f"{len(data)} bytes of data", f"{size}", "write the archive again")
+    array: Numbers = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    return array

@@ -1,0 +1,83 @@
+"""Rounding, saturation and bounds: the only place that decides them. Defined in docs/numerics.md."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.errors import InputError
+
+INT8_MAX = 127
+HALF_MAX = float(np.finfo(np.float16).max)
+
+
+class WeightFormat(IntEnum):
+    """How weights are stored on the board; the value is what READY reports."""
+
+    FLOAT32 = 0
+    FLOAT16 = 1
+    INT8 = 2
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+FORMAT_NAMES = tuple(fmt.label for fmt in WeightFormat)
+
+
+def symmetric_step(weights: NDArray[np.float32]) -> float:
+    """The step that puts the largest |weight| on 127; 1.0 for all-zero weights, where any step will do."""
+    largest = float(np.max(np.abs(weights), initial=0.0))
+    return largest / INT8_MAX if largest > 0.0 else 1.0
+
+
+def to_int8(weights: NDArray[np.float32], step: float) -> NDArray[np.int8]:
+    """Round half to even and saturate at ±127 (never −128, so that negation is safe)."""
+    rounded = np.rint(weights.astype(np.float64) / step)
+    return np.clip(rounded, -INT8_MAX, INT8_MAX).astype(np.int8)
+
+
+def to_int32(values: NDArray[np.float64], what: str) -> NDArray[np.int32]:
+    """Round half to even; raise InputError where an int32 cannot hold the result."""
+    rounded = np.rint(values)
+    limit = np.iinfo(np.int32).max
+    if np.any(np.abs(rounded) > limit):
+        raise InputError(
+            f"{what}: found {np.max(np.abs(rounded)):.3g}, need at most {limit}; train with smaller biases"
+        )
+    return rounded.astype(np.int32)
+
+
+def to_half(weights: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Round to IEEE binary16, half to even; raise InputError rather than produce an infinity."""
+    if np.max(np.abs(weights), initial=0.0) >= HALF_MAX:
+        raise InputError(
+            f"float16: found a weight of {np.max(np.abs(weights)):.6g}, need below {HALF_MAX:.0f}; use float32"
+        )
+    return weights.astype(np.float16)
+
+
+def sum_bounds(weights: NDArray[np.int8], bias: NDArray[np.int32], levels: int) -> NDArray[np.int64]:
+    """Lowest and highest possible sum of each neuron, shape (2, outputs), for inputs in 0..levels."""
+    wide = weights.astype(np.int64)
+    low = bias + levels * np.minimum(wide, 0).sum(axis=1)
+    high = bias + levels * np.maximum(wide, 0).sum(axis=1)
+    return np.stack([low, high])
+
+
+def choose_requantiser(accumulator_step: float, output_max: float, levels: int) -> tuple[int, int]:
+    """(multiplier, shift) whose range `levels · accumulator_step · 2^shift / multiplier` is the smallest that holds
+    `output_max`. The multiplier has eight significant bits, 128..255; the shift is 1..31."""
+    wanted = levels * accumulator_step / max(output_max, accumulator_step)
+    shift = int(np.clip(np.floor(np.log2(255.0 / wanted)), 1, 31))
+    return int(np.clip(np.floor(wanted * 2.0**shift), 1, 255)), shift
+
+
+def requantise(sums: NDArray[np.int64], multiplier: int, shift: int, levels: int) -> NDArray[np.uint8]:
+    """clamp((sum·multiplier + 2^(shift−1)) >> shift, 0, levels), shapes kept."""
+    scaled = (sums * multiplier + (1 << (shift - 1))) >> shift
+    activations: NDArray[np.uint8] = np.clip(scaled, 0, levels).astype(np.uint8)
+    return activations

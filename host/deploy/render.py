@@ -1,0 +1,73 @@
+"""Writes a plan down as C headers. Byte-identical for the same model: no clock, no path, no dictionary order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from host.assets import asset_root
+from host.atomic import write_text
+from host.deploy.plan import ABI, Plan
+from host.errors import InputError
+
+RENDERED = ("model.h", "model_net.h")
+_NUMBERS_PER_LINE = 12
+
+
+def render(plan: Plan) -> dict[str, str]:
+    """File name → text of each rendered header."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(asset_root() / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["c_numbers"] = c_numbers
+    environment.filters["c_comment"] = c_comment
+    environment.filters["c_hex_byte"] = "0x{:02x}".format
+    context = {"plan": plan, "net": plan.net, "abi": ABI}
+    return {name: environment.get_template(f"{name}.j2").render(context) for name in RENDERED}
+
+
+def write_headers(plan: Plan, directory: Path) -> list[Path]:
+    """Render `plan` into `directory` (made if missing); each file appears whole or not at all."""
+    texts = render(plan)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be made: {error.strerror}; choose another place with -o") from error
+    for name, text in texts.items():
+        write_text(directory / name, text)
+    return [directory / name for name in texts]
+
+
+def c_numbers(array: Any) -> str:
+    """The array's numbers as C literals that read back to the same bits, a few on each line."""
+    literals = [c_literal(value) for value in np.asarray(array).ravel()]
+    lines = (literals[start : start + _NUMBERS_PER_LINE] for start in range(0, len(literals), _NUMBERS_PER_LINE))
+    return ",\n        ".join(", ".join(line) for line in lines)
+
+
+def c_literal(value: np.generic) -> str:
+    """One number in C. float32 takes the shortest decimal that rounds back to it; float16 its bit pattern.
+
+    >>> c_literal(np.float32(0.1)), c_literal(np.float16(1.0)), c_literal(np.int32(-(2**31)))
+    ('0.1f', '0x3c00', '-2147483647 - 1')
+    """
+    if isinstance(value, np.float16):
+        return f"0x{int(value.view(np.uint16)):04x}"
+    if isinstance(value, np.float32):
+        return f"{value!s}f"
+    number = int(value)
+    return "-2147483647 - 1" if number == -(2**31) else str(number)
+
+
+def c_comment(texts: Iterable[str] | str) -> str:
+    """Text from a model file made safe inside a C comment: printable ASCII, and no way to end the comment."""
+    text = texts if isinstance(texts, str) else " ".join(texts)
+    return "".join(char if " " <= char <= "~" and char not in "*/\\?" else "_" for char in text)[:200]

@@ -1,0 +1,92 @@
+"""Drives one session over one transport to its end."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from host.deploy.plan import Plan
+from host.errors import LinkTimeout
+from host.link import wire
+from host.link.session import Counters, Identity, Session, Timing
+from host.link.transport import Transport
+
+_SLICE_S = 0.5
+"""The longest single wait, so that Ctrl-C and a vanished child are noticed soon."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the board answered: one Result an image, in order, and both ends' counters. `board_seconds` is the board's
+    own clock between first and last image."""
+
+    results: tuple[wire.Result, ...]
+    ready: wire.Ready
+    identity: Identity
+    stats: wire.Stats
+    counters: Counters
+    board_seconds: float
+
+
+def identity(planned: Plan) -> Identity:
+    """What a board that carries `planned` must answer."""
+    height, width = planned.net.input_shape
+    return Identity(
+        model_hash=planned.net.hash_bytes,
+        weights_crc=planned.weights_crc,
+        height=height,
+        width=width,
+        classes=planned.classes,
+        format=planned.net.format.value,
+    )
+
+
+def stream(
+    transport: Transport,
+    images: Sequence[bytes],
+    candidates: Sequence[Identity],
+    *,
+    baud: int = wire.DEFAULT_BAUD,
+    timing: Timing | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    wall_limit_s: float | None = None,
+) -> Outcome:
+    """Send every image, collect every result. Raise LinkError where the board or the line fails."""
+    results: dict[int, wire.Result] = {}
+
+    def record(index: int, result: wire.Result) -> None:
+        results[index] = result
+        if progress is not None:
+            progress(len(results), len(images))
+
+    session = Session(
+        images,
+        candidates,
+        record,
+        time.monotonic,
+        nonce=secrets.randbits(32),
+        set_baud=transport.set_baud,
+        baud=baud,
+        timing=timing,
+    )
+    end = None if wall_limit_s is None else time.monotonic() + wall_limit_s
+    while not session.done:
+        if output := session.take_output():
+            transport.write(output)
+        if data := transport.read(min(_SLICE_S, session.seconds_to_deadline())):
+            session.receive(data)
+        session.tick()
+        if end is not None and time.monotonic() > end:
+            raise LinkTimeout(f"board: found {len(results)} of {len(images)} answers in {wall_limit_s:.0f} s; rerun")
+    assert session.ready and session.identity and session.stats and session.first_stats
+    elapsed_us = (session.stats.uptime_us - session.first_stats.uptime_us) & 0xFFFFFFFF
+    return Outcome(
+        results=tuple(results[index] for index in range(len(images))),
+        ready=session.ready,
+        identity=session.identity,
+        stats=session.stats,
+        counters=session.counters,
+        board_seconds=elapsed_us / 1e6,
+    )

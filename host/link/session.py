@@ -1,0 +1,354 @@
+"""The host's half of the protocol as a state machine without I/O: bytes and a clock go in, bytes and results come out.
+
+    WAITING ──READY──► GREETING ──READY(nonce)──► [RATE ──BAUD_SET──► TRIAL ──PONG──►] RUNNING ──► CLOSING ──► DONE
+
+A READY that nobody asked for means that the board has reset: the session greets again, checks the identity again and
+sends again what was outstanding. At most `slots` images are outstanding (credits, no sleeps). Every wait has a deadline
+and every retry a bound. Each index is recorded once, whatever arrives twice.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from host.errors import DeviceError, FrameError, LinkTimeout
+from host.link import wire
+from host.link.wire import ErrorCode, Frame, MessageType
+
+
+@dataclass(frozen=True)
+class Timing:
+    """All waits in seconds, all bounds in tries."""
+
+    quiet_s: float = 2.5
+    """A board that never resets on opening is greeted after this silence; a bootloader listens for about one second."""
+    greeting_s: float = 1.0
+    reply_s: float = 3.0
+    greetings: int = 8
+    tries: int = 30
+    resets: int = 50
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What READY must answer for one exported model."""
+
+    model_hash: bytes
+    weights_crc: int
+    height: int
+    width: int
+    classes: int
+    format: int
+
+
+@dataclass
+class Counters:
+    """What went wrong on the line and was mended."""
+
+    retries: int = 0
+    bad_frames: int = 0
+    resets: int = 0
+
+
+@dataclass
+class _Outstanding:
+    index: int
+    digest: int
+    deadline: float
+    tries: int = 1
+
+
+class State(Enum):
+    """Where the session stands; the module's docstring draws the way."""
+
+    WAITING = auto()
+    GREETING = auto()
+    RATE = auto()
+    TRIAL = auto()
+    RUNNING = auto()
+    CLOSING = auto()
+    DONE = auto()
+
+
+class Session:
+    """Streams `images` (each H·W bytes) to a board that carries one of `candidates`.
+
+    `record(index, result)` is called once for each image; `set_baud` when both ends are to change rate. `ready` and
+    `stats` hold the board's last words. Raise DeviceError for a wrong board, LinkTimeout when a bound is passed."""
+
+    def __init__(
+        self,
+        images: Sequence[bytes],
+        candidates: Sequence[Identity],
+        record: Callable[[int, wire.Result], None],
+        clock: Callable[[], float],
+        *,
+        nonce: int,
+        set_baud: Callable[[int], None] | None = None,
+        baud: int = wire.DEFAULT_BAUD,
+        timing: Timing | None = None,
+    ) -> None:
+        self._images = images
+        self._candidates = candidates
+        self._record = record
+        self._clock = clock
+        self._nonce = nonce
+        self._set_baud = set_baud
+        self._baud = baud
+        self._timing = timing or Timing()
+        self._splitter = wire.FrameSplitter()
+        self._output = bytearray()
+        self._outstanding: OrderedDict[int, _Outstanding] = OrderedDict()
+        self._next_index = 0
+        self._tries = 0
+        self._deadline = clock() + self._timing.quiet_s
+        self.state = State.WAITING
+        self.counters = Counters()
+        self.ready: wire.Ready | None = None
+        self.identity: Identity | None = None
+        self.first_stats: wire.Stats | None = None
+        self.stats: wire.Stats | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.state is State.DONE
+
+    def take_output(self) -> bytes:
+        """The bytes to send now; they are handed out once."""
+        data = bytes(self._output)
+        self._output.clear()
+        return data
+
+    def seconds_to_deadline(self) -> float:
+        """How long the caller may wait for bytes before it must call `tick`."""
+        deadlines = [image.deadline for image in self._outstanding.values()] or [self._deadline]
+        return max(0.0, min(deadlines) - self._clock())
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the board."""
+        for piece in self._splitter.feed(data):
+            try:
+                frame = wire.decode(piece)
+                self._handle(frame)
+            except FrameError:
+                self.counters.bad_frames += 1
+                self._reply_was_lost()
+
+    def tick(self) -> None:
+        """Act on every deadline that has passed."""
+        now = self._clock()
+        if self.state is State.RUNNING:
+            for sequence, image in list(self._outstanding.items()):
+                if image.deadline <= now:
+                    self._resend(sequence, image)
+        elif self._deadline <= now and not self.done:
+            self._ask_again()
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.type is MessageType.READY:
+            self._on_ready(wire.Ready.unpack(frame.payload))
+        elif frame.type is MessageType.RESULT and self.state is State.RUNNING:
+            self._on_result(frame)
+        elif frame.type is MessageType.STATS_REPLY and self.state in (State.GREETING, State.CLOSING):
+            self._on_stats(wire.Stats.unpack(frame.payload))
+        elif frame.type is MessageType.BAUD_SET and self.state is State.RATE:
+            self._on_baud_set(wire.Baud.unpack(frame.payload))
+        elif frame.type is MessageType.PONG and self.state is State.TRIAL:
+            if wire.Ping.unpack(frame.payload).token == self._nonce:
+                self._run()
+        elif frame.type is MessageType.ERROR:
+            self._on_error(wire.Refusal.unpack(frame.payload))
+
+    def _on_ready(self, ready: wire.Ready) -> None:
+        if ready.nonce != self._nonce:
+            if self.state is State.WAITING or self.ready is None:
+                self._greet()
+            elif ready.nonce == 0:
+                self._on_reset()
+            return
+        if self.state is not State.GREETING:
+            return
+        self.identity = check_identity(ready, self._candidates)
+        self.ready = ready
+        self._request(MessageType.STATS)
+
+    def _on_reset(self) -> None:
+        if self.state is State.GREETING:
+            return
+        self.counters.resets += 1
+        if self.counters.resets > self._timing.resets:
+            raise DeviceError(
+                f"board: found {self.counters.resets} resets, need at most {self._timing.resets}; check its power and cable"
+            )
+        if self._baud != wire.DEFAULT_BAUD and self._set_baud is not None and self.state not in (State.RATE,):
+            self._set_baud(wire.DEFAULT_BAUD)
+        self._greet()
+
+    def _greet(self) -> None:
+        self.state = State.GREETING
+        self._tries = 0
+        # The nonce changes with each greeting, so that no answer to an earlier one is taken for this one's.
+        self._nonce = (self._nonce + 1) & 0xFFFFFFFF or 1
+        self._output += wire.DELIMITER
+        self._request(MessageType.HELLO, wire.Hello(wire.PROTOCOL_VERSION, self._nonce).pack())
+
+    def _on_stats(self, stats: wire.Stats) -> None:
+        self.stats = stats
+        if self.state is State.CLOSING:
+            self.state = State.DONE
+            return
+        if self.first_stats is None:
+            self.first_stats = stats
+        if self._baud != wire.DEFAULT_BAUD:
+            self.state = State.RATE
+            self._tries = 0
+            self._request(MessageType.SET_BAUD, wire.Baud(self._baud).pack())
+        else:
+            self._run()
+
+    def _on_baud_set(self, answer: wire.Baud) -> None:
+        if answer.baud != self._baud or self._set_baud is None:
+            return
+        self._set_baud(self._baud)
+        self.state = State.TRIAL
+        self._tries = 0
+        self._output += wire.DELIMITER
+        self._request(MessageType.PING, wire.Ping(self._nonce).pack())
+
+    def _run(self) -> None:
+        self.state = State.RUNNING
+        self._tries = 0
+        for sequence, image in self._outstanding.items():
+            self._send_image(sequence, image)
+        self._fill()
+
+    def _fill(self) -> None:
+        """Send new images while credits last; when all are recorded, ask for the closing counters."""
+        assert self.ready is not None
+        while len(self._outstanding) < self.ready.slots and self._next_index < len(self._images):
+            index = self._next_index
+            image = _Outstanding(index, zlib.crc32(self._images[index]), 0.0)
+            self._outstanding[index & 0xFF] = image
+            self._send_image(index & 0xFF, image)
+            self._next_index += 1
+        if not self._outstanding:
+            self.state = State.CLOSING
+            self._tries = 0
+            self._request(MessageType.STATS)
+
+    def _on_result(self, frame: Frame) -> None:
+        assert self.identity is not None
+        result = wire.Result.unpack(frame.payload, self.identity.classes)
+        image = self._outstanding.get(frame.sequence)
+        if image is None:
+            return
+        if result.digest != image.digest:
+            self._resend(frame.sequence, image)
+            return
+        del self._outstanding[frame.sequence]
+        self._record(image.index, result)
+        self._fill()
+
+    def _on_error(self, refusal: wire.Refusal) -> None:
+        if refusal.code == ErrorCode.BAD_FRAME or refusal.code == ErrorCode.NO_SLOT:
+            self._reply_was_lost()
+            return
+        name = ErrorCode(refusal.code).name if refusal.code in set(ErrorCode) else str(refusal.code)
+        raise DeviceError(
+            f"board: refused with {name} (detail {refusal.detail}); flash the firmware of this version again"
+        )
+
+    def _reply_was_lost(self) -> None:
+        if self.state is State.RUNNING and self._outstanding:
+            sequence, image = next(iter(self._outstanding.items()))
+            self._resend(sequence, image)
+
+    def _resend(self, sequence: int, image: _Outstanding) -> None:
+        image.tries += 1
+        self.counters.retries += 1
+        if image.tries > self._timing.tries:
+            raise LinkTimeout(
+                f"image {image.index}: found no valid answer in {self._timing.tries} tries, need one; "
+                "check the cable and try a lower --baud"
+            )
+        self._send_image(sequence, image)
+
+    def _send_image(self, sequence: int, image: _Outstanding) -> None:
+        payload = self._images[image.index]
+        frame = wire.encode(Frame(MessageType.IMAGE, sequence, payload))
+        self._output += frame
+        line_s = 10 * len(frame) * len(self._outstanding) / min(self._baud, wire.DEFAULT_BAUD)
+        image.deadline = self._clock() + self._timing.reply_s + line_s
+
+    def _request(self, kind: MessageType, payload: bytes = b"") -> None:
+        self._output += wire.encode(Frame(kind, self._tries & 0xFF, payload))
+        wait = self._timing.greeting_s if self.state is State.GREETING else self._timing.reply_s
+        self._deadline = self._clock() + wait
+
+    def _ask_again(self) -> None:
+        if self.state is State.WAITING:
+            self._greet()
+            return
+        self._tries += 1
+        if self._tries > self._timing.greetings:
+            raise LinkTimeout(self._silence())
+        if self.state in (State.RATE, State.TRIAL):
+            # The board falls back to its first rate by itself; start again from there.
+            if self.state is State.TRIAL and self._set_baud is not None:
+                self._set_baud(wire.DEFAULT_BAUD)
+            tries = self._tries
+            self._greet()
+            self._tries = tries
+        elif self.state is State.GREETING:
+            self._output += wire.DELIMITER
+            self._request(MessageType.HELLO, wire.Hello(wire.PROTOCOL_VERSION, self._nonce).pack())
+        else:
+            self._request(MessageType.STATS)
+
+    def _silence(self) -> str:
+        if self.ready is None and self.counters.bad_frames == 0:
+            return (
+                f"board: found no answer in {self._timing.greetings} greetings, need READY; is digitduino's firmware "
+                "flashed (`pio run -e uno -t upload`), and is this its port (`host ports`)?"
+            )
+        if self.ready is None:
+            return (
+                f"board: found {self.counters.bad_frames} broken frames and no READY; "
+                "another sketch or another baud rate answers: flash digitduino's firmware"
+            )
+        return f"board: stopped answering in state {self.state.name}; check the cable and run again"
+
+
+def check_identity(ready: wire.Ready, candidates: Sequence[Identity]) -> Identity:
+    """The candidate that the board carries; raise DeviceError where it carries none of them, or carries it damaged."""
+    if ready.protocol != wire.PROTOCOL_VERSION:
+        raise DeviceError(
+            f"board: protocol: found version {ready.protocol}, need {wire.PROTOCOL_VERSION}; flash the firmware again"
+        )
+    for candidate in candidates:
+        if candidate.model_hash == ready.model_hash:
+            break
+    else:
+        wanted = " or ".join(candidate.model_hash.hex() for candidate in candidates)
+        raise DeviceError(
+            f"board: model: found {ready.model_hash.hex()}, need {wanted}; "
+            "export this model and flash it: `host export MODEL` then `pio run -e uno -t upload`"
+        )
+    found = (ready.height, ready.width, ready.classes, ready.format)
+    need = (candidate.height, candidate.width, candidate.classes, candidate.format)
+    if found != need:
+        raise DeviceError(
+            f"board: height, width, classes, format: found {found}, need {need}; flash the firmware again"
+        )
+    if ready.weights_crc != candidate.weights_crc:
+        raise DeviceError(
+            f"board: CRC of the weights in flash: found {ready.weights_crc:08x}, need {candidate.weights_crc:08x}; "
+            "the flash is damaged or was built from other weights: flash it again"
+        )
+    if ready.slots < 1 or ready.tick_hz < 1:
+        raise DeviceError(f"board: found {ready.slots} slots and {ready.tick_hz} ticks/s, need 1 or more of each")
+    return candidate

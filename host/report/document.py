@@ -1,0 +1,145 @@
+"""The machine-readable results of `host evaluate` and `host verify`: one place that names their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.link import wire
+from host.link.run import Outcome
+from host.report.compare import Comparison, accuracy, confusion, recall
+
+SCHEMA = 1
+MAX_MISMATCHES = 100
+_UNKNOWN_BYTES = 0xFFFF
+"""What STATS says where the board cannot tell."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What surrounds a comparison. flash and ram_static in bytes, None where nobody built the firmware here."""
+
+    dataset: str
+    split: str
+    model_hash: str
+    format: str
+    preset: str
+    kind: str
+    mcu: str
+    simulated: bool
+    port: str
+    baud: int
+    image_bytes: int
+    flash: int | None
+    ram_static: int | None
+    wall_seconds: float
+    passed: bool
+
+
+def evaluation(
+    dataset: str, split: str, labels: NDArray[np.int64], classes: Mapping[str, NDArray[np.integer]], count: int
+) -> dict[str, Any]:
+    """`classes` maps format name → (N,) predictions, float32 among them: `changed` counts against it."""
+    matrices = {name: confusion(predicted, labels, count) for name, predicted in classes.items()}
+    baseline = classes["float32"]
+    return {
+        "schema": SCHEMA,
+        "dataset": dataset,
+        "split": split,
+        "n": len(labels),
+        "accuracy": {name: accuracy(predicted, labels) for name, predicted in classes.items()},
+        "changed": {name: int(np.sum(predicted != baseline)) for name, predicted in classes.items()},
+        "recall": {name: recall(matrix) for name, matrix in matrices.items()},
+        "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
+    }
+
+
+def verification(comparison: Comparison, outcome: Outcome, facts: RunFacts) -> dict[str, Any]:
+    """The report of one `host verify`."""
+    matrix = confusion(comparison.device_classes, comparison.labels, outcome.ready.classes)
+    return {
+        "schema": SCHEMA,
+        "dataset": facts.dataset,
+        "split": facts.split,
+        "n": comparison.n,
+        "verdict": "pass" if facts.passed else "fail",
+        "model": {"hash": facts.model_hash, "format": facts.format, "preset": facts.preset},
+        "board": {
+            "kind": facts.kind,
+            "mcu": facts.mcu,
+            "f_cpu": outcome.ready.clock_hz,
+            "simulated": facts.simulated,
+            "port": facts.port,
+        },
+        "accuracy": {
+            "float": comparison.accuracy(comparison.float_classes),
+            "quantised": comparison.accuracy(comparison.quantised_classes),
+            "device": comparison.accuracy(comparison.device_classes),
+        },
+        "agreement": {
+            "classes_equal": comparison.classes_equal,
+            "scores_equal": comparison.scores_equal,
+            "float_classes_equal": comparison.float_classes_equal,
+        },
+        "mismatches": _mismatches(comparison),
+        "confusion": matrix.tolist(),
+        "recall": recall(matrix),
+        "cycles": _cycles(outcome),
+        "link": _link(outcome, facts, comparison.n),
+        "memory": _memory(outcome, facts),
+        "seconds": {"wall": round(facts.wall_seconds, 3), "board": round(outcome.board_seconds, 6)},
+    }
+
+
+def _mismatches(comparison: Comparison) -> list[dict[str, int]]:
+    return [
+        {
+            "index": int(index),
+            "label": int(comparison.labels[index]),
+            "float": int(comparison.float_classes[index]),
+            "quantised": int(comparison.quantised_classes[index]),
+            "device": int(comparison.device_classes[index]),
+        }
+        for index in comparison.diverging()[:MAX_MISMATCHES]
+    ]
+
+
+def _cycles(outcome: Outcome) -> dict[str, float | int] | None:
+    """CPU cycles of one inference; None where the board's ticks are no CPU cycles (the native build)."""
+    if outcome.ready.tick_hz != outcome.ready.clock_hz:
+        return None
+    ticks = np.array([result.ticks for result in outcome.results], np.int64)
+    return {
+        "min": int(ticks.min()),
+        "median": int(np.median(ticks)),
+        "max": int(ticks.max()),
+        "mean": round(float(ticks.mean()), 1),
+    }
+
+
+def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, float | int | None]:
+    seconds = outcome.board_seconds if facts.simulated else facts.wall_seconds
+    frame = wire.encode(wire.Frame(wire.MessageType.IMAGE, 0, bytes([1]) * facts.image_bytes))
+    has_line = facts.kind != "native"
+    return {
+        "baud": facts.baud if has_line else None,
+        "images_per_s": round(n / seconds, 2) if seconds > 0 else None,
+        "line_limit_images_per_s": round(facts.baud / (10 * len(frame)), 2) if has_line else None,
+        "retries": outcome.counters.retries,
+        "crc_errors": outcome.counters.bad_frames + outcome.stats.bad_frames,
+        "overruns": outcome.stats.overruns,
+        "resets": outcome.counters.resets,
+    }
+
+
+def _memory(outcome: Outcome, facts: RunFacts) -> dict[str, int | None]:
+    """`stack_max` is what the painted stack shows as used at its deepest."""
+    ram_free = None if outcome.stats.stack_free == _UNKNOWN_BYTES else outcome.stats.stack_free
+    ram_static = facts.ram_static
+    if ram_static is None and outcome.stats.ram_static != _UNKNOWN_BYTES:
+        ram_static = outcome.stats.ram_static
+    return {"flash": facts.flash, "ram_static": ram_static, "stack_max": None, "ram_free_min": ram_free}

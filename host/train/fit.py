@@ -1,0 +1,174 @@
+"""Training from a data set and a preset to a finished `Network`; the entry point of this package.
+
+The final network is trained on every training image. Its validation figure comes from a rehearsal afterwards: the same
+recipe and seed without a held-out part of the training images, measured on that part. The test split is only measured.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from host.data import Dataset
+from host.errors import InputError
+from host.train import presets
+from host.train.copies import FeatureCopies, interleave
+from host.train.frontend import preconv_features
+from host.train.network import Network, Provenance, accuracy, output_ranges
+from host.train.presets import AdamRecipe, Recipe
+from host.train.runs import Layers, Lesson, Run
+from host.train.split import holdout_rows
+
+ENGINE = "numpy"
+MAX_HIDDEN = 255  # boards count a layer's rows in one byte
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a caller may show after each epoch or iteration."""
+
+    step: int  # finished, counted over training and rehearsal
+    total: int  # at most: L-BFGS-B may stop earlier
+    loss: float
+    accuracy: float  # 0..1 on the rows trained on (on augmented copies where the preset augments)
+    seconds_left: float
+    stage: str = "train"  # or "rehearsal"
+
+
+def train(
+    dataset: Dataset,
+    preset_name: str,
+    *,
+    seed: int = 0,
+    hidden: int | None = None,
+    epochs: int | None = None,
+    reg: float | None = None,
+    rehearse: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+    checkpoint: Callable[[Network], None] | None = None,
+) -> Network:
+    """Train a network; the same arguments give the same arrays, bit for bit, on one machine.
+
+    `hidden`, `epochs` (iterations for `preconv-seed`) and `reg` replace the preset's values. `rehearse=False` leaves
+    the validation figure out and takes half the time. On KeyboardInterrupt `checkpoint` gets the network of lowest
+    loss so far (the finished one, if only the rehearsal was cut short), then the interrupt goes on; before the first
+    epoch ends there is none and `checkpoint` is not called. Raises InputError on an unknown preset or a bad value.
+    """
+    preset = presets.find(preset_name)
+    recipe = _customised(preset.recipe_for(len(dataset.train.labels)), hidden, epochs, reg)
+    _check_whole("seed", seed, 0, None)
+    features = preconv_features(dataset.train.images, recipe.levels)
+    kept, held = holdout_rows(dataset.train.labels, recipe.holdout)
+    rehearse = rehearse and len(held) > 0
+    meter = _Meter(progress, recipe.epochs, runs=2 if rehearse else 1)
+    finish = _Finisher(dataset, preset.name, seed, recipe.levels, features)
+    with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
+        # Matrices of this size gain nothing from BLAS threads, and on a busy machine their spinning costs a factor of
+        # ten; one thread also gives the same bits whatever the number of cores.
+        stack.enter_context(threadpool_limits(limits=1, user_api="blas"))
+        lesson = _lesson(dataset, recipe, seed, features, stack)
+        run = Run(lesson, np.arange(len(features)), recipe, seed, meter.show)
+        network = None
+        try:
+            network = finish.network(run.train(), run.history)
+            if rehearse:
+                meter.next_stage("rehearsal")
+                layers = Run(lesson, kept, recipe, seed, meter.show).train()
+                trial = replace(network, layers=layers)
+                measured = accuracy(trial, features[held], dataset.train.labels[held])
+                network = _with_metrics(network, validation=measured)
+        except KeyboardInterrupt:
+            if network is None and run.best is not None:
+                network = finish.network(run.best, {})
+            if network is not None and checkpoint is not None:
+                checkpoint(network)
+            raise
+    return network
+
+
+def _lesson(
+    dataset: Dataset, recipe: Recipe, seed: int, features: NDArray[np.uint8], stack: ExitStack
+) -> Lesson:
+    """Return what the runs learn from; threads that make augmented copies end with `stack`."""
+    labels, classes = dataset.train.labels, len(dataset.labels)
+    if not isinstance(recipe, AdamRecipe):
+        return Lesson(features, labels, classes, lambda epoch: features)
+    warps = interleave(recipe.copies, recipe.epochs)
+    copies = stack.enter_context(FeatureCopies(dataset.train.images, warps, recipe.levels, seed))
+    return Lesson(features, labels, classes, copies.features)
+
+
+@dataclass(frozen=True, eq=False)
+class _Finisher:
+    """Turns layers into a network with measured ranges, accuracies and provenance."""
+
+    dataset: Dataset
+    preset: str
+    seed: int
+    levels: int
+    features: NDArray[np.uint8]  # of the training images
+
+    def network(self, layers: Layers, history: Mapping[str, tuple[float, ...]]) -> Network:
+        if not all(np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all() for layer in layers):
+            raise InputError("train: weights: found values that are not finite, need finite ones; lower reg")
+        data = self.dataset
+        source = Provenance(data.name, data.sha256, self.preset, self.seed, ENGINE, dict(history))
+        shape = (int(data.train.images.shape[1]), int(data.train.images.shape[2]))
+        network = Network(shape, layers, data.labels, source, levels=self.levels)
+        ranges = output_ranges(network, self.features)
+        measured = tuple(replace(layer, output_max=top) for layer, top in zip(layers, ranges, strict=True))
+        network = _with_metrics(
+            replace(network, layers=measured), train=accuracy(network, self.features, data.train.labels)
+        )
+        if len(data.test.labels) == 0:
+            return network
+        test = preconv_features(data.test.images, self.levels)
+        return _with_metrics(network, test=accuracy(network, test, data.test.labels))
+
+
+def _with_metrics(network: Network, **values: float) -> Network:
+    source = network.provenance
+    return replace(network, provenance=replace(source, metrics={**source.metrics, **values}))
+
+
+class _Meter:
+    """Counts steps over all runs and estimates the time left from the time spent."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None, steps: int, runs: int) -> None:
+        self._progress, self._steps, self._total = progress, steps, steps * runs
+        self._before, self._stage, self._start = 0, "train", time.monotonic()
+
+    def next_stage(self, stage: str) -> None:
+        self._before, self._stage = self._before + self._steps, stage
+
+    def show(self, step: int, loss: float, share_right: float, layers: Layers) -> None:
+        if self._progress is not None:
+            done = self._before + step
+            left = (time.monotonic() - self._start) / done * (self._total - done)
+            self._progress(Progress(done, self._total, loss, share_right, left, self._stage))
+
+
+def _customised(recipe: Recipe, hidden: int | None, epochs: int | None, reg: float | None) -> Recipe:
+    """Return the recipe with the caller's values in place. Raises InputError on an unusable one."""
+    if hidden is not None:
+        _check_whole("hidden", hidden, 1, MAX_HIDDEN)
+        recipe = replace(recipe, hidden=hidden)
+    if epochs is not None:
+        _check_whole("epochs", epochs, 1, None)
+        recipe = replace(recipe, epochs=epochs)
+    if reg is not None:
+        if not math.isfinite(reg) or reg < 0:
+            raise InputError(f"train: reg: found {reg}, need a finite number from 0; give for example 0.02")
+        recipe = replace(recipe, reg=reg)
+    return recipe
+
+
+def _check_whole(field: str, value: int, low: int, high: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+        need = f"{low}..{high}" if high is not None else f"{low} or more"
+        raise InputError(f"train: {field}: found {value}, need a whole number {need}; choose another")

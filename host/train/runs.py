@@ -1,0 +1,106 @@
+"""One training run of a recipe over chosen rows, from features to plain layers; knows no data set name, preset or file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.train import optimise, twolayer
+from host.train.network import Dense
+from host.train.presets import AdamRecipe, LbfgsRecipe, Recipe
+from host.train.twolayer import TwoLayer
+
+_STREAM = 1  # the random stream of a seed that starts and shuffles the net
+
+Layers = tuple[Dense, ...]
+OnStep = Callable[[int, float, float, Layers], None]
+"""Called after each epoch or iteration: how many are finished, loss, accuracy 0..1 on the rows, the layers so far."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What there is to learn: features (N, D) u8 as they are, labels (N,), and the features of an epoch (augmented)."""
+
+    features: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: int
+    epoch_features: Callable[[int], NDArray[np.uint8]]
+
+
+@dataclass
+class Run:
+    """Trains on `rows` of a lesson. `best` holds the layers of lowest loss so far, for whoever interrupts."""
+
+    lesson: Lesson
+    rows: NDArray[np.int64]
+    recipe: Recipe
+    seed: int
+    on_step: OnStep
+    best: Layers | None = None
+    history: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    _lowest: float = float("inf")
+
+    def train(self) -> Layers:
+        """Return the trained layers, without `output_max`; `history` is filled afterwards."""
+        recipe = self.recipe
+        return self._lbfgs(recipe) if isinstance(recipe, LbfgsRecipe) else self._adam(recipe)
+
+    def _lbfgs(self, recipe: LbfgsRecipe) -> Layers:
+        rng = np.random.default_rng([self.seed, _STREAM])
+        start = twolayer.random_normal(rng, self._shape(), (recipe.init_std, recipe.init_std), np.float64)
+        x = self.lesson.features[self.rows].astype(np.float64)
+        targets = twolayer.target_rows(self.lesson.labels[self.rows], self.lesson.classes, 0.0, np.float64)
+        curve: list[float] = []
+
+        def report(step: int, loss: float, accuracy: float, net: TwoLayer) -> None:
+            curve.append(accuracy)
+            self._note(step, loss, accuracy, _layers(net, 1.0, None))
+
+        net, losses = optimise.lbfgs(start, x, targets, recipe, report)
+        self.history = {"loss": tuple(losses), "accuracy": tuple(curve)}
+        return _layers(net, 1.0, None)
+
+    def _adam(self, recipe: AdamRecipe) -> Layers:
+        inputs, hidden, classes = self._shape()
+        rng = np.random.default_rng([self.seed, _STREAM])
+        # He initialisation: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015.
+        net = twolayer.random_normal(rng, (inputs, hidden, classes), ((2 / inputs) ** 0.5, (2 / hidden) ** 0.5), np.float32)
+        offset = np.rint(self.lesson.features[self.rows].mean(axis=0)).astype(np.int16)
+        targets = twolayer.target_rows(self.lesson.labels, classes, recipe.smoothing, np.float32)
+        losses: list[float] = []
+        curve: list[float] = []
+
+        def batches(epoch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            order = rng.permutation(self.rows)
+            x = np.subtract(self.lesson.epoch_features(epoch)[order], offset, dtype=np.float32)
+            x *= np.float32(1 / recipe.input_scale)
+            return x, targets[order]
+
+        def report(step: int, loss: float, accuracy: float, net: TwoLayer) -> None:
+            losses.append(loss)
+            curve.append(accuracy)
+            self._note(step, loss, accuracy, _layers(net, recipe.input_scale, offset))
+
+        rate = recipe.rate if hidden <= recipe.wide_above else recipe.wide_rate
+        optimise.adam(net, batches, rate, recipe, report)
+        self.history = {"loss": tuple(losses), "accuracy": tuple(curve)}
+        return _layers(net, recipe.input_scale, offset)
+
+    def _shape(self) -> tuple[int, int, int]:
+        return self.lesson.features.shape[1], self.recipe.hidden, self.lesson.classes
+
+    def _note(self, step: int, loss: float, accuracy: float, layers: Layers) -> None:
+        if loss <= self._lowest:
+            self._lowest, self.best = loss, layers
+        self.on_step(step, loss, accuracy, layers)
+
+
+def _layers(net: TwoLayer, input_scale: float, offset: NDArray[np.int16] | None) -> Layers:
+    """Copy parameters into layers that take raw features: the scale of the inputs goes into the first weights."""
+    first = np.ascontiguousarray(net.w1.T / input_scale, np.float32)
+    second = np.ascontiguousarray(net.w2.T, np.float32)
+    return (
+        Dense(first, net.b1.astype(np.float32), offset),
+        Dense(second.copy(), net.b2.astype(np.float32)),
+    )

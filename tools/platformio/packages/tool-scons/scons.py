@@ -1,0 +1,11 @@
+"""Starts the SCons that pip put beside this file; PlatformIO runs it by this name."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from SCons.Script.Main import main  # noqa: E402  (the path above is what makes it importable)
+
+if __name__ == "__main__":
+    main()
