@@ -1,17 +1,18 @@
-"""Where the templates, the firmware sources and platformio.ini are: in the checkout, else in the installed package."""
+"""Where the files lie that are no Python: templates, firmware sources, platformio.ini; imports nothing of host."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from host.errors import InputError
-
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def asset_root() -> Path:
-    """The folder that holds templates/, firmware/ and platformio.ini."""
-    for root in (_PACKAGE.parent, _PACKAGE / "_assets"):
-        if (root / "templates").is_dir() and (root / "platformio.ini").is_file():
-            return root
-    raise InputError(f"{_PACKAGE}: found no templates and firmware, need them beside the package; install digitduino again")
+    """Returns the directory that holds `templates/`, `firmware/` and `platformio.ini`; read-only where installed.
+
+    A checkout is its own root, so that an edit counts at once; an installed package carries a copy.
+    """
+    checkout = _PACKAGE.parent
+    if (checkout / "platformio.ini").is_file() and (checkout / "firmware").is_dir():
+        return checkout
+    return _PACKAGE / "_assets"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import configparser
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -32,6 +33,9 @@ PROJECT = ROOT / "platformio.ini"
 OFFLINE_CORE = Path("~/.cache/digitduino/platformio").expanduser()
 POINTER = Path("~/.cache/digitduino/platformio.ini").expanduser()
 """Named in platformio.ini's extra_configs, which knows `~` and no variable: so these do not follow XDG_CACHE_HOME."""
+
+STAMP = "digitduino.sha256"
+"""In a core directory that holds stand-ins; what they were made from."""
 
 OFFLINE_PLATFORMS = ("native", "atmelavr")
 REGISTRY = "https://api.registry.platformio.org/v3/packages/platformio/platform/native"
@@ -102,7 +106,7 @@ def registry_answers(url: str = REGISTRY, deadline_s: float = REGISTRY_DEADLINE_
         try:
             with urllib.request.urlopen(url, timeout=deadline_s) as reply:
                 answers.append(json.load(reply).get("name") == "native")
-        except (OSError, ValueError, AttributeError):
+        except (OSError, http.client.HTTPException, ValueError, AttributeError):
             answers.append(False)
 
     asking = threading.Thread(target=ask, daemon=True)
@@ -162,7 +166,7 @@ def replace(new: Path, place: Path) -> None:
 
 def provision_offline(plan: Plan, requirement: str) -> bool:
     """Fills `plan.core` with the stand-ins; returns False when they were there already."""
-    stamp = plan.core / "digitduino.sha256"
+    stamp = plan.core / STAMP
     digest = plan.digest()
     if has_packages(plan.core, plan.pins) and stamp.is_file() and stamp.read_text(encoding="utf-8") == digest:
         return False
@@ -190,7 +194,7 @@ def provision_offline(plan: Plan, requirement: str) -> bool:
 def write_pointer(pointer: Path, core: Path) -> None:
     """Makes platformio.ini use `core` from now on."""
     pointer.parent.mkdir(parents=True, exist_ok=True)
-    text = f"; Written by digitduino's tools/provision_platformio.py; delete it to use ~/.platformio.\n[platformio]\n"
+    text = "; Written by digitduino's tools/provision_platformio.py; delete it to use ~/.platformio.\n[platformio]\n"
     scratch = pointer.with_name(f"{pointer.name}.{os.getpid()}")
     scratch.write_text(f"{text}core_dir = {core}\n", encoding="utf-8")
     scratch.replace(pointer)
@@ -204,10 +208,10 @@ def provision(*, core: Path | None, offline: bool, if_needed: bool, registry: st
     plan = Plan(chosen or OFFLINE_CORE, read_pins(PROJECT), scons_version(requirement))
     official = chosen or Path("~/.platformio").expanduser()
     if not offline:
-        pointed = chosen is None and POINTER.exists()
-        if if_needed and not pointed and has_packages(official, plan.pins):
+        standing_in = (plan.core / STAMP).exists() and (chosen is not None or POINTER.exists())
+        if if_needed and not standing_in and has_packages(official, plan.pins):
             return ""
-        if not (if_needed and pointed) and registry_answers(registry):
+        if not (if_needed and standing_in) and registry_answers(registry):
             if chosen is None:
                 POINTER.unlink(missing_ok=True)
             if install_official(PROJECT):
@@ -237,7 +241,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_TOOL_MISSING
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}; make it writable or set PLATFORMIO_CORE_DIR", file=sys.stderr)
+        print(
+            f"error: {error.filename}: {error.strerror}; make it writable or set PLATFORMIO_CORE_DIR", file=sys.stderr
+        )
         return EXIT_TOOL_MISSING
     if line:
         print(line)

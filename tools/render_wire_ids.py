@@ -1,7 +1,7 @@
 """Renders firmware/lib/wire/wire_ids.h from host/link/wire.py, so that each number of the protocol stands once.
 
-    python tools/render_wire_ids.py            write the header
-    python tools/render_wire_ids.py --check    exit 1 if the header is not what wire.py says
+`python tools/render_wire_ids.py` writes the header; with `--check` it writes nothing, and exits with 1 if the header
+is not what wire.py says.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ REQUESTS = (wire.Hello, wire.Ping, wire.Baud)
 
 @dataclass(frozen=True)
 class EnumView:
+    """An enumeration's members, named as in C."""
+
     name: str
     members: list[tuple[str, int]]
 
@@ -85,7 +87,7 @@ def result_view() -> PayloadView:
 
 
 def crc_table() -> list[str]:
-    """zlib itself gives the table: the CRC of one byte is a single step from all ones, inverted."""
+    """The table, taken from zlib itself: the CRC of one byte is a single step from all ones, inverted."""
     steps = (zlib.crc32(bytes([index ^ 0xFF])) ^ 0xFF000000 for index in range(256))
     return [f"0x{step:08X}" for step in steps]
 
@@ -104,15 +106,17 @@ def render() -> str:
     )
     constants = [
         ("PROTOCOL_VERSION", wire.PROTOCOL_VERSION, ""),
+        ("DELIMITER", wire.DELIMITER[0], ""),
         ("DEFAULT_BAUD", f"{wire.DEFAULT_BAUD}UL", ""),
         ("MODEL_HASH_BYTES", wire.MODEL_HASH_BYTES, ""),
         ("BOARD_NAME_BYTES", wire.BOARD_NAME_BYTES, ""),
         ("READY_PERIOD_MS", wire.READY_PERIOD_MS, "READY is repeated until HELLO"),
         ("BAUD_TRIAL_MS", wire.BAUD_TRIAL_MS, "back to the first rate unless a valid frame arrives"),
     ]
+    enums = [(wire.MessageType, "TYPE"), (wire.ErrorCode, "ERROR"), (wire.ResetCause, "RESET")]
     return environment.get_template("wire_ids.h.j2").render(
         constants=constants,
-        enums=[enum_view(wire.MessageType, "TYPE"), enum_view(wire.ErrorCode, "ERROR"), enum_view(wire.ResetCause, "RESET")],
+        enums=[enum_view(*entry) for entry in enums],
         payloads=[payload_view(name, payload) for name, payload in PAYLOADS.items()] + [result_view()],
         request_bytes=max(payload.size() for payload in REQUESTS),
         baud_rates=wire.BAUD_RATES,

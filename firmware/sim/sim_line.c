@@ -4,6 +4,8 @@
 
 #define TOLERANCE_PERCENT 4u /* beyond it the waveform decides, and characters go wrong from about 5 % */
 #define IDLE_BITS 1000.0 /* long enough to end any character at any pair of rates */
+#define AWAKE_SILENCE_FRAMES 8u
+#define AWAKE_SILENCE_US 250u
 #define PATIENCE_MAX_NS 20000000u
 #define PATIENCE_MIN_NS 250000u
 
@@ -117,14 +119,19 @@ static void append(void *context, uint8_t byte, bool framing_error)
     line->tx[line->tx_count++] = byte;
 }
 
-static avr_cycle_count_t fell_idle(avr_t *avr, avr_cycle_count_t when, void *context)
+/* The line has been silent for a character or more: has the board said what it had to say? It has when it sleeps; one
+ * that is awake may be composing the rest of a frame, or have begun to work on the next request. */
+static avr_cycle_count_t fell_silent(avr_t *avr, avr_cycle_count_t when, void *context)
 {
     line_t *line = context;
+    const avr_cycle_count_t frame = (avr_cycle_count_t)USART_FRAME_BITS * usart_bit_cycles(&line->usart);
+    const avr_cycle_count_t shortest = avr->frequency / 1000000u * AWAKE_SILENCE_US;
+    const avr_cycle_count_t settled = AWAKE_SILENCE_FRAMES * frame > shortest ? AWAKE_SILENCE_FRAMES * frame : shortest;
 
-    (void)avr;
-    (void)when;
     if (line->usart.sending)
         return 0; /* its own end comes */
+    if (avr->state != cpu_Sleeping && when < line->tx_last + settled)
+        return when + frame;
     wave_idle(&line->tx_wave, IDLE_BITS, 1.0, append, line);
     hand_over(line);
     line->expecting = true;
@@ -148,7 +155,7 @@ static void on_sent(void *context, uint8_t byte, avr_cycle_count_t when)
         line->tx_last = when;
         append(line, byte, false);
     }
-    avr_cycle_timer_register(line->mcu->avr, frame, fell_idle, line);
+    avr_cycle_timer_register(line->mcu->avr, frame, fell_silent, line);
 }
 
 static void on_reset(void *context)
@@ -172,9 +179,11 @@ bool line_busy(const line_t *line)
     return line->rx_active || line->usart.sending || line->tx_count;
 }
 
-void line_drop(line_t *line)
+void line_discard(line_t *line)
 {
-    line->rx_next = line->rx_count = 0;
+    do
+        line->bytes_in_reset += line->rx_count - line->rx_next;
+    while (line->rx_next = 0, (line->rx_count = pty_read(line->pty, line->rx, sizeof line->rx)) > 0);
     line->tx_count = 0;
     line->expecting = false;
     if (line->rx_active)

@@ -33,7 +33,7 @@ typedef struct {
 
     bool expecting; /* the host was just sent something and has not answered */
     uint64_t patience_ns;
-    uint64_t bytes_in, bytes_out, bytes_unheard, garbled;
+    uint64_t bytes_in, bytes_out, bytes_unheard, bytes_in_reset, garbled;
 } line_t;
 
 bool line_attach(line_t *line, mcu_t *mcu, pty_t *pty);
@@ -47,7 +47,7 @@ void line_flush_due(line_t *line);
 /* Something is on the wire, so that simulated time may run ahead to its end. */
 bool line_busy(const line_t *line);
 
-/* The host closed the port: what is on its side of the wire is gone. */
-void line_drop(line_t *line);
+/* The board is in reset and hears nothing: what is on the wire and what the host has written is lost. */
+void line_discard(line_t *line);
 
 #endif

@@ -22,7 +22,7 @@ static void log_fault(avr_t *avr, const int level, const char *format, va_list a
     size_t out = 0;
     mcu_t *mcu = avr ? mcu_of(avr) : NULL;
 
-    if (!mcu || level != LOG_ERROR || mcu->reason[0])
+    if (!mcu || level != LOG_ERROR || mcu->reason[0] || !strcmp(format, "%s\n")) /* the last: a bare function name */
         return;
     if (vsnprintf(text, sizeof text, format, arguments) < 0)
         return;

@@ -16,10 +16,11 @@ static void print_report(FILE *file, const char *mcu_name, const mcu_t *mcu, con
             mcu->avr->frequency, line->pty->path);
     fprintf(file, " \"cycles\": %" PRIu64 ", \"cycles_asleep\": %" PRIu64 ", \"simulated_s\": %.6f,\n", cycles, mcu->slept,
             (double)cycles / mcu->avr->frequency);
-    fprintf(file, " \"wall_s\": %.6f, \"busy_s\": %.6f, \"mips\": %.2f,\n", wall, busy,
+    fprintf(file, " \"wall_s\": %.6f, \"busy_s\": %.6f, \"mhz\": %.2f,\n", wall, busy,
             busy > 0 ? (double)executed / busy / 1e6 : 0.0);
-    fprintf(file, " \"bytes_in\": %" PRIu64 ", \"bytes_out\": %" PRIu64 ", \"bytes_unheard\": %" PRIu64 ",\n", line->bytes_in,
-            line->bytes_out, line->bytes_unheard);
+    fprintf(file, " \"bytes_in\": %" PRIu64 ", \"bytes_out\": %" PRIu64 ", \"bytes_unheard\": %" PRIu64
+                  ", \"bytes_in_reset\": %" PRIu64 ",\n",
+            line->bytes_in, line->bytes_out, line->bytes_unheard, line->bytes_in_reset);
     fprintf(file, " \"overruns\": %" PRIu64 ", \"framing_errors\": %" PRIu64 ", \"garbled\": %" PRIu64 ",\n",
             line->usart.overruns, line->usart.framing_errors, line->garbled);
     fprintf(file, " \"misconfigured\": %" PRIu64 ", \"resets\": %" PRIu32 "}\n", line->usart.misconfigured, mcu->resets);

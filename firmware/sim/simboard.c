@@ -15,6 +15,7 @@
 #include "sim_mcu.h"
 #include "sim_report.h"
 
+#define START_UP_NS 65000000u
 #define AHEAD_LIMIT_NS 1000000u /* --realtime: how far simulated time may run ahead */
 
 typedef struct {
@@ -62,14 +63,28 @@ static void write_report(board_t *board)
         report_write(board->options.report, board->options.mcu, &board->mcu, &board->line, &board->clock);
 }
 
+/* DTR pulls the reset pin, and an Uno's oscillator takes its time to start (fuses: 65 ms), in which it hears nothing
+ * and the host configures its port. Simulated time stands still. */
+static void reset_by_dtr(board_t *board)
+{
+    mcu_reset_pin(&board->mcu);
+    clock_update(&board->clock);
+    uint64_t end_ns = board->clock.wall_ns + START_UP_NS;
+    while (board->clock.wall_ns < end_ns && !stop_asked && !board->pty.ended) {
+        const unsigned happened = pty_poll(&board->pty, true, end_ns - board->clock.wall_ns);
+        clock_update(&board->clock);
+        if (happened & PTY_OPENED)
+            end_ns = board->clock.wall_ns + START_UP_NS;
+        line_discard(&board->line);
+    }
+}
+
 static void handle(board_t *board, unsigned happened)
 {
     if (happened & PTY_CLOSED)
         line_receive(&board->line);
-    if (happened & PTY_OPENED) {
-        line_drop(&board->line);
-        mcu_reset_pin(&board->mcu);
-    }
+    if (happened & PTY_OPENED)
+        reset_by_dtr(board);
     if (happened & PTY_READABLE)
         line_receive(&board->line);
     line_flush_due(&board->line);

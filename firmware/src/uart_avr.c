@@ -12,9 +12,10 @@
 #define RX_VECTOR USART0_RX_vect
 #endif
 
-/* A power of two up to 256, so that 8-bit indices wrap by a mask. */
+/* A power of two up to 256, so that 8-bit indices wrap by a mask. Where there is room, large enough for all that comes
+ * in ahead of the application while an image arrives at 1 Mbaud. */
 #ifndef UART_RX_BYTES
-#define UART_RX_BYTES (RAMEND >= 0x1000 ? 256 : 128)
+#define UART_RX_BYTES (RAMEND >= 0x8FF ? 256 : 128)
 #endif
 #define RX_MASK ((uint8_t)(UART_RX_BYTES - 1))
 

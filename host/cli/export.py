@@ -70,6 +70,8 @@ def _format_accuracy(network: Network, planned: Plan) -> float | None:
         test = data.load(name).test
     except DigitduinoError:
         return None
+    if test.images.shape[1:] != network.input_shape:
+        return None
     return accuracy(infer(planned.net, test.images).classes, test.labels)
 
 

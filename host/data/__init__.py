@@ -31,9 +31,9 @@ def load(name_or_path: str) -> Dataset:
         return load_digits()
     if name_or_path in SOURCES:
         return load_named(name_or_path)
-    path = os.path.expanduser(name_or_path)
-    looks_like_path = os.sep in path or "/" in path or bool(os.path.splitext(path)[1])
-    if os.path.exists(path) or (looks_like_path and "\0" not in path):
-        return load_path(Path(path))
+    looks_like_path = os.sep in name_or_path or "/" in name_or_path or bool(Path(name_or_path).suffix)
+    exists = os.path.exists(name_or_path)  # noqa: PTH110 (Path's raises for names too long or in closed directories)
+    if exists or (looks_like_path and "\0" not in name_or_path):
+        return load_path(Path(name_or_path))
     found = "neither a known name nor a file" + near(name_or_path, NAMES)
     raise problem(name_or_path or "''", "dataset", found, ", ".join(NAMES) + " or a path", "choose one of these")

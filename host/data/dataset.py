@@ -109,7 +109,7 @@ def stratified_split(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tu
 
 
 def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    view = array.view()
+    view: NDArray[np.generic] = array.view()
     view.flags.writeable = False
     return view
 

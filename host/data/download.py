@@ -110,7 +110,7 @@ class _Meter:
 
 
 def _reason(error: Any) -> str:
-    """requests' chains of wrapped errors in a few words."""
+    """What a chain of wrapped errors comes to, in a few words."""
     import requests
 
     if error.response is not None:

@@ -13,6 +13,7 @@ Classes are the digits 0..9. Others are named in a text file, one name per line,
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -31,7 +32,7 @@ _KNOWN = "HDF5 (.h5), NPZ, CSV, IDX (*-ubyte), or a directory of IDX files or of
 
 def load_path(path: Path) -> Dataset:
     """The dataset at PATH, named after the file; InputError says what is wrong with it and where."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 (Path's raises for names too long or in closed directories)
         raise _missing(path)
     names = _class_names(path)
     train, test = _read_directory(path, names) if path.is_dir() else _read_file(path, len(names))

@@ -69,8 +69,8 @@ def variants(folder: Path, name: str) -> list[Path]:
 
 
 def variant(folder: Path, name: str) -> Path | None:
-    """The first of `variants` that is there."""
-    return next((path for path in variants(folder, name) if os.path.isfile(path)), None)
+    """The first of `variants` that is there; a closed directory holds nothing."""
+    return next((path for path in variants(folder, name) if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def read_layout(layout: Layout, files: tuple[Path, ...], classes: int = len(DIGITS)) -> tuple[Split, Split]:

@@ -19,7 +19,7 @@ from host.errors import FitError
 from host.train.network import Dense, Network
 
 CODE_BYTES = {WeightFormat.FLOAT32: 8700, WeightFormat.FLOAT16: 9000, WeightFormat.INT8: 7200}
-STATIC_BYTES = 400
+STATIC_BYTES = 250
 STACK_BYTES = 256
 """What the deepest call chain and an interrupt need; the board's painted stack reports what was really used."""
 MAX_HIDDEN = 255

@@ -48,12 +48,10 @@ class DenseStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """A deployed net, laid out for execution. `pooled` and `features` are arena offsets in bytes."""
+    """A deployed net, laid out for execution. The front end leaves its features at the arena's start."""
 
     net: DeployedNet
     kernel: str
-    pooled: int
-    features: int
     steps: tuple[DenseStep, ...]
     arena_bytes: int
 
@@ -94,14 +92,15 @@ def plan(net: DeployedNet, kernel: str = "auto") -> Plan:
     height, width = net.input_shape
     count = (height // 2) * (width // 2)
     activation_bytes = _ACTIVATION_BYTES[net.format]
-    # Two regions used in turn: the pooled map and every second activation share the first, features the second.
+    # Two regions used in turn: features and every second activation share the first. The pooled map, twice as wide, is
+    # normalised in place and may reach into the second, which is not in use yet.
     widths = [layer.weights.shape[0] * activation_bytes for layer in net.layers[:-1]]
-    first = _aligned(max([2 * count, *widths[0::2]]))
-    second = _aligned(max([count, *widths[1::2]]))
+    first = _aligned(max([count, *widths[1::2]]))
+    second = _aligned(max([0, *widths[0::2]]))
     steps = []
     for index, layer in enumerate(net.layers):
         outputs, inputs = layer.weights.shape
-        source, target = (first, 0) if index % 2 == 0 else (0, first)
+        source, target = (0, first) if index % 2 == 0 else (first, 0)
         steps.append(
             DenseStep(
                 index=index,
@@ -115,7 +114,7 @@ def plan(net: DeployedNet, kernel: str = "auto") -> Plan:
                 bias=layer.bias,
             )
         )
-    return Plan(net, "portable", 0, first, tuple(steps), first + second)
+    return Plan(net, "portable", tuple(steps), _aligned(max(2 * count, first + second)))
 
 
 def _accumulator_bits(layer: Int8Dense, index: int, levels: int) -> int:

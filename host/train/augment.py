@@ -1,8 +1,8 @@
 """Random distortions of images: one bilinear warp per image, zeros outside, rounded to 0..255.
 
-An affine map (rotation, scale, shear, shift) and an elastic displacement (Simard, Steinkraus, Platt: "Best practices for
-convolutional neural networks applied to visual document analysis", ICDAR 2003; here a coarse Gaussian grid, upsampled)
-are added up and the image is sampled once, so that it is blurred once. Knows images only.
+An affine map (rotation, scale, shear, shift) and an elastic displacement (Simard, Steinkraus, Platt: "Best practices
+for convolutional neural networks applied to visual document analysis", ICDAR 2003; here a coarse Gaussian grid,
+upsampled) are added up and the image is sampled once, so that it is blurred once. Knows images only.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def warp_images(images: NDArray[np.uint8], name: str, rng: np.random.Generator) 
         raise InputError(f"augmentation: warp: found '{name}', need one of {', '.join(WARPS)}; choose one")
     limits = WARPS[name]
     if limits == WARPS["none"]:
-        return images.copy()
+        return np.array(images)
     count, height, width = images.shape
     basis = _basis(height, width, elastic=limits.elastic_px > 0)
     factors = _draw(count, limits, len(basis), (height, width), rng)
@@ -68,7 +68,8 @@ def _basis(height: int, width: int, elastic: bool) -> NDArray[np.float32]:
 def _hats(length: int, grid: int) -> NDArray[np.float64]:
     """Return the weights (length, grid) of linear interpolation from `grid` points, the first and last on the edges."""
     places = np.linspace(0, grid - 1, length)
-    return np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(grid)))
+    hats: NDArray[np.float64] = np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(grid)))
+    return hats
 
 
 def _draw(
@@ -115,4 +116,5 @@ def _sample(images: NDArray[np.uint8], y: NDArray[np.float32], x: NDArray[np.flo
     upper = found[..., 0] + x * (found[..., 1] - found[..., 0])
     lower = found[..., 2] + x * (found[..., 3] - found[..., 2])
     upper += y * (lower - upper)
-    return np.rint(upper, out=upper).astype(np.uint8).reshape(images.shape)
+    pixels: NDArray[np.uint8] = np.rint(upper, out=upper).astype(np.uint8)
+    return pixels.reshape(images.shape)

@@ -91,9 +91,7 @@ def train(
     return network
 
 
-def _lesson(
-    dataset: Dataset, recipe: Recipe, seed: int, features: NDArray[np.uint8], stack: ExitStack
-) -> Lesson:
+def _lesson(dataset: Dataset, recipe: Recipe, seed: int, features: NDArray[np.uint8], stack: ExitStack) -> Lesson:
     """Return what the runs learn from; threads that make augmented copies end with `stack`."""
     labels, classes = dataset.train.labels, len(dataset.labels)
     if not isinstance(recipe, AdamRecipe):
@@ -168,7 +166,7 @@ def _customised(recipe: Recipe, hidden: int | None, epochs: int | None, reg: flo
     return recipe
 
 
-def _check_whole(field: str, value: int, low: int, high: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+def _check_whole(field: str, value: object, low: int, high: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= (value if high is None else high):
         need = f"{low}..{high}" if high is not None else f"{low} or more"
         raise InputError(f"train: {field}: found {value}, need a whole number {need}; choose another")

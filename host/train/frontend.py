@@ -1,8 +1,8 @@
-"""The fixed front end of seed 000: convolution, pooling, min-max normalisation, all vectorised over every image at once.
+"""The fixed front end of seed 000: convolution, pooling, min-max normalisation, vectorised over all images at once.
 
 `convolve`, `maxpool`, `meanpool` and `normalize` are the seed's four general operations (any small kernel, any numeric
-type). `preconv_features` is the chain that boards run, in exact integers; docs/numerics.md defines it and the C core and
-the AVR assembly repeat it bit for bit. This module knows images and nothing of networks, files or boards.
+type). `preconv_features` is the chain that boards run, in exact integers; docs/numerics.md defines it and the C core
+and the AVR assembly repeat it bit for bit. This module knows images and nothing of networks, files or boards.
 
 Windows follow seed 000: they start at 0, s, 2s, … while start < n − (k − s), so with a stride above one the last window
 may overhang the edge. The seed's pools then look at the pixels that exist, and so do these; a convolution reads zeros
@@ -36,14 +36,12 @@ def convolve(image: ArrayLike, kernel: ArrayLike, stride: int = 1, padding: int 
     dtype = np.result_type(pixels.dtype, weights.dtype)
     dtype = dtype if dtype.kind in "fc" else np.dtype(np.int64)
     height, width = (n + 2 * padding for n in pixels.shape[-2:])
-    rows, columns = (
-        _windows(n, k, stride, "convolve") for n, k in zip((height, width), weights.shape, strict=True)
-    )
+    rows, columns = (_windows(n, k, stride, "convolve") for n, k in zip((height, width), weights.shape, strict=True))
     reach_y, reach_x = (rows - 1) * stride + weights.shape[0], (columns - 1) * stride + weights.shape[1]
     lead = pixels.shape[:-2]
     padded = np.zeros((*lead, max(height, reach_y), max(width, reach_x)), dtype)
     padded[..., padding : height - padding, padding : width - padding] = pixels
-    total = np.zeros((*lead, rows, columns), dtype)
+    total: NDArray[Any] = np.zeros((*lead, rows, columns), dtype)
     for (dy, dx), weight in np.ndenumerate(weights):
         total += weight * padded[..., dy : dy + reach_y : stride, dx : dx + reach_x : stride][..., :rows, :columns]
     return total
@@ -53,7 +51,7 @@ def maxpool(image: ArrayLike, size: int | tuple[int, int], stride: int) -> NDArr
     """Return the largest pixel of each window of (..., H, W), in the type of the image."""
     pixels = _as_images(image, "maxpool")
     (height, width), (rows, columns) = _pool_shape(pixels, size, stride, "maxpool")
-    largest = pixels[..., ::stride, ::stride][..., :rows, :columns].copy()
+    largest: NDArray[Any] = pixels[..., ::stride, ::stride][..., :rows, :columns].copy()
     for part, seen in _pool_parts(pixels, (height, width), stride, (rows, columns)):
         view = largest[..., : seen[0], : seen[1]]
         np.maximum(view, part, out=view)
@@ -65,22 +63,24 @@ def meanpool(image: ArrayLike, size: int | tuple[int, int], stride: int) -> NDAr
     pixels = _as_images(image, "meanpool")
     (height, width), (rows, columns) = _pool_shape(pixels, size, stride, "meanpool")
     dtype = pixels.dtype if pixels.dtype.kind in "fc" else np.dtype(np.float64)
-    total = np.zeros((*pixels.shape[:-2], rows, columns), dtype)
+    total: NDArray[Any] = np.zeros((*pixels.shape[:-2], rows, columns), dtype)
     count = np.zeros((rows, columns), dtype)
     for part, seen in _pool_parts(pixels, (height, width), stride, (rows, columns)):
         total[..., : seen[0], : seen[1]] += part
         count[: seen[0], : seen[1]] += 1
-    return total / count
+    total /= count
+    return total
 
 
 def normalize(image: ArrayLike) -> NDArray[Any]:
     """Map each image of (..., H, W) onto 0..1 by (x − min) / (max − min); an image of one value becomes zeros."""
     pixels = _as_images(image, "normalize")
     # Subtracting two int8 or two u8 could wrap, so everything but a float is widened first.
-    values = pixels if pixels.dtype.kind == "f" else pixels.astype(np.float64)
+    values: NDArray[Any] = pixels if pixels.dtype.kind == "f" else pixels.astype(np.float64)
     low = values.min(axis=(-2, -1), keepdims=True)
     span = values.max(axis=(-2, -1), keepdims=True) - low
-    return (values - low) / np.where(span == 0, 1, span).astype(values.dtype)
+    scaled: NDArray[Any] = (values - low) / np.where(span == 0, 1, span).astype(values.dtype)
+    return scaled
 
 
 def preconv_features(images: NDArray[np.uint8], levels: int = 255) -> NDArray[np.uint8]:
@@ -114,7 +114,8 @@ def _blur_and_pool(images: NDArray[np.uint8]) -> NDArray[np.uint16]:
     blurred = pairs[:, :-1] + pairs[:, 1:]
     blurred = blurred[:, : height // 2 * 2, : width // 2 * 2]
     tall = np.maximum(blurred[:, 0::2], blurred[:, 1::2])
-    return np.maximum(tall[:, :, 0::2], tall[:, :, 1::2]).reshape(count, -1)
+    pooled: NDArray[np.uint16] = np.maximum(tall[:, :, 0::2], tall[:, :, 1::2])
+    return pooled.reshape(count, -1)
 
 
 def _quantise_span(values: NDArray[np.uint16], levels: int) -> NDArray[np.uint8]:
@@ -128,13 +129,14 @@ def _quantise_span(values: NDArray[np.uint16], levels: int) -> NDArray[np.uint8]
     rise = (values - low).astype(np.float32)
     rise *= levels
     rise /= np.maximum(span, 1)
-    return rise.astype(np.uint8)
+    floors: NDArray[np.uint8] = rise.astype(np.uint8)
+    return floors
 
 
 def _as_images(image: ArrayLike, subject: str) -> NDArray[Any]:
     pixels = np.asarray(image)
     if pixels.ndim < 2 or 0 in pixels.shape[-2:]:
-        raise InputError(f"{subject}: image: found shape {pixels.shape}, need (..., H, W); reshape it to rows and columns")
+        raise InputError(f"{subject}: image: found shape {pixels.shape}, need (..., H, W); reshape it")
     return pixels
 
 
@@ -143,7 +145,9 @@ def _windows(length: int, size: int, stride: int, subject: str) -> int:
     if size < 1 or stride < 1:
         raise InputError(f"{subject}: window: found size {size}, stride {stride}, need 1 or more; enlarge them")
     if size > length:
-        raise InputError(f"{subject}: window: found {size} on {length} pixels, need at most {length}; use a smaller one")
+        raise InputError(
+            f"{subject}: window: found {size} on {length} pixels, need at most {length}; use a smaller one"
+        )
     return len(range(0, min(length, length - size + stride), stride))
 
 

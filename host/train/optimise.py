@@ -1,7 +1,6 @@
 """The two optimisers of the pre-convolved net: SciPy's L-BFGS-B on everything, and Adam on mini-batches.
 
-Both change parameters in place of a `TwoLayer` and tell a callback after each step what was reached. They know no data
-set, preset table or file.
+They know no data set, preset table or file.
 """
 
 import math
@@ -13,23 +12,18 @@ from scipy.optimize import minimize
 
 from host.train import twolayer
 from host.train.presets import AdamRecipe, LbfgsRecipe
-from host.train.twolayer import TwoLayer
+from host.train.twolayer import Batch, TwoLayer
 
 Report = Callable[[int, float, float, TwoLayer], None]
-"""Called with the steps finished (iterations or epochs), the loss, the accuracy 0..1 and the parameters, not to be kept."""
-
-Batches = Callable[[int], tuple[NDArray[np.float32], NDArray[np.float32]]]
-"""Gives, for an epoch from 0, the inputs (N, D) and targets (N, C) in the order in which to take them."""
+"""Called with the iterations or epochs finished, the loss, the accuracy 0..1, the parameters (not to be kept)."""
 
 
-def lbfgs(
-    net: TwoLayer, x: NDArray[np.float64], targets: NDArray[np.float64], recipe: LbfgsRecipe, report: Report
-) -> tuple[TwoLayer, list[float]]:
+def lbfgs(net: TwoLayer, batch: Batch, recipe: LbfgsRecipe, report: Report) -> tuple[TwoLayer, list[float]]:
     """Minimise the loss over all rows; return the best parameters and the loss at every evaluation.
 
     `report` gets the lowest loss so far after each iteration.
     """
-    shape = (*net.w1.shape, len(net.b2))
+    shape = net.shape
     gradient = twolayer.view(np.empty_like(net.flat), *shape)
     losses: list[float] = []
     best = (math.inf, 0.0, net.flat.copy())
@@ -37,10 +31,10 @@ def lbfgs(
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         nonlocal best
-        loss, right = twolayer.loss_and_gradient(twolayer.view(flat, *shape), x, targets, recipe.reg, gradient)
+        loss, right = twolayer.loss_and_gradient(twolayer.view(flat, *shape), batch, recipe.reg, gradient)
         losses.append(loss)
         if loss < best[0]:
-            best = (loss, right / len(x), flat.copy())
+            best = (loss, right / len(batch.x), flat.copy())
         return loss, gradient.flat.copy()
 
     def after_iteration(_: NDArray[np.float64]) -> None:
@@ -49,43 +43,53 @@ def lbfgs(
         report(iteration, best[0], best[1], twolayer.view(best[2], *shape))
 
     options = {"maxiter": recipe.epochs, "gtol": recipe.gtol}
-    result = minimize(
-        objective, net.flat, method="L-BFGS-B", jac=True, callback=after_iteration, options=options
-    )
+    result = minimize(objective, net.flat, method="L-BFGS-B", jac=True, callback=after_iteration, options=options)
     return twolayer.view(np.asarray(result.x), *shape), losses
 
 
-def adam(net: TwoLayer, batches: Batches, rate: float, recipe: AdamRecipe, report: Report) -> None:
-    """Train `net` in place for `recipe.epochs` epochs; `report` gets the running means of each epoch.
+class Adam:
+    """Adam of Kingma and Ba (ICLR 2015) on one net, changed in place, an epoch at a time.
 
-    Adam of Kingma and Ba with its bias corrections and ε = 1e-8; the rate rises linearly, then falls along a cosine.
+    With their bias corrections and ε = 1e-8; the rate rises linearly, then falls along a cosine to 0 at the last epoch.
     """
-    gradient = twolayer.view(np.empty_like(net.flat), *net.w1.shape, len(net.b2))
-    mean, square, work = np.zeros_like(net.flat), np.zeros_like(net.flat), np.empty_like(net.flat)
-    step = 0
-    for epoch in range(recipe.epochs):
-        x, targets = batches(epoch)
-        steps = recipe.epochs * math.ceil(len(x) / recipe.batch)
+
+    def __init__(self, net: TwoLayer, rate: float, recipe: AdamRecipe) -> None:
+        self.net = net
+        self._rate, self._recipe = rate, recipe
+        self._gradient = twolayer.view(np.empty_like(net.flat), *net.shape)
+        self._mean, self._square, self._work = np.zeros_like(net.flat), np.zeros_like(net.flat), np.empty_like(net.flat)
+        self._step = 0
+
+    def epoch(self, rows: Batch) -> tuple[float, float]:
+        """Go once over the rows in their order; return the running mean loss and accuracy."""
+        recipe = self._recipe
+        count = len(rows.x)
+        steps = recipe.epochs * math.ceil(count / recipe.batch)
         loss_sum, right_sum = 0.0, 0
-        for start in range(0, len(x), recipe.batch):
-            part = slice(start, start + recipe.batch)
-            loss, right = twolayer.loss_and_gradient(net, x[part], targets[part], recipe.reg, gradient)
-            loss_sum += loss * len(x[part])
+        for start in range(0, count, recipe.batch):
+            batch = rows.part(start, start + recipe.batch)
+            loss, right = twolayer.loss_and_gradient(self.net, batch, recipe.reg, self._gradient)
+            loss_sum += loss * len(batch.x)
             right_sum += right
-            step += 1
-            mean *= recipe.beta1
-            mean += np.multiply(gradient.flat, 1 - recipe.beta1, out=work)
-            square *= recipe.beta2
-            np.multiply(gradient.flat, gradient.flat, out=work)
-            work *= 1 - recipe.beta2
-            square += work
-            correction = math.sqrt(1 - recipe.beta2**step)
-            np.sqrt(square, out=work)
-            work += 1e-8 * correction
-            np.divide(mean, work, out=work)
-            work *= scheduled(rate, step - 1, steps, recipe.warmup) * correction / (1 - recipe.beta1**step)
-            net.flat[:] -= work
-        report(epoch + 1, loss_sum / len(x), right_sum / len(x), net)
+            self._descend(scheduled(self._rate, self._step, steps, recipe.warmup))
+        return loss_sum / count, right_sum / count
+
+    def _descend(self, rate: float) -> None:
+        beta1, beta2 = self._recipe.beta1, self._recipe.beta2
+        gradient, work = self._gradient.flat, self._work
+        self._step += 1
+        self._mean *= beta1
+        self._mean += np.multiply(gradient, 1 - beta1, out=work)
+        self._square *= beta2
+        np.multiply(gradient, gradient, out=work)
+        work *= 1 - beta2
+        self._square += work
+        correction = math.sqrt(1 - beta2**self._step)
+        np.sqrt(self._square, out=work)
+        work += 1e-8 * correction
+        np.divide(self._mean, work, out=work)
+        work *= rate * correction / (1 - beta1**self._step)
+        self.net.flat[:] -= work
 
 
 def scheduled(rate: float, step: int, steps: int, warmup: float) -> float:

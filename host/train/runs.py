@@ -1,4 +1,4 @@
-"""One training run of a recipe over chosen rows, from features to plain layers; knows no data set name, preset or file."""
+"""One training run of a recipe over chosen rows, from features to plain layers; knows no data set name and no file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from host.train import optimise, twolayer
 from host.train.network import Dense
+from host.train.optimise import Adam
 from host.train.presets import AdamRecipe, LbfgsRecipe, Recipe
-from host.train.twolayer import TwoLayer
+from host.train.twolayer import Batch, TwoLayer
 
 _STREAM = 1  # the random stream of a seed that starts and shuffles the net
 
@@ -47,45 +48,49 @@ class Run:
         return self._lbfgs(recipe) if isinstance(recipe, LbfgsRecipe) else self._adam(recipe)
 
     def _lbfgs(self, recipe: LbfgsRecipe) -> Layers:
-        rng = np.random.default_rng([self.seed, _STREAM])
-        start = twolayer.random_normal(rng, self._shape(), (recipe.init_std, recipe.init_std), np.float64)
-        x = self.lesson.features[self.rows].astype(np.float64)
-        targets = twolayer.target_rows(self.lesson.labels[self.rows], self.lesson.classes, 0.0, np.float64)
+        start = twolayer.random_normal(self._rng(), self._shape(), (recipe.init_std, recipe.init_std), np.float64)
+        labels = self.lesson.labels[self.rows]
+        targets = twolayer.target_rows(labels, self.lesson.classes, 0.0, np.float64)
+        batch = Batch(self.lesson.features[self.rows].astype(np.float64), targets, labels)
         curve: list[float] = []
 
         def report(step: int, loss: float, accuracy: float, net: TwoLayer) -> None:
             curve.append(accuracy)
             self._note(step, loss, accuracy, _layers(net, 1.0, None))
 
-        net, losses = optimise.lbfgs(start, x, targets, recipe, report)
+        net, losses = optimise.lbfgs(start, batch, recipe, report)
         self.history = {"loss": tuple(losses), "accuracy": tuple(curve)}
         return _layers(net, 1.0, None)
 
     def _adam(self, recipe: AdamRecipe) -> Layers:
         inputs, hidden, classes = self._shape()
-        rng = np.random.default_rng([self.seed, _STREAM])
-        # He initialisation: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015.
-        net = twolayer.random_normal(rng, (inputs, hidden, classes), ((2 / inputs) ** 0.5, (2 / hidden) ** 0.5), np.float32)
+        rng = self._rng()
+        learner = _learner(rng, (inputs, hidden, classes), recipe)
+        wide = recipe.companion_hidden
+        companion = _learner(rng, (inputs, wide, classes), recipe) if hidden < wide else None
         offset = np.rint(self.lesson.features[self.rows].mean(axis=0)).astype(np.int16)
-        targets = twolayer.target_rows(self.lesson.labels, classes, recipe.smoothing, np.float32)
-        losses: list[float] = []
-        curve: list[float] = []
-
-        def batches(epoch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        hard = twolayer.target_rows(self.lesson.labels, classes, 0.0, np.float32)
+        smooth = twolayer.target_rows(self.lesson.labels, classes, recipe.smoothing, np.float32)
+        curve: list[tuple[float, float]] = []
+        for epoch in range(recipe.epochs):
             order = rng.permutation(self.rows)
             x = np.subtract(self.lesson.epoch_features(epoch)[order], offset, dtype=np.float32)
             x *= np.float32(1 / recipe.input_scale)
-            return x, targets[order]
+            labels, targets = self.lesson.labels[order], smooth[order]
+            if companion is not None:
+                # Without smoothing: a smoothed teacher has less to tell (Müller, Kornblith, Hinton, NeurIPS 2019).
+                companion.epoch(Batch(x, hard[order], labels))
+                targets *= np.float32(1 - recipe.companion_share)
+                soft = twolayer.soft_rows(companion.net, x, recipe.companion_temperature)
+                targets += np.float32(recipe.companion_share) * soft
+            curve.append(learner.epoch(Batch(x, targets, labels)))
+            self._note(epoch + 1, *curve[-1], _layers(learner.net, recipe.input_scale, offset))
+        losses, shares = zip(*curve, strict=True)
+        self.history = {"loss": losses, "accuracy": shares}
+        return _layers(learner.net, recipe.input_scale, offset)
 
-        def report(step: int, loss: float, accuracy: float, net: TwoLayer) -> None:
-            losses.append(loss)
-            curve.append(accuracy)
-            self._note(step, loss, accuracy, _layers(net, recipe.input_scale, offset))
-
-        rate = recipe.rate if hidden <= recipe.wide_above else recipe.wide_rate
-        optimise.adam(net, batches, rate, recipe, report)
-        self.history = {"loss": tuple(losses), "accuracy": tuple(curve)}
-        return _layers(net, recipe.input_scale, offset)
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng([self.seed, _STREAM])
 
     def _shape(self) -> tuple[int, int, int]:
         return self.lesson.features.shape[1], self.recipe.hidden, self.lesson.classes
@@ -94,6 +99,13 @@ class Run:
         if loss <= self._lowest:
             self._lowest, self.best = loss, layers
         self.on_step(step, loss, accuracy, layers)
+
+
+def _learner(rng: np.random.Generator, shape: tuple[int, int, int], recipe: AdamRecipe) -> Adam:
+    """Return an optimiser on a fresh net (He initialisation: "Delving deep into rectifiers", ICCV 2015)."""
+    inputs, hidden, _ = shape
+    net = twolayer.random_normal(rng, shape, ((2 / inputs) ** 0.5, (2 / hidden) ** 0.5), np.float32)
+    return Adam(net, recipe.rate_for(hidden), recipe)
 
 
 def _layers(net: TwoLayer, input_scale: float, offset: NDArray[np.int16] | None) -> Layers:

@@ -21,6 +21,24 @@ class TwoLayer:
     w2: NDArray[Any]  # (H, C)
     b2: NDArray[Any]  # (C,)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(inputs, hidden, classes)."""
+        return self.w1.shape[0], self.w1.shape[1], len(self.b2)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows to learn from. The targets are probabilities: one-hot, smoothed, or mixed with another net's."""
+
+    x: NDArray[Any]  # (N, D)
+    targets: NDArray[Any]  # (N, C)
+    labels: NDArray[np.int64]  # (N,), to count what is right
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """Return rows start..stop, or fewer at the end."""
+        return Batch(self.x[start:stop], self.targets[start:stop], self.labels[start:stop])
+
 
 def size(inputs: int, hidden: int, classes: int) -> int:
     """Return the number of parameters."""
@@ -34,7 +52,10 @@ def view(flat: NDArray[Any], inputs: int, hidden: int, classes: int) -> TwoLayer
 
 
 def random_normal(
-    rng: np.random.Generator, shape: tuple[int, int, int], deviations: tuple[float, float], dtype: type[np.floating[Any]]
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    deviations: tuple[float, float],
+    dtype: type[np.floating[Any]],
 ) -> TwoLayer:
     """Return a net of (inputs, hidden, classes) with W1 and W2 normal of the given deviations and biases zero."""
     net = view(np.zeros(size(*shape), dtype), *shape)
@@ -43,14 +64,12 @@ def random_normal(
     return net
 
 
-def loss_and_gradient(
-    net: TwoLayer, x: NDArray[Any], targets: NDArray[Any], reg: float, gradient: TwoLayer
-) -> tuple[float, int]:
-    """Overwrite `gradient` with that of the loss; return the loss and how many rows have the largest score at their label.
+def loss_and_gradient(net: TwoLayer, batch: Batch, reg: float, gradient: TwoLayer) -> tuple[float, int]:
+    """Overwrite `gradient` with that of the loss; return the loss and how many rows score highest at their label.
 
-    x is (N, D); targets (N, C) are probabilities per row (one-hot, or smoothed). The loss is the mean cross-entropy of
-    the softmax plus reg · (ΣW1² + ΣW2²); biases are not regularised.
+    The loss is the mean cross-entropy of the softmax plus reg · (ΣW1² + ΣW2²); biases are not regularised.
     """
+    x, targets = batch.x, batch.targets
     hidden = x @ net.w1
     hidden += net.b1
     np.maximum(hidden, 0, out=hidden)
@@ -58,7 +77,7 @@ def loss_and_gradient(
     scores += net.b2
     # From here `scores` becomes exp, then the softmax, then its gradient, in place.
     scores -= scores.max(axis=1, keepdims=True)
-    right = int(np.count_nonzero(targets[scores == 0] > 0.5))  # several times faster than argmax on short rows
+    right = int(np.count_nonzero(scores[np.arange(len(x)), batch.labels] == 0))  # faster than argmax on short rows
     agreement = float(np.vdot(targets, scores))
     np.exp(scores, out=scores)
     total = scores.sum(axis=1, keepdims=True)
@@ -79,7 +98,9 @@ def loss_and_gradient(
     return loss, right
 
 
-def target_rows(labels: NDArray[np.int64], classes: int, smoothing: float, dtype: type[np.floating[Any]]) -> NDArray[Any]:
+def target_rows(
+    labels: NDArray[np.int64], classes: int, smoothing: float, dtype: type[np.floating[Any]]
+) -> NDArray[Any]:
     """Return (N, C) probabilities: 1 − smoothing at the label and smoothing / C spread over all classes.
 
     Label smoothing: Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016.
@@ -87,3 +108,13 @@ def target_rows(labels: NDArray[np.int64], classes: int, smoothing: float, dtype
     table = np.eye(classes) * (1 - smoothing) + smoothing / classes
     rows: NDArray[Any] = table.astype(dtype)[labels]
     return rows
+
+
+def soft_rows(net: TwoLayer, x: NDArray[Any], temperature: float) -> NDArray[Any]:
+    """Return the softmax of scores / temperature (N, C) for x (N, D)."""
+    scores: NDArray[Any] = np.maximum(x @ net.w1 + net.b1, 0) @ net.w2 + net.b2
+    scores /= temperature
+    scores -= scores.max(axis=1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=1, keepdims=True)
+    return scores

@@ -27,15 +27,17 @@ def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
 def defined(weights: NDArray[np.float32], bias: NDArray[np.float32], x: NDArray[np.float32], relu: bool) -> list[int]:
     """The bit patterns of the outputs."""
     out = []
-    for row, start in zip(weights, bias):
+    for row, start in zip(weights, bias, strict=True):
         total = np.float32(start)
-        for w, v in zip(row, x):
+        for w, v in zip(row, x, strict=True):
             total = np.float32(total + np.float32(w * v))
         out.append(total if total > 0 or not relu else np.float32(0.0))
     return np.array(out, np.float32).view(np.uint32).tolist()
 
 
-def run(core: ctypes.CDLL, weights: NDArray[np.generic], bias: NDArray[np.float32], x: NDArray[np.generic], relu: bool) -> list[int]:
+def run(
+    core: ctypes.CDLL, weights: NDArray[np.generic], bias: NDArray[np.float32], x: NDArray[np.generic], relu: bool
+) -> list[int]:
     """What the kernel for these types answers, as bit patterns."""
     name = f"nn_dense_{'f16' if weights.dtype == np.float16 else 'f32'}_{'u8' if x.dtype == np.uint8 else 'f32'}"
     outputs, inputs = weights.shape
@@ -54,7 +56,9 @@ def test_random_layers(core: ctypes.CDLL, inputs: int, weight_type: type, input_
     random = np.random.default_rng(inputs)
     weights = random.normal(0, 0.1, (40, inputs)).astype(weight_type)
     bias = random.normal(0, 1, 40).astype(np.float32)
-    x = random.integers(0, 256, inputs).astype(np.uint8) if input_type is np.uint8 else random.normal(0, 9, inputs).astype(np.float32)
+    x = random.integers(0, 256, inputs).astype(input_type)
+    if input_type is np.float32:
+        x = random.normal(0, 9, inputs).astype(np.float32)
     expected = defined(weights.astype(np.float32), bias, x.astype(np.float32), relu)
     assert run(core, weights, bias, x, relu) == expected
 

@@ -31,7 +31,9 @@ def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
 class Dense:
     """One layer's numbers, kept alive while C looks at them."""
 
-    def __init__(self, weights: object, bias: object, *, bits: int = 32, rule: tuple[int, int, int] = (1, 1, 255)) -> None:
+    def __init__(
+        self, weights: object, bias: object, *, bits: int = 32, rule: tuple[int, int, int] = (1, 1, 255)
+    ) -> None:
         self.weights = np.ascontiguousarray(weights, np.int8)
         self.bias = np.ascontiguousarray(bias, np.int32)
         self.rule = rule
@@ -39,7 +41,9 @@ class Dense:
         self.layer = Layer(pointer(self.weights), pointer(self.bias), inputs, outputs, bits, *rule)
 
     def sums(self, x: NDArray[np.uint8]) -> list[int]:
-        return [int(b) + sum(int(w) * int(v) for w, v in zip(row, x)) for row, b in zip(self.weights, self.bias)]
+        values = [int(v) for v in x]
+        rows = zip(self.weights.tolist(), self.bias.tolist(), strict=True)
+        return [bias + sum(w * v for w, v in zip(row, values, strict=True)) for row, bias in rows]
 
     def defined_hidden(self, x: NDArray[np.uint8]) -> list[int]:
         multiplier, shift, levels = self.rule

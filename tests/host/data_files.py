@@ -1,4 +1,4 @@
-"""Writes digits in every layout that the readers know, as an independent party would."""
+"""Writes digits in every layout that the readers know, as an independent party would; loads what must be refused."""
 
 import bz2
 import gzip
@@ -6,8 +6,11 @@ import struct
 
 import h5py
 import numpy as np
+import pytest
 
+from host import data
 from host.data.dataset import Split
+from host.errors import InputError
 
 
 def small_split(count=40, side=8, seed=0):
@@ -67,3 +70,17 @@ def write_libsvm(folder, splits, labels):
         )
         (folder / name).write_bytes(bz2.compress(("\n".join(rows) + "\n").encode(), 1))
     return folder
+
+
+def refused(path):
+    """The message, which must be one printable line in the house form and name the file."""
+    with pytest.raises(InputError) as caught:
+        data.load(str(path))
+    text = str(caught.value)
+    assert text.isprintable()
+    assert len(text) <= 1000
+    assert ": found " in text
+    assert ", need " in text
+    assert "; " in text
+    assert path.name in text or str(path.parent) in text
+    return text

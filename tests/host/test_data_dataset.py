@@ -13,12 +13,16 @@ from host.errors import InputError
 
 def test_the_embedded_digits_are_real_digits_on_16x16_and_the_same_everywhere():
     digits = data.load("digits")
-    assert digits.train.images.shape == (1438, 16, 16) and digits.test.images.shape == (359, 16, 16)
-    assert digits.train.images.min() == 0 and digits.train.images.max() == 255
-    assert digits.labels == DIGITS and digits.image_shape == (16, 16)
+    assert digits.train.images.shape == (1438, 16, 16)
+    assert digits.test.images.shape == (359, 16, 16)
+    assert digits.train.images.min() == 0
+    assert digits.train.images.max() == 255
+    assert digits.labels == DIGITS
+    assert digits.image_shape == (16, 16)
     assert digits.sha256 == "25ce88004ec3de3332c13f71ae7f6f0fb1b7f5e1c1303c57e4c67dad39eba73a"
     shares = np.bincount(digits.test.labels) / np.bincount(np.r_[digits.train.labels, digits.test.labels])
-    assert shares.min() > 0.19 and shares.max() < 0.21
+    assert shares.min() > 0.19
+    assert shares.max() < 0.21
 
 
 def test_enlarging_keeps_the_digit():
@@ -27,14 +31,16 @@ def test_enlarging_keeps_the_digit():
     digits = np.random.default_rng(0).integers(0, 17, (5, 8, 8))
     pooled = enlarge(digits).reshape(5, 8, 2, 8, 2).mean(axis=(2, 4))
     assert np.corrcoef(pooled.ravel(), digits.ravel())[0, 1] > 0.9
-    assert (enlarge(np.full((1, 8, 8), 16)) == 255).all() and (enlarge(np.zeros((1, 8, 8), np.int64)) == 0).all()
+    assert (enlarge(np.full((1, 8, 8), 16)) == 255).all()
+    assert (enlarge(np.zeros((1, 8, 8), np.int64)) == 0).all()
 
 
 def test_the_split_is_stratified_reproducible_and_complete():
     images = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
     labels = np.repeat(np.array([0, 1, 2]), [30, 19, 1])
     train, test = stratified_split(images, labels)
-    assert np.bincount(test.labels).tolist() == [6, 4] and np.bincount(train.labels).tolist() == [24, 15, 1]
+    assert np.bincount(test.labels).tolist() == [6, 4]
+    assert np.bincount(train.labels).tolist() == [24, 15, 1]
     assert sorted(np.r_[train.images[:, 0, 0], test.images[:, 0, 0]].tolist()) == list(range(50))
     again = stratified_split(images, labels)
     assert content_sha256(train, test) == content_sha256(*again)
@@ -119,7 +125,8 @@ def test_an_unknown_name_gets_the_nearest_one(name, hint):
 def test_any_other_name_gets_one_clean_line(name):
     with pytest.raises(InputError) as caught:
         data.load(name)
-    assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_named_set_that_is_not_there_names_the_command(tmp_path, monkeypatch):

@@ -74,7 +74,8 @@ def test_usps_is_the_genuine_set_and_loads_fast(real_data, monkeypatch):
     start = time.process_time()
     usps = data.load("usps")
     assert time.process_time() - start < 2
-    assert usps.train.images.shape == (7291, 16, 16) and usps.test.images.shape == (2007, 16, 16)
+    assert usps.train.images.shape == (7291, 16, 16)
+    assert usps.test.images.shape == (2007, 16, 16)
     assert np.bincount(usps.train.labels).tolist() == [1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644]
     assert np.bincount(usps.test.labels).tolist() == [359, 264, 198, 166, 200, 160, 170, 147, 166, 177]
     with h5py.File(real_data / "usps.h5") as file:
@@ -87,8 +88,10 @@ def test_mnist_is_the_genuine_set(real_data, monkeypatch):
         assert hashlib.md5(gzip.decompress((real_data / "mnist" / name).read_bytes())).hexdigest() == md5
     monkeypatch.setenv("DIGITDUINO_DATA", str(real_data))
     mnist = data.load("mnist")
-    assert mnist.train.images.shape == (60000, 28, 28) and mnist.test.images.shape == (10000, 28, 28)
-    assert mnist.sha256 == SOURCES["mnist"].sha256 and mnist.name == "mnist"
+    assert mnist.train.images.shape == (60000, 28, 28)
+    assert mnist.test.images.shape == (10000, 28, 28)
+    assert mnist.sha256 == SOURCES["mnist"].sha256
+    assert mnist.name == "mnist"
 
 
 def test_any_idx_file_of_the_four_stands_for_all(tmp_path):
@@ -105,7 +108,8 @@ def test_an_idx_pair_alone_is_split(tmp_path):
     (tmp_path / "my.labels.idx1.gz").write_bytes(gzip.compress(idx_bytes(split.labels)))
     for name in ("my.images.idx3", "my.labels.idx1.gz"):
         loaded = data.load(str(tmp_path / name))
-        assert len(loaded.train) == 40 and len(loaded.test) == 10
+        assert len(loaded.train) == 40
+        assert len(loaded.test) == 10
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,9 @@ def test_an_npz_with_one_set_is_split(tmp_path):
     split = small_split(50)
     np.savez(tmp_path / "d.npz", images=split.images / 255, labels=split.labels.astype(float))
     loaded = data.load(str(tmp_path / "d.npz"))
-    assert len(loaded.train) == 40 and len(loaded.test) == 10 and loaded.name == "d.npz"
+    assert len(loaded.train) == 40
+    assert len(loaded.test) == 10
+    assert loaded.name == "d.npz"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +138,8 @@ def test_csv_with_any_line_ends_mark_and_header(tmp_path, options):
     split = small_split(50)
     plain = data.load(str(write_csv(tmp_path / "plain.csv", split)))
     varied = data.load(str(write_csv(tmp_path / "varied.csv", split, **options)))
-    assert varied.sha256 == plain.sha256 and len(plain.train) == 40
+    assert varied.sha256 == plain.sha256
+    assert len(plain.train) == 40
 
 
 def test_csv_of_fractions_and_gzip(tmp_path):
@@ -147,7 +154,9 @@ def test_a_sparse_libsvm_row_leaves_out_zeros(tmp_path):
     for name in ("usps", "usps.t"):
         (tmp_path / name).write_text("\n".join(rows))
     image = data.load(str(tmp_path)).train.images[0].ravel()
-    assert image[0] == 0 and image[199] == 191 and image[1] == 128
+    assert image[0] == 0
+    assert image[199] == 191
+    assert image[1] == 128
 
 
 def test_named_classes_allow_other_labels(tmp_path):

@@ -106,8 +106,8 @@ def test_arena_regions_never_overlap_while_both_are_in_use():
             laid = planned(fmt, hidden=hidden)
             size = 1 if fmt is WeightFormat.INT8 else 4
             features = laid.steps[0].inputs
-            assert laid.pooled + 2 * features <= laid.features
-            assert laid.features + features <= laid.arena_bytes
-            hidden_end = laid.steps[0].target + size * laid.steps[0].outputs
-            assert hidden_end <= laid.features and laid.steps[1].source == laid.steps[0].target
-            assert laid.features % 4 == 0 and laid.arena_bytes % 4 == 0
+            assert 2 * features <= laid.arena_bytes
+            assert laid.steps[0].source == 0 and features <= laid.steps[0].target
+            assert laid.steps[0].target + size * laid.steps[0].outputs <= laid.arena_bytes
+            assert laid.steps[1].source == laid.steps[0].target
+            assert laid.steps[0].target % 4 == 0 and laid.arena_bytes % 4 == 0

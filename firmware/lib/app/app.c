@@ -191,6 +191,8 @@ void app_init(app_state *app, const app_port *port)
     app->frames = 0;
     app->weights_crc = app_net_weights_crc();
     forget_partial_frame(app);
+    /* Ends whatever frame the reset cut short, so that the other side does not lose the first READY with it. */
+    port->write(port->context, WIRE_DELIMITER);
     app->ready_at_us = now_us(app) - (uint32_t)READY_PERIOD_US; /* the first READY is due at once */
 }
 

@@ -24,7 +24,8 @@ extern "C" {
 
 /* Front end of the pre-convolved net: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
  * image: height*width u8, row-major; both even, 4..64. levels: 255 or 63.
- * features: (height/2)*(width/2) u8. pooled: scratch, as many u16. A constant image gives all zeros. */
+ * features: (height/2)*(width/2) u8. pooled: scratch, as many u16; may be the features' own memory.
+ * A constant image gives all zeros. */
 void nn_preconv(const uint8_t *image, uint8_t height, uint8_t width, uint8_t levels, uint8_t *features,
                 uint16_t *pooled);
 

@@ -1,6 +1,8 @@
 /* Dense layers in float32, with float32 or float16 weights. All neurons advance together, one input at a time, so
  * that an input is converted once; each neuron's sum still runs bias first, then input 0, 1, 2 …
  * Builds use -ffp-contract=off: a fused multiply-add would skip a rounding that the reference does. */
+#include <stddef.h>
+
 #include "nn.h"
 
 typedef struct {
@@ -10,7 +12,7 @@ typedef struct {
     uint8_t is_half;
 } matrix;
 
-static inline float weight_at(const matrix *m, uint16_t index)
+static inline float weight_at(const matrix *m, size_t index)
 {
     if (m->is_half)
         return nn_half_to_float(nn_rom_u16((const uint16_t *)m->weights + index));
@@ -25,11 +27,11 @@ static void start_at_bias(const float *bias, uint8_t outputs, float *sums)
 
 static void add_input(const matrix *m, uint16_t column, float input, float *sums)
 {
-    uint16_t index = column;
+    size_t index = column;
     for (uint8_t i = 0; i < m->outputs; i++) {
         const float term = weight_at(m, index) * input;
         sums[i] += term;
-        index = (uint16_t)(index + m->inputs);
+        index += m->inputs;
     }
 }
 

@@ -1,6 +1,8 @@
-/* Dense layers with int8 weights and u8 inputs. The exporter has proved that each final sum fits its
- * accumulator. A 16-bit sum may wrap on the way there, so it runs in unsigned arithmetic, where wrapping is defined;
- * a 32-bit one cannot (fewer than 2^16 products below 2^15, and a bias within the proof). */
+/* Dense layers with int8 weights and u8 inputs. The exporter has proved that each final sum fits its accumulator.
+ * 16-bit sums run in unsigned arithmetic, so that wrapping on the way is defined. 32-bit sums never wrap: the proof
+ * takes the positive and the negative terms apart, and so holds for every partial sum too. */
+#include <stddef.h>
+
 #include "nn.h"
 
 /* |int8 * u8| <= 32640 fits 16 bits, so each product is one MULSU on AVR. */
@@ -38,7 +40,7 @@ static int32_t sum32(const int8_t *weights, const uint8_t *in, uint16_t inputs, 
 
 static int32_t neuron_sum(const nn_dense_i8 *layer, uint8_t output, const uint8_t *in)
 {
-    const int8_t *weights = layer->weights + (uint16_t)(output * layer->inputs);
+    const int8_t *weights = layer->weights + (size_t)output * layer->inputs;
     const int32_t bias = nn_rom_i32(layer->bias + output);
     if (layer->accumulator_bits == 16)
         return sum16(weights, in, layer->inputs, (uint16_t)bias);

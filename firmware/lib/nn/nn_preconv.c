@@ -63,7 +63,8 @@ static void pool_strip(strip at, uint8_t rows, uint8_t stride, uint16_t *pooled)
 
 /* floor(d * levels / range) for d <= range <= 4080 without a division per value: with
  * r = ceil(2^24 * levels / range) the error of d * r / 2^24 is below d * range / 2^24 / range < 1 / range, too small
- * to reach the next integer, and d * r fits 32 bits. tests/firmware tries every pair. */
+ * to reach the next integer, and d * r fits 32 bits. tests/firmware tries every pair. Features may lie where the pooled
+ * map begins: byte i is written once all values up to i, which reach at least as far, have been read. */
 static void normalise(const uint16_t *pooled, uint16_t count, uint8_t levels, uint8_t *features)
 {
     uint16_t low = pooled[0];

@@ -20,7 +20,7 @@ extern const uint32_t wire_crc_table[256] WIRE_ROM;
 
 static inline uint32_t wire_crc_step(uint32_t crc, uint8_t byte)
 {
-    return wire_rom_u32(wire_crc_table + (uint8_t)(crc ^ byte)) ^ crc >> 8;
+    return wire_rom_xor(wire_crc_table + (uint8_t)(crc ^ byte), crc >> 8);
 }
 
 /* The CRC of `count` bytes in RAM, as zlib.crc32 gives it. */

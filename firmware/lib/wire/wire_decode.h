@@ -43,9 +43,8 @@ typedef struct {
     uint16_t room;  /* of payload */
     uint16_t count; /* decoded bytes so far, CRC included; stops at 0xFFFF */
     uint32_t crc;
-    uint8_t run;         /* bytes left in the COBS block */
-    uint8_t owes_zero;   /* the block stands for a zero, if another block follows */
-    uint8_t has_started; /* a byte has come since the last delimiter */
+    uint8_t run;       /* bytes left in the COBS block */
+    uint8_t owes_zero; /* the block stands for a zero, if another block follows */
 } wire_decoder;
 
 void wire_decoder_init(wire_decoder *decoder);

@@ -57,5 +57,5 @@ void wire_encode(const wire_frame *frame, wire_put put, void *context)
         if (run != LONGEST_RUN)
             at++;
     }
-    put(context, 0);
+    put(context, WIRE_DELIMITER);
 }

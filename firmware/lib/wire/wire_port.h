@@ -6,21 +6,25 @@
 
 #if defined(__AVR__)
 #define WIRE_ROM __attribute__((__progmem__))
-static inline uint32_t wire_rom_u32(const uint32_t *p)
+/* value ^ *p, a byte at a time, so that nothing but `value` takes up registers. */
+static inline uint32_t wire_rom_xor(const uint32_t *p, uint32_t value)
 {
-    uint32_t value;
-    __asm__("lpm %A0, %a1+\n\t"
-            "lpm %B0, %a1+\n\t"
-            "lpm %C0, %a1+\n\t"
-            "lpm %D0, %a1"
-            : "=&r"(value), "+z"(p));
+    __asm__("lpm __tmp_reg__, %a1+\n\t"
+            "eor %A0, __tmp_reg__\n\t"
+            "lpm __tmp_reg__, %a1+\n\t"
+            "eor %B0, __tmp_reg__\n\t"
+            "lpm __tmp_reg__, %a1+\n\t"
+            "eor %C0, __tmp_reg__\n\t"
+            "lpm __tmp_reg__, %a1+\n\t"
+            "eor %D0, __tmp_reg__"
+            : "+r"(value), "+z"(p));
     return value;
 }
 #else
 #define WIRE_ROM
-static inline uint32_t wire_rom_u32(const uint32_t *p)
+static inline uint32_t wire_rom_xor(const uint32_t *p, uint32_t value)
 {
-    return *p;
+    return value ^ *p;
 }
 #endif
 

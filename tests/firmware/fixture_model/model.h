@@ -12,7 +12,10 @@
 
 #include "nn.h"
 
-#define MODEL_HASH        {0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF}
+#define MODEL_HASH                                                                                                     \
+    {                                                                                                                  \
+        0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF                                                                 \
+    }
 #define MODEL_FORMAT      2
 #define MODEL_HEIGHT      4
 #define MODEL_WIDTH       4

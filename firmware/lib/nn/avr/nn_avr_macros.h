@@ -46,14 +46,5 @@
 1:
 .endm
 
-; 16-bit unsigned a = min(a, b), 4 cycles either way
-.macro MINW a, b
-    cp \b, \a
-    cpc \b + 1, \a + 1
-    brsh 1f
-    movw \a, \b
-1:
-.endm
-
 #endif
 #endif

@@ -12,7 +12,9 @@
  * Registers      r24 d        r22 M         r20 smallest      r18 range     r16 levels
  *                r14 result   r17 fraction  r15 turns left    X pooled      Z features
  * Stack          4 bytes
- * Cycles         300 + per pixel 11 where d = 0, else 26, and 17 to 18 more where the fraction is below 1/16 */
+ * Cycles         about 290, per pixel 11 where d = 0, else 26, and 17 to 21 more where the fraction is below 1/16;
+ *                low contrast: about 20 + 5 n more per pixel, n = shifts */
+#ifdef __AVR__ /* PlatformIO hands every board all of lib/nn. */
 #include "nn_avr_macros.h"
 
 #define RESULT 14
@@ -183,3 +185,5 @@ FUNCTION nn_avr_normalize
     sbc r27, D + 1
     rjmp .Ldivide
 END_FUNCTION nn_avr_normalize
+
+#endif

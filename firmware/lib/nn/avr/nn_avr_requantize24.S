@@ -6,7 +6,8 @@
  * Registers      r23 r24 r25 sum    r22 left    r20 multiplier    r18 levels    r19 = 0
  *                r14 r15 r16 r17 product's bytes 1..4    Y sums    Z out
  * Stack          6 bytes
- * Cycles         37 + per output, sum < 0: 17; else 55 (one or two more where it saturates) */
+ * Cycles         46 + per output: sum < 0: 16; else 51; saturated: 1 more */
+#ifdef __AVR__ /* PlatformIO hands every board all of lib/nn. */
 #include "nn_avr_macros.h"
 
 #define PRODUCT1 14
@@ -78,3 +79,5 @@ FUNCTION nn_avr_requantize24
     POP_RANGE 14, 17
     ret
 END_FUNCTION nn_avr_requantize24
+
+#endif

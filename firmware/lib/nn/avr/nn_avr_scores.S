@@ -1,10 +1,11 @@
 /* What follows the last layer.
  *
- * void nn_avr_widen16(const int16_t *sums, uint8_t outputs, int32_t *scores);   sign extension, 21 cycles each + 13
- * uint8_t nn_avr_argmax32(const int32_t *scores, uint8_t classes);   first maximum, 19 to 26 cycles each + 28
+ * void nn_avr_widen16(const int16_t *sums, uint8_t outputs, int32_t *scores);   sign extension, 17 cycles each
+ * uint8_t nn_avr_argmax32(const int32_t *scores, uint8_t classes);   first maximum, 17 to 23 cycles each
  *
  * Registers      widen16: X sums, Z scores, r22 left
  *                argmax32: X scores, r18..r21 best, r22 classes, r23 index, r24 its class; r25, r30, r31, r0 candidate */
+#ifdef __AVR__ /* PlatformIO hands every board all of lib/nn. */
 #include "nn_avr_macros.h"
 
 FUNCTION nn_avr_widen16
@@ -51,3 +52,5 @@ FUNCTION nn_avr_argmax32
     rjmp 1b
 2:  ret
 END_FUNCTION nn_avr_argmax32
+
+#endif

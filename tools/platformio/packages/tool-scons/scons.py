@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from SCons.Script.Main import main  # noqa: E402  (the path above is what makes it importable)
+from SCons.Script.Main import main
 
 if __name__ == "__main__":
     main()

@@ -61,7 +61,9 @@ def prepare_upload(target, source, env):
     port = env.subst("$UPLOAD_PORT")
     # avrdude 7.1 ends with a message of its own where the `arduino` protocol finds no port, but loops on `wiring`.
     if env.subst("$UPLOAD_PROTOCOL") == "wiring" and not is_terminal(port):
-        sys.stderr.write(f"Error: {port}: no serial port, or no permission; `pio device list` shows what is connected\n")
+        sys.stderr.write(
+            f"Error: {port}: no serial port, or no permission; `pio device list` shows what is connected\n"
+        )
         env.Exit(1)
     if env.subst("$UPLOAD_SPEED"):
         env.Append(UPLOADERFLAGS=["-b", "$UPLOAD_SPEED"])

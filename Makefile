@@ -1,0 +1,66 @@
+# Everything a person does with this repository. `make demo` and `make test` set up whatever they need first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two at a time: the simulated boards keep a core busy each.
+TEST_JOBS ?= 2
+BOARD ?= uno
+
+C_FILES = $(shell find firmware tests -path '*/build' -prune -o -type f \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) -print)
+# Rendered headers look as their templates say, and two headers are assembly.
+C_STYLED = $(filter-out firmware/model/% %/wire_ids.h %/nn_avr_macros.h %/nn_avr_preconv.h,$(C_FILES))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench soak clean system platformio simboard
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: system $(BIN)/host platformio simboard  ## bring what is missing: system and Python packages, PlatformIO, simulator
+
+demo: setup  ## train on real digits, build the Arduino firmware, run it on a simulated Uno, print the verdict
+	@$(BIN)/host demo --board $(BOARD)
+
+test: setup  ## run every test (TEST_JOBS=2 at a time)
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
+
+check: setup  ## formatting, lint, types, rendered files up to date
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@clang-format --dry-run -Werror $(C_STYLED)
+	@set -e; for tool in tools/render_*.py; do $(BIN)/python "$$tool" --check; done
+
+format: setup  ## format Python and C, render the committed files anew
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+	@clang-format -i $(C_STYLED)
+	@set -e; for tool in tools/render_*.py; do $(BIN)/python "$$tool"; done
+
+bench: setup  ## measure speed, sizes and cycles; takes minutes
+	@set -e; for script in tools/bench_*.py; do test -f "$$script" || continue; $(BIN)/python "$$script"; done
+
+soak: setup  ## stream digits for an hour against injected faults (SOAK_ARGS)
+	@$(BIN)/python tools/soak.py $(SOAK_ARGS)
+
+clean:  ## remove builds and caches, keep the virtual environment
+	@rm -rf .pio dist build firmware/sim/build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	@find host tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+system:
+	@PYTHON=$(PYTHON) sh tools/setup_system.sh
+
+$(BIN)/host: pyproject.toml | system
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	{ echo "error: $(PYTHON): found $$($(PYTHON) -V), need Python 3.10; run \`make setup PYTHON=python3.11\`" >&2; exit 4; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Python packages into $(VENV)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+platformio: $(BIN)/host
+	@$(BIN)/python tools/provision_platformio.py --if-needed
+
+simboard: | system
+	@test ! -f firmware/sim/Makefile || $(MAKE) --no-print-directory --silent -C firmware/sim

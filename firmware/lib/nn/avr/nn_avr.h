@@ -1,0 +1,75 @@
+/* The AVR twins of nn.h's int8 kernels: assembly, bit-identical, one linker section each, so that a sketch pays for
+ * what it calls. A model rendered for them (kernel `asm`) calls them directly and lays its weights out in blocks; the
+ * portable path stays nn.h. The formats, the cycle formulas and the proofs stand in docs/avr-kernels.md.
+ *
+ *     nn_avr_preconv_16x16(image, 63, features, pooled);
+ *     nn_avr_dense16_12(features, 64, model_rom.hidden_block0, sums);
+ *     nn_avr_dense16_12(features, 64, model_rom.hidden_block1, sums + 12);
+ *     nn_avr_requantize16(sums, 24, 200, 63, hidden);
+ *     nn_avr_dense16_10(hidden, 24, model_rom.score_block0, sums);
+ *     nn_avr_widen16(sums, 10, scores);
+ *     uint8_t digit = nn_avr_argmax32(scores, 10);
+ */
+#ifndef NN_AVR_H
+#define NN_AVR_H
+
+#if defined(__AVR__)
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* nn_preconv for one image size each; other sizes take the portable one. pooled: scratch, 64 or 196 u16. */
+void nn_avr_preconv_16x16(const uint8_t *image, uint8_t levels, uint8_t *features, uint16_t *pooled);
+void nn_avr_preconv_28x28(const uint8_t *image, uint8_t levels, uint8_t *features, uint16_t *pooled);
+
+/* Step 4 of the front end alone; count a multiple of 4, at most 1020; levels 63 or 255; may overwrite pooled. */
+void nn_avr_normalize(uint16_t *pooled, uint16_t count, uint16_t smallest, uint16_t largest, uint8_t levels,
+                      uint8_t *features);
+
+/* One block of B outputs, B up to NN_AVR_DENSE16_MAX. inputs: 1..1020. block, in flash:
+ * int16 bias[B], then int8 weight[inputs][B]. Sums are exact where they fit 16 bits. */
+#define NN_AVR_DENSE16_MAX 12
+#define NN_AVR_DENSE16(b) \
+    void nn_avr_dense16_##b(const uint8_t *in, uint16_t inputs, const uint8_t *block, int16_t *sums)
+NN_AVR_DENSE16(1);
+NN_AVR_DENSE16(2);
+NN_AVR_DENSE16(3);
+NN_AVR_DENSE16(4);
+NN_AVR_DENSE16(5);
+NN_AVR_DENSE16(6);
+NN_AVR_DENSE16(7);
+NN_AVR_DENSE16(8);
+NN_AVR_DENSE16(9);
+NN_AVR_DENSE16(10);
+NN_AVR_DENSE16(11);
+NN_AVR_DENSE16(12);
+
+/* The same with 24-bit sums. inputs: 1..255. block, in flash: bias[B] of three bytes each, low byte first, then
+ * uint8 weight[inputs][B], each weight + 128. */
+#define NN_AVR_DENSE24_MAX 7
+#define NN_AVR_DENSE24(b) \
+    void nn_avr_dense24_##b(const uint8_t *in, uint16_t inputs, const uint8_t *block, int32_t *sums)
+NN_AVR_DENSE24(1);
+NN_AVR_DENSE24(2);
+NN_AVR_DENSE24(3);
+NN_AVR_DENSE24(4);
+NN_AVR_DENSE24(5);
+NN_AVR_DENSE24(6);
+NN_AVR_DENSE24(7);
+
+/* Hidden outputs at shift 16 and shift 24; a smaller shift is a larger multiplier. */
+void nn_avr_requantize16(const int16_t *sums, uint8_t outputs, uint16_t multiplier, uint8_t levels, uint8_t *out);
+void nn_avr_requantize24(const int32_t *sums, uint8_t outputs, uint16_t multiplier, uint8_t levels, uint8_t *out);
+
+void nn_avr_widen16(const int16_t *sums, uint8_t outputs, int32_t *scores);
+uint8_t nn_avr_argmax32(const int32_t *scores, uint8_t classes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+#endif

@@ -1,0 +1,166 @@
+/* The same kernels on the same pseudo-random inputs, on the PC and on an AVR in simavr: one line per case, equal on
+ * both. The PC's results are compared with the definitions elsewhere. vectors.h is written by test_nn_on_avr.py. */
+#include "nn.h"
+
+#include "vectors.h"
+
+#if defined(__AVR__)
+#include <avr/interrupt.h>
+#include <avr/io.h>
+#include <avr/sleep.h>
+
+static void put(char c)
+{
+    while (!(UCSR0A & _BV(UDRE0)))
+        ;
+    UDR0 = (uint8_t)c;
+}
+#else
+#include <stdio.h>
+
+static void put(char c)
+{
+    putchar(c);
+}
+#endif
+
+#define SIDE     16
+#define FEATURES (SIDE / 2 * SIDE / 2)
+#define HIDDEN   20
+#define CLASSES  10
+#define ROUNDS   4
+#define EDGES    30000
+
+static uint8_t image[SIDE * SIDE];
+static uint8_t features[FEATURES];
+static uint16_t pooled[FEATURES];
+static uint8_t hidden[HIDDEN];
+static float float_hidden[HIDDEN];
+static union {
+    int32_t integers[CLASSES];
+    float floats[CLASSES];
+    uint32_t words[CLASSES];
+} scores;
+
+static void say(char name, const uint8_t *bytes, uint16_t count)
+{
+    static const char digits[] = "0123456789abcdef";
+    put(name);
+    for (uint16_t i = 0; i < count; i++) {
+        put(digits[bytes[i] >> 4]);
+        put(digits[bytes[i] & 15]);
+    }
+    put('.');
+    put('\n');
+}
+
+static void draw(uint16_t seed)
+{
+    for (uint16_t i = 0; i < SIDE * SIDE; i++) {
+        seed = (uint16_t)(seed * 25173u + 13849u);
+        if (seed & 0x0C00u)
+            image[i] = (uint8_t)(seed >> 4);
+        else
+            image[i] = 0;
+    }
+}
+
+static void run_int8(uint8_t bits)
+{
+    const nn_dense_i8 first = {int8_weights, int32_bias, FEATURES, HIDDEN, 32, 201, 17, 255};
+    const nn_dense_i8 last = {int8_weights + 7, int32_bias, HIDDEN, CLASSES, bits, 1, 1, 255};
+    nn_dense_i8_hidden(&first, features, hidden);
+    nn_dense_i8_scores(&last, hidden, scores.integers);
+    say('h', hidden, sizeof hidden);
+    say('i', (const uint8_t *)scores.words, sizeof scores);
+    put((char)('0' + nn_argmax_i32(scores.integers, CLASSES)));
+}
+
+static void run_f16(void)
+{
+    const nn_dense_f16 first = {half_weights, float_bias, FEATURES, HIDDEN};
+    const nn_dense_f16 last = {half_weights + 3, float_bias, HIDDEN, CLASSES};
+    nn_dense_f16_u8(&first, features, 1, float_hidden);
+    nn_dense_f16_f32(&last, float_hidden, 0, scores.floats);
+    say('H', (const uint8_t *)scores.words, sizeof scores);
+    put((char)('0' + nn_argmax_f32(scores.floats, CLASSES)));
+}
+
+static void run_f32(void)
+{
+    const nn_dense_f32 first = {float_weights, float_bias, FEATURES, HIDDEN};
+    const nn_dense_f32 last = {float_weights + 3, float_bias, HIDDEN, CLASSES};
+    nn_dense_f32_u8(&first, features, 1, float_hidden);
+    nn_dense_f32_f32(&last, float_hidden, 0, scores.floats);
+    say('F', (const uint8_t *)scores.words, sizeof scores);
+}
+
+static uint32_t next_random(void)
+{
+    static uint32_t state = 1;
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state;
+}
+
+static float with_exponent(int16_t exponent)
+{
+    union {
+        uint32_t bits;
+        float value;
+    } out;
+    if (exponent < 0)
+        exponent = 0;
+    if (exponent > 254)
+        exponent = 254;
+    out.bits = (next_random() & 0x807FFFFFu) | (uint32_t)exponent << 23;
+    return out.value;
+}
+
+/* bias + weight * input over all exponents, the bias about as large as the product: rounding, cancellation, underflow
+ * into subnormals and overflow all happen. One hash for each 100 results. */
+static void run_edges(void)
+{
+    uint32_t hash = 0;
+    for (uint16_t i = 1; i <= EDGES; i++) {
+        const int16_t e1 = (int16_t)(next_random() % 255u);
+        const int16_t e2 = (int16_t)(next_random() % 255u);
+        const int16_t apart = (int16_t)(next_random() % 56u);
+        const float weight = with_exponent(e1);
+        const float input = with_exponent(e2);
+        const float bias = with_exponent((int16_t)(e1 + e2 - 127 + apart - 28));
+        /* What add_input in nn_dense_float.c does, on numbers that no flash has to hold. */
+        const float term = weight * input;
+        scores.floats[0] = bias + term;
+        hash = hash * 31u + scores.words[0];
+        if (i % 100 == 0)
+            say('E', (const uint8_t *)&hash, sizeof hash);
+    }
+}
+
+int main(void)
+{
+#if defined(__AVR__)
+    UCSR0B = _BV(TXEN0);
+#endif
+    for (uint8_t round = 0; round < ROUNDS; round++) {
+        draw(round);
+        nn_preconv(image, SIDE, SIDE, round & 1 ? 63 : 255, features, pooled);
+        say('f', features, sizeof features);
+        run_int8(round & 2 ? 16 : 32);
+        run_f16();
+        run_f32();
+    }
+    run_edges();
+#if defined(__AVR__)
+    while (!(UCSR0A & _BV(UDRE0)))
+        ;
+    for (volatile uint16_t i = 0; i < 10000; i++) /* the last byte leaves */
+        ;
+    cli();
+    sleep_enable();
+    sleep_cpu(); /* with interrupts off: simavr ends */
+#endif
+    return 0;
+}

@@ -1,0 +1,284 @@
+"""The application in process: real C, a port made of Python functions, a clock that moves when told to."""
+
+from __future__ import annotations
+
+import ctypes
+import zlib
+from collections import deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from host.link import wire
+from host.link.wire import ErrorCode, Frame, MessageType
+
+READ = ctypes.CFUNCTYPE(ctypes.c_int16, ctypes.c_void_p)
+WRITE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint8)
+SET_BAUD = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)
+CLOCK = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p)
+COUNT = ctypes.CFUNCTYPE(ctypes.c_uint16, ctypes.c_void_p)
+
+READY_PERIOD_US = wire.READY_PERIOD_MS * 1000
+BAUD_TRIAL_US = wire.BAUD_TRIAL_MS * 1000
+
+# The fixture model's numbers, as in fixture_model/model_net.h.
+BIAS = ((100, -200, 300), (-70000, 5, 0))
+WEIGHTS = (((10, -20, 30, -40), (127, 127, 127, 127), (-1, 2, -3, 4)), ((127, -127, 1), (-5, 6, 7), (0, 3, -9)))
+MULTIPLIER, SHIFT = 129, 14
+
+EXACT_LENGTH = {
+    MessageType.HELLO: 5,
+    MessageType.IMAGE: 16,
+    MessageType.STATS: 0,
+    MessageType.PING: 4,
+    MessageType.SET_BAUD: 4,
+}
+
+
+class Port(ctypes.Structure):
+    """app_port."""
+
+    _fields_ = (
+        ("context", ctypes.c_void_p),
+        ("read", READ),
+        ("write", WRITE),
+        ("set_baud", SET_BAUD),
+        ("ticks", CLOCK),
+        ("micros", CLOCK),
+        ("overruns", COUNT),
+        ("stack_free", COUNT),
+        ("clock_hz", ctypes.c_uint32),
+        ("tick_hz", ctypes.c_uint32),
+        ("ram_static", ctypes.c_uint16),
+        ("reset_cause", ctypes.c_uint8),
+        ("board", ctypes.c_char_p),
+    )
+
+
+class Board:
+    """The application on a port that this object plays."""
+
+    def __init__(self, core: ctypes.CDLL, start_us: int = 0) -> None:
+        self.now_us = start_us
+        self.ticks = 1000
+        self.incoming: deque[int] = deque()
+        self.outgoing = bytearray()
+        self.bauds: list[tuple[int, int]] = []
+        self.port = Port(
+            None,
+            READ(lambda _: self.incoming.popleft() if self.incoming else -1),
+            WRITE(lambda _, byte: self.outgoing.append(byte)),
+            SET_BAUD(lambda _, baud: self.bauds.append((baud, len(self.outgoing)))),
+            CLOCK(self._tick),
+            CLOCK(lambda _: self.now_us & 0xFFFFFFFF),
+            COUNT(lambda _: 5),
+            COUNT(lambda _: 1400),
+            16_000_000,
+            16_000_000,
+            488,
+            2,
+            b"test-board-x",
+        )
+        core.shim_app_port_bytes.restype = core.shim_app_bytes.restype = ctypes.c_size_t
+        core.app_step.restype = ctypes.c_uint8
+        assert core.shim_app_port_bytes() == ctypes.sizeof(Port)
+        self.core = core
+        self.state = ctypes.create_string_buffer(b"\xa5" * core.shim_app_bytes(), core.shim_app_bytes())
+        core.app_init(self.state, ctypes.byref(self.port))
+
+    def _tick(self, _: int) -> int:
+        self.ticks += 75_000
+        return self.ticks
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Bytes in, replies out, with the application run until it has nothing to do."""
+        self.incoming.extend(data)
+        while self.core.app_step(self.state):
+            pass
+        line = bytes(self.outgoing)
+        self.outgoing.clear()
+        return [wire.decode(piece) for piece in wire.FrameSplitter(wire.MAX_PAYLOAD).feed(line)]
+
+    def ask(self, kind: MessageType, payload: bytes = b"", sequence: int = 1) -> list[Frame]:
+        return self.feed(wire.encode(Frame(kind, sequence, payload)))
+
+    def pass_us(self, microseconds: int) -> list[Frame]:
+        self.now_us += microseconds
+        return self.feed(b"")
+
+
+@pytest.fixture
+def board(core: ctypes.CDLL) -> Board:
+    """A board that has said READY and heard HELLO."""
+    fresh = Board(core)
+    fresh.ask(MessageType.HELLO, wire.Hello(wire.PROTOCOL_VERSION, 1).pack())
+    return fresh
+
+
+def refusal(code: ErrorCode, detail: int, sequence: int = 1) -> list[Frame]:
+    return [Frame(MessageType.ERROR, sequence, wire.Refusal(code, detail).pack())]
+
+
+def sums_of(layer: int, x: list[int]) -> list[int]:
+    rows = zip(BIAS[layer], WEIGHTS[layer], strict=True)
+    return [bias + sum(w * v for w, v in zip(row, x, strict=True)) for bias, row in rows]
+
+
+def defined_scores(image: bytes) -> list[int]:
+    """The fixture model in plain Python: 4x4 image, one pooled value per quarter."""
+    rows = [[0] * 6, *([0, *image[4 * y : 4 * y + 4], 0] for y in range(4)), [0] * 6]
+    around = [(i, j) for j in (-1, 0, 1) for i in (-1, 0, 1)]
+
+    def smooth(x: int, y: int) -> int:
+        return sum((2 - abs(i)) * (2 - abs(j)) * rows[y + j][x + i] for i, j in around)
+
+    pooled = [max(smooth(x + i, y + j) for j in (0, 1) for i in (0, 1)) for y in (1, 3) for x in (1, 3)]
+    low, high = min(pooled), max(pooled)
+    x = [(v - low) * 255 // (high - low) if high > low else 0 for v in pooled]
+    hidden = [min(max((s * MULTIPLIER + (1 << (SHIFT - 1))) >> SHIFT, 0), 255) for s in sums_of(0, x)]
+    return sums_of(1, hidden)
+
+
+def defined_result(image: bytes, ticks: int = 75_000) -> wire.Result:
+    scores = defined_scores(image)
+    return wire.Result(scores.index(max(scores)), zlib.crc32(image), ticks, tuple(s & 0xFFFFFFFF for s in scores))
+
+
+def weights_crc() -> int:
+    rom = b"".join(b.to_bytes(4, "little", signed=True) for layer in BIAS for b in layer)
+    rom += b"".join(w.to_bytes(1, "little", signed=True) for layer in WEIGHTS for row in layer for w in row)
+    return zlib.crc32(rom + bytes(3))
+
+
+def expected_ready(nonce: int) -> wire.Ready:
+    model_hash = bytes.fromhex("0123456789abcdef")
+    return wire.Ready(1, 2, nonce, model_hash, weights_crc(), 4, 4, 3, 2, 1, 16_000_000, 16_000_000, b"test-board-x")
+
+
+@pytest.mark.parametrize("start_us", [0, 123, 2**32 - 100_000])
+def test_ready_is_repeated_until_hello(core: ctypes.CDLL, start_us: int) -> None:
+    board = Board(core, start_us)
+    unasked = [Frame(MessageType.READY, 0, expected_ready(0).pack())]
+    assert board.feed(b"") == unasked
+    assert board.pass_us(READY_PERIOD_US - 1) == []
+    assert board.pass_us(1) == unasked
+    assert board.pass_us(READY_PERIOD_US) == unasked
+    hello = wire.Hello(wire.PROTOCOL_VERSION, 0xDEADBEEF).pack()
+    assert board.ask(MessageType.HELLO, hello, 77) == [Frame(MessageType.READY, 77, expected_ready(0xDEADBEEF).pack())]
+    assert board.pass_us(10 * READY_PERIOD_US) == []
+    assert board.ask(MessageType.HELLO, hello, 78) == [Frame(MessageType.READY, 78, expected_ready(0xDEADBEEF).pack())]
+
+
+def test_the_first_byte_ends_a_frame_that_the_reset_cut_short(core: ctypes.CDLL) -> None:
+    board = Board(core)
+    before_reset = wire.encode(Frame(MessageType.RESULT, 1, bytes(21)))[:7]
+    assert before_reset[-1:] != wire.DELIMITER
+    board.core.app_step(board.state)
+    pieces = wire.FrameSplitter().feed(before_reset + bytes(board.outgoing))
+    assert wire.decode(pieces[1]).type == MessageType.READY
+
+
+def test_hello_of_another_version_is_refused_and_ready_goes_on(core: ctypes.CDLL) -> None:
+    board = Board(core)
+    board.feed(b"")
+    assert board.ask(MessageType.HELLO, wire.Hello(2, 5).pack()) == refusal(ErrorCode.BAD_VERSION, 2)
+    assert [frame.type for frame in board.pass_us(READY_PERIOD_US)] == [MessageType.READY]
+
+
+@settings(max_examples=200)
+@given(images=st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=4))
+def test_images_are_classified(core: ctypes.CDLL, images: list[bytes]) -> None:
+    board = Board(core)
+    board.ask(MessageType.HELLO, wire.Hello(wire.PROTOCOL_VERSION, 1).pack())
+    for sequence, image in enumerate(images):
+        (reply,) = board.ask(MessageType.IMAGE, image, sequence)
+        assert (reply.type, reply.sequence) == (MessageType.RESULT, sequence)
+        assert wire.Result.unpack(reply.payload, 3) == defined_result(image)
+
+
+def test_a_second_image_before_the_first_result_finds_no_slot(board: Board) -> None:
+    image = bytes(range(16))
+    both = wire.encode(Frame(MessageType.IMAGE, 1, image)) + wire.encode(Frame(MessageType.IMAGE, 2, bytes(16)))
+    first, second = board.feed(both)
+    assert [first] == refusal(ErrorCode.NO_SLOT, 1, sequence=2)
+    # The refused one has not touched the image that waits.
+    assert wire.Result.unpack(second.payload, 3) == defined_result(image)
+    assert board.ask(MessageType.IMAGE, image, 3)[0].type == MessageType.RESULT
+
+
+def test_an_image_cut_short_by_a_delimiter_leaves_the_slot_free(board: Board) -> None:
+    line = wire.encode(Frame(MessageType.IMAGE, 1, bytes(range(16))))
+    assert board.feed(line[:9] + b"\0") == refusal(ErrorCode.BAD_FRAME, 0, sequence=0)
+    (reply,) = board.feed(line)
+    assert wire.Result.unpack(reply.payload, 3) == defined_result(bytes(range(16)))
+
+
+@pytest.mark.parametrize("kind", [0x00, 0x06, 0x7F, 0x81, 0x82, 0xFF])
+def test_an_unknown_type_is_refused_by_name(board: Board, kind: int) -> None:
+    body = bytes([kind, 9])
+    line = wire.cobs_encode(body + zlib.crc32(body).to_bytes(4, "little")) + b"\0"
+    assert board.feed(line) == refusal(ErrorCode.UNKNOWN_TYPE, kind, sequence=9)
+
+
+@pytest.mark.parametrize("kind", EXACT_LENGTH)
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 6, 15, 16, 17, 255, 784])
+def test_every_wrong_length_is_refused(board: Board, kind: MessageType, length: int) -> None:
+    if length != EXACT_LENGTH[kind]:
+        assert board.ask(kind, b"\7" * length) == refusal(ErrorCode.BAD_LENGTH, length)
+
+
+@pytest.mark.parametrize("garbage", [b"\1", b"\xff" * 70_000, b"\5ab", bytes.fromhex("0303c0ffee")])
+def test_garbage_is_answered_once_and_forgotten_at_the_delimiter(board: Board, garbage: bytes) -> None:
+    ping = wire.encode(Frame(MessageType.PING, 4, b"abcd"))
+    pong = Frame(MessageType.PONG, 4, b"abcd")
+    assert board.feed(garbage + b"\0\0\0" + ping) == [*refusal(ErrorCode.BAD_FRAME, 0, sequence=0), pong]
+
+
+def test_stats_count_frames_and_broken_frames(board: Board) -> None:
+    board.feed(b"\1\0" * 3)
+    board.ask(MessageType.PING, b"abcd")
+    board.now_us = 123_456
+    (reply,) = board.ask(MessageType.STATS, sequence=200)
+    assert (reply.type, reply.sequence) == (MessageType.STATS_REPLY, 200)
+    assert wire.Stats.unpack(reply.payload) == wire.Stats(123_456, 3, 3, 5, 1400, 488)
+
+
+@pytest.mark.parametrize("baud", [0, 9600, 115201, 6_553_500, 0xFFFFFFFF])
+def test_an_unlisted_rate_is_refused(board: Board, baud: int) -> None:
+    detail = min(baud // 100, 0xFFFF)
+    assert board.ask(MessageType.SET_BAUD, wire.Baud(baud).pack()) == refusal(ErrorCode.BAD_BAUD, detail)
+    assert board.bauds == []
+
+
+@pytest.mark.parametrize("baud", wire.BAUD_RATES)
+def test_a_confirmed_rate_stays(board: Board, baud: int) -> None:
+    reply = board.ask(MessageType.SET_BAUD, wire.Baud(baud).pack(), 5)
+    assert reply == [Frame(MessageType.BAUD_SET, 5, wire.Baud(baud).pack())]
+    assert board.bauds == [(baud, len(wire.encode(reply[0])))], "the reply goes out before the rate changes"
+    board.pass_us(BAUD_TRIAL_US - 1)
+    board.ask(MessageType.PING, b"abcd")
+    board.pass_us(100 * BAUD_TRIAL_US)
+    assert len(board.bauds) == 1
+
+
+def test_an_unconfirmed_rate_falls_back(board: Board) -> None:
+    board.ask(MessageType.SET_BAUD, wire.Baud(500_000).pack())
+    board.feed(b"\xfe\xfe\xfe")  # what the old rate looks like at the new one
+    board.pass_us(BAUD_TRIAL_US - 1)
+    assert len(board.bauds) == 1
+    board.pass_us(1)
+    assert [baud for baud, _ in board.bauds] == [500_000, wire.DEFAULT_BAUD]
+    assert board.ask(MessageType.PING, b"abcd") == [Frame(MessageType.PONG, 1, b"abcd")]
+    board.pass_us(100 * BAUD_TRIAL_US)
+    assert len(board.bauds) == 2
+
+
+@settings(max_examples=200)
+@given(noise=st.binary(max_size=64), cut=st.integers(0, 30))
+def test_after_any_noise_and_a_delimiter_the_board_answers_right(core: ctypes.CDLL, noise: bytes, cut: int) -> None:
+    board = Board(core)
+    image = wire.encode(Frame(MessageType.IMAGE, 6, bytes(range(16))))
+    board.feed(noise + image[:cut] + b"\0")
+    (reply,) = board.feed(image)
+    assert wire.Result.unpack(reply.payload, 3) == defined_result(bytes(range(16)))

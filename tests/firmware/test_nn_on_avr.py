@@ -1,0 +1,61 @@
+"""The portable kernels compiled by avr-gcc and run in simavr answer like the PC's, bit for bit, floats included."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c, need
+from numpy.typing import NDArray
+
+HERE = Path(__file__).parent
+NN_SOURCES = [path for path in CORE_SOURCES if path.parent.name == "nn"]
+LINE = re.compile(r"[fhiHFE0-9]*[0-9a-f]+\.")
+
+
+def c_array(ctype: str, name: str, numbers: list[str]) -> str:
+    return f"static const {ctype} {name}[] NN_ROM = {{{', '.join(numbers)}}};\n"
+
+
+def float_literals(values: NDArray[np.float32]) -> list[str]:
+    return [f"{float(value).hex()}f" for value in values]
+
+
+def vectors() -> str:
+    random = np.random.default_rng(2026)
+    halves = random.normal(0, 0.1, 1400).astype(np.float16)
+    halves[::17] = (random.normal(0, 1e-6, len(halves[::17]))).astype(np.float16)  # subnormal halves
+    return "".join(
+        [
+            c_array("int8_t", "int8_weights", [str(v) for v in random.integers(-127, 128, 1400)]),
+            c_array("int32_t", "int32_bias", [str(v) for v in random.integers(-9000, 9000, 40)]),
+            c_array("uint16_t", "half_weights", [str(v) for v in halves.view(np.uint16)]),
+            c_array("float", "float_weights", float_literals(random.normal(0, 0.1, 1400).astype(np.float32))),
+            c_array("float", "float_bias", float_literals(random.normal(0, 3, 40).astype(np.float32))),
+        ]
+    )
+
+
+@pytest.mark.parametrize("optimisation", ["-Os", "-O2"])
+def test_avr_and_pc_agree(cc: str, tmp_path: Path, optimisation: str) -> None:
+    avr_gcc, simavr = need("avr-gcc", "gcc-avr avr-libc"), need("simavr", "simavr")
+    (tmp_path / "vectors.h").write_text(vectors())
+    sources = [f"-I{tmp_path}", HERE / "avr_twin.c", *NN_SOURCES]
+    compile_c([cc, "-O2", *CORE_FLAGS, *sources, "-o", tmp_path / "pc"])
+    compile_c([avr_gcc, optimisation, "-mmcu=atmega328p", *CORE_FLAGS, *sources, "-lm", "-o", tmp_path / "avr.elf"])
+    on_pc = subprocess.run([tmp_path / "pc"], capture_output=True, text=True, check=True, timeout=60).stdout
+    on_avr = subprocess.run(
+        [simavr, "-m", "atmega328p", "-f", "16000000", tmp_path / "avr.elf"],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    # simavr prints the line's text in colour, each line ended by a dot of its own.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", (on_avr.stdout + on_avr.stderr).decode("latin-1"))
+    expected = on_pc.split()
+    assert len(expected) > 300
+    got = [word.rstrip(".") + "." for word in LINE.findall(text)]
+    assert got == expected

@@ -1,0 +1,33 @@
+"""Small architectures that together use every layer and every way through it."""
+
+from host.train.architecture import (
+    Architecture,
+    AveragePool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+    ReLU,
+)
+
+NETS = {
+    "dense": Architecture((1, 3, 4), (Flatten(), Dense(6), ReLU(), Dense(3))),
+    "convolution of one channel": Architecture((1, 7, 6), (Conv2d(3, 3), Flatten(), Dense(4))),
+    "convolution after convolution": Architecture((1, 9, 8), (Conv2d(6, 3), ReLU(), Conv2d(5, 3), Flatten(), Dense(4))),
+    "padding": Architecture((2, 6, 7), (Conv2d(6, 3, padding=1), Conv2d(3, 5, padding=2), Flatten(), Dense(4))),
+    "stride": Architecture((2, 9, 8), (Conv2d(4, 3, stride=2, padding=1), Conv2d(3, 2, stride=2), Flatten(), Dense(3))),
+    "depthwise and pointwise": Architecture(
+        (2, 7, 7), (Conv2d(6, 3, padding=1), Conv2d(6, 3, groups=6), Conv2d(4, 1), ReLU(), Flatten(), Dense(3))
+    ),
+    "groups": Architecture((2, 7, 7), (Conv2d(12, 3), Conv2d(4, 3, padding=1, groups=2), Flatten(), Dense(3))),
+    "max-pool with a rest": Architecture((1, 9, 7), (Conv2d(3, 2), MaxPool2d(2), Conv2d(2, 2), Flatten(), Dense(3))),
+    "average-pool": Architecture((1, 9, 10), (Conv2d(3, 2), AveragePool2d(3), Flatten(), Dense(3))),
+    "normalised": Architecture(
+        (1, 8, 8),
+        (Conv2d(6, 3), BatchNorm(), ReLU(), MaxPool2d(), Flatten(), Dense(5), BatchNorm(momentum=0.3), ReLU(), Dense(3)),
+    ),
+}
+
+WITH_DROPOUT = Architecture((1, 6, 6), (Conv2d(4, 3), ReLU(), Dropout(0.4), Flatten(), Dense(8), Dropout(0.2), Dense(3)))

@@ -1,0 +1,207 @@
+"""Training end to end on small sets, and the published figures on the real ones."""
+
+import dataclasses
+from statistics import mean
+
+import numpy as np
+import pytest
+
+from host.data import load
+from host.data.dataset import Split, make_dataset
+from host.errors import InputError
+from host.train import PRESETS, accuracy, forward, presets, train
+from host.train.frontend import preconv_features
+from host.train.presets import AdamRecipe, LbfgsRecipe
+from host.train.split import holdout_rows
+
+
+def small_dataset(train_images=200, shape=(16, 16), classes=3):
+    """Bars at one height per class, with noise: learnt in a few epochs."""
+    rng = np.random.default_rng(8)
+
+    def split(count):
+        labels = rng.integers(0, classes, count)
+        images = rng.integers(0, 60, (count, *shape))
+        images[np.arange(count), 2 + labels * (shape[0] - 4) // classes, 2:-2] = 255
+        return Split(images.astype(np.uint8), labels.astype(np.int64))
+
+    return make_dataset("bars", split(train_images), split(60), tuple("abcdefgh"[:classes]))
+
+
+BARS = small_dataset()
+
+
+@pytest.mark.parametrize(("preset", "epochs"), [("preconv", 25), ("preconv-seed", 60)])
+def test_each_preset_learns_and_says_where_the_network_comes_from(preset, epochs):
+    network = train(BARS, preset, seed=2, epochs=epochs)
+    source = network.provenance
+    assert (source.dataset, source.dataset_sha256) == ("bars", BARS.sha256)
+    assert (source.preset, source.seed, source.engine) == (preset, 2, "numpy")
+    assert set(source.metrics) == {"train", "validation", "test"}
+    assert min(source.metrics.values()) > 0.9
+    assert source.history["loss"][-1] < source.history["loss"][0]
+    assert network.input_shape == (16, 16)
+    assert network.labels == ("a", "b", "c")
+    assert [layer.weights.shape for layer in network.layers] == [(40, 64), (3, 40)]
+    assert {array.dtype for layer in network.layers for array in (layer.weights, layer.bias)} == {np.dtype(np.float32)}
+
+
+def test_metrics_and_ranges_are_those_of_the_returned_network():
+    network = train(BARS, "preconv", epochs=10)
+    features = preconv_features(BARS.train.images)
+    first, last = network.layers
+    hidden = np.maximum((features - first.input_offset.astype(np.float32)) @ first.weights.T + first.bias, 0)
+    scores = hidden @ last.weights.T + last.bias
+    np.testing.assert_allclose(forward(network, features), scores, rtol=1e-4, atol=1e-4)
+    assert first.output_max == pytest.approx(hidden.max(), rel=1e-5)
+    assert last.output_max == pytest.approx(np.abs(scores).max(), rel=1e-5)
+    assert network.provenance.metrics["train"] == accuracy(network, features, BARS.train.labels)
+    assert first.input_offset.dtype == np.int16
+    np.testing.assert_array_equal(first.input_offset, np.rint(features.mean(axis=0)))
+    assert last.input_offset is None
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(preset):
+    first, again = (train(BARS, preset, seed=5, epochs=4) for _ in range(2))
+    for one, two in zip(first.layers, again.layers, strict=True):
+        assert one.weights.tobytes() == two.weights.tobytes()
+        assert one.bias.tobytes() == two.bias.tobytes()
+        assert one.output_max == two.output_max
+    assert first.provenance == again.provenance
+    assert (train(BARS, preset, seed=6, epochs=4).layers[0].weights != first.layers[0].weights).any()
+
+
+def test_the_rehearsal_changes_nothing_in_the_network():
+    with_it, without = train(BARS, "preconv", epochs=3), train(BARS, "preconv", epochs=3, rehearse=False)
+    assert with_it.layers[0].weights.tobytes() == without.layers[0].weights.tobytes()
+    assert "validation" not in without.provenance.metrics
+
+
+def test_the_seed_recipe_is_the_published_one():
+    recipe = PRESETS["preconv-seed"].defaults
+    assert isinstance(recipe, LbfgsRecipe)
+    published = {"hidden": 40, "epochs": 200, "reg": 0.02, "gtol": 1e-3, "init_std": 1e-5, "levels": 255}
+    assert published.items() <= dataclasses.asdict(recipe).items()
+
+
+def test_presets_choose_the_recipe_by_the_number_of_images():
+    preset = PRESETS["preconv"]
+    chosen = [preset.recipe_for(n) for n in (1437, 7291, 60000)]
+    assert all(isinstance(recipe, AdamRecipe) for recipe in chosen)
+    assert preset.defaults == chosen[1]
+    assert 60000 * chosen[2].holdout == pytest.approx(5000)
+
+
+def test_options_reach_the_network():
+    network = train(BARS, "preconv", hidden=7, epochs=3)
+    assert network.layers[0].weights.shape == (7, 64)
+    assert len(network.provenance.history["loss"]) == 3
+    gentle, strict = (train(BARS, "preconv-seed", reg=reg, epochs=20) for reg in (0.0, 1.0))
+    assert np.abs(strict.layers[0].weights).sum() < np.abs(gentle.layers[0].weights).sum()
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (28, 28), (9, 12), (15, 15)])
+def test_any_image_size_trains(shape):
+    network = train(small_dataset(60, shape), "preconv", epochs=2, rehearse=False)
+    assert network.input_shape == shape
+    assert network.layers[0].weights.shape[1] == (shape[0] // 2) * (shape[1] // 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": 0}, "train: hidden: found 0, need a whole number 1..255"),
+        ({"hidden": 256}, "train: hidden: found 256"),
+        ({"hidden": 2.5}, "train: hidden: found 2.5"),
+        ({"epochs": 0}, "train: epochs: found 0, need a whole number 1 or more"),
+        ({"reg": -0.1}, "train: reg: found -0.1"),
+        ({"reg": float("nan")}, "train: reg: found nan"),
+        ({"reg": float("inf")}, "train: reg: found inf"),
+        ({"seed": -1}, "train: seed: found -1"),
+    ],
+)
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_unusable_values_are_refused(preset, options, message):
+    with pytest.raises(InputError) as caught:
+        train(BARS, preset, **options)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("preconv-sed", "did you mean 'preconv-seed'?"), ("PRECONV", "did you mean 'preconv'?"), ("zzz", "choose one")],
+)
+def test_an_unknown_preset_is_refused_with_the_near_one(name, near):
+    with pytest.raises(InputError, match=f"preset: name: found '{name}'") as caught:
+        presets.find(name)
+    assert near in str(caught.value)
+
+
+def test_a_run_that_diverges_is_refused():
+    with pytest.raises(InputError, match="train: weights: found values that are not finite"):
+        train(BARS, "preconv", reg=1e300, epochs=3)
+
+
+def test_progress_counts_both_runs_and_ends_at_the_total():
+    seen = []
+    train(BARS, "preconv", epochs=4, progress=seen.append)
+    assert [p.step for p in seen] == list(range(1, 9))
+    assert {p.total for p in seen} == {8}
+    assert [p.stage for p in seen] == ["train"] * 4 + ["rehearsal"] * 4
+    assert seen[-1].seconds_left == 0
+    assert all(0 <= p.accuracy <= 1 and p.loss > 0 for p in seen)
+
+
+def interrupt_at(step):
+    def progress(state):
+        if state.step == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_an_interrupt_hands_over_the_best_so_far_and_goes_on(preset):
+    kept = []
+    with pytest.raises(KeyboardInterrupt):
+        train(BARS, preset, epochs=40, progress=interrupt_at(12), checkpoint=kept.append)
+    (network,) = kept
+    assert "validation" not in network.provenance.metrics
+    assert network.provenance.metrics["test"] > 0.5
+    assert network.layers[0].output_max > 0
+
+
+def test_an_interrupt_of_the_rehearsal_hands_over_the_finished_network():
+    kept = []
+    with pytest.raises(KeyboardInterrupt):
+        train(BARS, "preconv", epochs=4, progress=interrupt_at(6), checkpoint=kept.append)
+    whole = train(BARS, "preconv", epochs=4, rehearse=False)
+    assert kept[0].layers[0].weights.tobytes() == whole.layers[0].weights.tobytes()
+    assert kept[0].provenance == whole.provenance
+
+
+def test_the_holdout_is_stratified_and_leaves_every_class_something():
+    labels = np.repeat([0, 1, 2], [100, 50, 1])
+    kept, held = holdout_rows(labels, 0.2)
+    assert sorted([*kept, *held]) == list(range(151))
+    assert np.bincount(labels[held], minlength=3).tolist() == [20, 10, 0]
+
+
+def test_the_embedded_digits_train_well_within_a_demo():
+    network = train(load("digits"), "preconv")
+    assert network.provenance.metrics["test"] > 0.97
+
+
+@pytest.mark.slow
+def test_the_seed_recipe_reaches_its_published_accuracy_on_usps(real_data):
+    metrics = train(load("usps"), "preconv-seed", rehearse=False).provenance.metrics
+    assert 0.93 <= metrics["test"] <= 0.9450
+    assert metrics["train"] > 0.985
+
+
+@pytest.mark.slow
+def test_the_default_recipe_reaches_96_percent_on_usps_over_five_seeds(real_data):
+    usps = load("usps")
+    reached = [train(usps, "preconv", seed=seed, rehearse=False).provenance.metrics["test"] for seed in range(5)]
+    assert mean(reached) >= 0.96
