@@ -16,9 +16,13 @@
 #include "sim_image.h"
 #include "sim_mcu.h"
 
-enum { GPIOR0 = 0x3E, GPIOR1 = 0x4A, GPIOR2 = 0x4B };
+enum {
+    GPIOR0 = 0x3E,
+    GPIOR1 = 0x4A,
+    GPIOR2 = 0x4B
+};
 #define MARK_CYCLES 1u /* of the closing `out` */
-#define RJMP_SELF 0xCFFF
+#define RJMP_SELF   0xCFFF
 
 typedef struct {
     uint64_t count, total, min, max;
@@ -111,8 +115,10 @@ static int run(counter_t *counter, uint64_t max_cycles)
     if (state == MCU_CRASHED)
         fprintf(stderr, "cyclecount: the program crashed at pc 0x%05" PRIx32 ": %s\n", mcu->avr->pc, mcu->reason);
     else if (state != MCU_HALTED && !ended(mcu))
-        fprintf(stderr, "cyclecount: cycles: found %" PRIu64 " without an end, need at most %" PRIu64
-                "; end with cli and sleep, or raise --max-cycles\n", mcu->avr->cycle, max_cycles);
+        fprintf(stderr,
+                "cyclecount: cycles: found %" PRIu64 " without an end, need at most %" PRIu64
+                "; end with cli and sleep, or raise --max-cycles\n",
+                mcu->avr->cycle, max_cycles);
     else if (counter->open)
         fprintf(stderr, "cyclecount: region %u: found no end, need GPIOR0 = 0; close it before the program ends\n",
                 counter->open);
@@ -126,15 +132,17 @@ static void print_result(const counter_t *counter, const char *name)
     const avr_t *avr = counter->mcu.avr;
     const char *comma = "";
 
-    printf("{\"schema\": 1, \"mcu\": \"%s\", \"cycles\": %" PRIu64 ", \"stack_max\": %d, \"sp_min\": %u, \"bytes_out\": %" PRIu64
-           ",\n \"regions\": {", name, avr->cycle, avr->ramend - counter->lowest_sp, counter->lowest_sp, counter->bytes_out);
+    printf("{\"schema\": 1, \"mcu\": \"%s\", \"cycles\": %" PRIu64
+           ", \"stack_max\": %d, \"sp_min\": %u, \"bytes_out\": %" PRIu64 ",\n \"regions\": {",
+           name, avr->cycle, avr->ramend - counter->lowest_sp, counter->lowest_sp, counter->bytes_out);
     for (int k = 1; k < 256; k++) {
         const region_t *region = &counter->regions[k];
         if (!region->count)
             continue;
         printf("%s\n  \"%d\": {\"count\": %" PRIu64 ", \"min\": %" PRIu64 ", \"max\": %" PRIu64
-               ", \"mean\": %.3f, \"stack\": %" PRIu32 "}", comma, k, region->count, region->min, region->max,
-               (double)region->total / (double)region->count, region->stack);
+               ", \"mean\": %.3f, \"stack\": %" PRIu32 "}",
+               comma, k, region->count, region->min, region->max, (double)region->total / (double)region->count,
+               region->stack);
         comma = ",";
     }
     printf("}}\n");
@@ -147,21 +155,35 @@ typedef struct {
 
 static bool parse(int argc, char **argv, options *chosen)
 {
-    static const struct option long_options[] = {{"mcu", required_argument, NULL, 'm'}, {"elf", required_argument, NULL, 'e'},
-                                                 {"hex", required_argument, NULL, 'e'}, {"in", required_argument, NULL, 'i'},
+    static const struct option long_options[] = {{"mcu", required_argument, NULL, 'm'},
+                                                 {"elf", required_argument, NULL, 'e'},
+                                                 {"hex", required_argument, NULL, 'e'},
+                                                 {"in", required_argument, NULL, 'i'},
                                                  {"out", required_argument, NULL, 'o'},
-                                                 {"max-cycles", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
+                                                 {"max-cycles", required_argument, NULL, 'c'},
+                                                 {NULL, 0, NULL, 0}};
     int option;
 
     *chosen = (options){.max_cycles = 2000000000u};
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
         switch (option) {
-        case 'm': chosen->mcu = optarg; break;
-        case 'e': chosen->image = optarg; break;
-        case 'i': chosen->in = optarg; break;
-        case 'o': chosen->out = optarg; break;
-        case 'c': chosen->max_cycles = strtoull(optarg, NULL, 10); break;
-        default: return false;
+        case 'm':
+            chosen->mcu = optarg;
+            break;
+        case 'e':
+            chosen->image = optarg;
+            break;
+        case 'i':
+            chosen->in = optarg;
+            break;
+        case 'o':
+            chosen->out = optarg;
+            break;
+        case 'c':
+            chosen->max_cycles = strtoull(optarg, NULL, 10);
+            break;
+        default:
+            return false;
         }
     return chosen->mcu && chosen->image && chosen->max_cycles && optind == argc;
 }
@@ -183,7 +205,8 @@ int main(int argc, char **argv)
     char error[256];
 
     if (!parse(argc, argv, &chosen)) {
-        fputs("usage: cyclecount --mcu atmega328p|atmega2560 --elf FILE [--in FILE] [--out FILE] [--max-cycles N]\n", stderr);
+        fputs("usage: cyclecount --mcu atmega328p|atmega2560 --elf FILE [--in FILE] [--out FILE] [--max-cycles N]\n",
+              stderr);
         return 2;
     }
     if (!mcu_create(&counter.mcu, chosen.mcu, 16000000)) {

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_LIMIT ((size_t)16 << 20)
+#define FILE_LIMIT   ((size_t)16 << 20)
 #define EM_ATMEL_AVR 83
-#define LOAD_RAM 0x800000u /* avr-ld's address of RAM, EEPROM and fuses: nothing that lives in flash */
+#define LOAD_RAM     0x800000u /* avr-ld's address of RAM, EEPROM and fuses: nothing that lives in flash */
 
 typedef struct {
     avr_t *avr;
@@ -74,7 +74,8 @@ static bool load_elf(loader *to, const uint8_t *file, size_t size)
     }
     return true;
 truncated:
-    snprintf(to->error, to->error_bytes, "ELF: found a file of %zu bytes, need the segments it names; build it again", size);
+    snprintf(to->error, to->error_bytes, "ELF: found a file of %zu bytes, need the segments it names; build it again",
+             size);
     return false;
 }
 
@@ -115,8 +116,10 @@ static bool load_hex(loader *to, char *text)
         const int count = parse_record(line, record);
         number++;
         if (count < 0) {
-            snprintf(to->error, to->error_bytes, "Intel hex record %u: found a bad checksum or digit, need a sound record; "
-                     "build the file again", number);
+            snprintf(to->error, to->error_bytes,
+                     "Intel hex record %u: found a bad checksum or digit, need a sound record; "
+                     "build the file again",
+                     number);
             return false;
         }
         const uint32_t upper = count == 2 ? (uint32_t)(record[4] << 8 | record[5]) : 0;
@@ -126,8 +129,7 @@ static bool load_hex(loader *to, char *text)
             base = upper << 4;
         else if (record[3] == 4)
             base = upper << 16;
-        else if (record[3] == 0 &&
-                 !put(to, base + (uint32_t)(record[1] << 8 | record[2]), record + 4, (uint32_t)count))
+        else if (record[3] == 0 && !put(to, base + (uint32_t)(record[1] << 8 | record[2]), record + 4, (uint32_t)count))
             return false;
     }
     snprintf(to->error, to->error_bytes, "Intel hex: found no end record, need one; the file was cut short");
@@ -144,7 +146,8 @@ bool image_load(avr_t *avr, const char *path, image_extent *extent, char *error,
     *extent = (image_extent){UINT32_MAX, 0};
     error[0] = '\0';
     if (!file) {
-        snprintf(error, error_bytes, "image: found no readable file of at most 16 MiB, need an ELF or Intel hex file; build it first");
+        snprintf(error, error_bytes,
+                 "image: found no readable file of at most 16 MiB, need an ELF or Intel hex file; build it first");
         return false;
     }
     if (size >= sizeof(Elf32_Ehdr) && !memcmp(file, ELFMAG, SELFMAG))
@@ -152,7 +155,8 @@ bool image_load(avr_t *avr, const char *path, image_extent *extent, char *error,
     else if (file[0] == ':')
         loaded = load_hex(&to, (char *)file);
     else
-        snprintf(error, error_bytes, "image: found neither an ELF magic nor an Intel hex record, need one; give firmware.elf or .hex");
+        snprintf(error, error_bytes,
+                 "image: found neither an ELF magic nor an Intel hex record, need one; give firmware.elf or .hex");
     if (loaded && extent->end == 0) {
         snprintf(error, error_bytes, "image: found no bytes for flash, need a program; link it for an AVR");
         loaded = false;

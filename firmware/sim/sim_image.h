@@ -4,8 +4,8 @@
 #define SIM_IMAGE_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <sim_avr.h>
 

@@ -2,12 +2,12 @@
 
 #include <string.h>
 
-#define TOLERANCE_PERCENT 4u /* beyond it the waveform decides, and characters go wrong from about 5 % */
-#define IDLE_BITS 1000.0 /* long enough to end any character at any pair of rates */
+#define TOLERANCE_PERCENT    4u     /* beyond it the waveform decides, and characters go wrong from about 5 % */
+#define IDLE_BITS            1000.0 /* long enough to end any character at any pair of rates */
 #define AWAKE_SILENCE_FRAMES 8u
-#define AWAKE_SILENCE_US 250u
-#define PATIENCE_MAX_NS 20000000u
-#define PATIENCE_MIN_NS 250000u
+#define AWAKE_SILENCE_US     250u
+#define PATIENCE_MAX_NS      20000000u
+#define PATIENCE_MIN_NS      250000u
 
 static uint32_t board_baud(const line_t *line)
 {

@@ -7,12 +7,15 @@
 
 #include <sim_core.h>
 
-#define SREG_I 7
-#define MCUSR 0x54
+#define SREG_I                7
+#define MCUSR                 0x54
 #define IDLE_WITHOUT_TIMER_US 20000u
-#define WAKE_CYCLES 4u /* datasheet, "Interrupt Response Time": four more when woken from sleep */
+#define WAKE_CYCLES           4u /* datasheet, "Interrupt Response Time": four more when woken from sleep */
 
-static mcu_t *mcu_of(avr_t *avr) { return avr->custom.data; }
+static mcu_t *mcu_of(avr_t *avr)
+{
+    return avr->custom.data;
+}
 
 /* libsimavr reports every fault of the program here; it does not stop for all of them. */
 static void log_fault(avr_t *avr, const int level, const char *format, va_list arguments)
@@ -81,7 +84,8 @@ static void run_batch(avr_t *avr)
     if (asleep && !avr->sreg[SREG_I])
         avr->state = cpu_Sleeping; /* libsimavr lets any interrupt wake it */
     if (avr->state == cpu_Sleeping)
-        mcu->idle = avr->cycle_timers.timer ? due : (avr_cycle_count_t)avr->frequency * IDLE_WITHOUT_TIMER_US / 1000000u;
+        mcu->idle =
+            avr->cycle_timers.timer ? due : (avr_cycle_count_t)avr->frequency * IDLE_WITHOUT_TIMER_US / 1000000u;
     else if (asleep)
         avr->cycle += WAKE_CYCLES;
     if (avr->interrupt_state)
@@ -171,8 +175,8 @@ mcu_state mcu_step(mcu_t *mcu)
     }
     const uint16_t sp = mcu_stack_pointer(mcu);
     if (sp < mcu->ram_start) {
-        snprintf(mcu->reason, sizeof mcu->reason, "the stack ran through all of RAM: SP 0x%04x, RAM starts at 0x%04x", sp,
-                 mcu->ram_start);
+        snprintf(mcu->reason, sizeof mcu->reason, "the stack ran through all of RAM: SP 0x%04x, RAM starts at 0x%04x",
+                 sp, mcu->ram_start);
         return MCU_CRASHED;
     }
     if (avr->state != cpu_Sleeping)
@@ -193,4 +197,22 @@ void mcu_reset_pin(mcu_t *mcu)
     avr_reset(mcu->avr);
     mcu->avr->data[MCUSR] |= flags;
     avr_regbit_set(mcu->avr, mcu->avr->reset_flags.extrf);
+}
+
+avr_int_vector_t *mcu_find_vector(avr_t *avr, uint8_t number)
+{
+    for (int i = 0; i < avr->interrupts.vector_count; i++)
+        if (avr->interrupts.vector[i]->vector == number)
+            return avr->interrupts.vector[i];
+    return NULL;
+}
+
+void mcu_own_register(avr_t *avr, avr_io_addr_t address, void *owner, avr_io_read_t read, avr_io_write_t write)
+{
+    const avr_io_addr_t index = AVR_DATA_TO_IO(address);
+
+    avr->io[index].r.c = read;
+    avr->io[index].r.param = owner;
+    avr->io[index].w.c = write;
+    avr->io[index].w.param = owner;
 }

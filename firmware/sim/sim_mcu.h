@@ -20,11 +20,11 @@ typedef enum {
 
 typedef struct {
     avr_t *avr;
-    avr_cycle_count_t idle;        /* while asleep: nothing is due for so long */
-    avr_cycle_count_t slept;       /* of avr->cycle: passed asleep */
-    avr_cycle_count_t batch;       /* most cycles to run between two looks at the outside */
-    uint16_t ram_start;            /* first address of SRAM */
-    avr_cycle_count_t entry_cost;  /* cycles from an interrupt's acceptance to its vector */
+    avr_cycle_count_t idle;       /* while asleep: nothing is due for so long */
+    avr_cycle_count_t slept;      /* of avr->cycle: passed asleep */
+    avr_cycle_count_t batch;      /* most cycles to run between two looks at the outside */
+    uint16_t ram_start;           /* first address of SRAM */
+    avr_cycle_count_t entry_cost; /* cycles from an interrupt's acceptance to its vector */
     avr_io_t reset_hook;
     uint32_t resets;
     char reason[MCU_REASON_BYTES];
@@ -45,6 +45,11 @@ void mcu_pass(mcu_t *mcu, avr_cycle_count_t cycles);
 
 /* The reset pin: SRAM stays, MCUSR gains EXTRF. */
 void mcu_reset_pin(mcu_t *mcu);
+
+/* For peripherals of our own. The vector with this number, NULL where the core has none; and hooks on a register, in
+ * place of libsimavr's, which would refuse a second owner. NULL for none. */
+avr_int_vector_t *mcu_find_vector(avr_t *avr, uint8_t number);
+void mcu_own_register(avr_t *avr, avr_io_addr_t address, void *owner, avr_io_read_t read, avr_io_write_t write);
 
 uint16_t mcu_stack_pointer(const mcu_t *mcu);
 

@@ -14,9 +14,9 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 
-#define NEVER_SET_BAUD 7u /* left in the terminal until a program sets a rate of its own */
-#define BLIND_POLL_NS 2000000u /* without a watch: how often a closed port is looked at */
-#define NS_PER_S 1000000000ull
+#define NEVER_SET_BAUD 7u       /* left in the terminal until a program sets a rate of its own */
+#define BLIND_POLL_NS  2000000u /* without a watch: how often a closed port is looked at */
+#define NS_PER_S       1000000000ull
 
 static uint64_t now_ns(void)
 {

@@ -9,8 +9,8 @@
 
 typedef struct {
     int master;
-    int watch;    /* inotify on the slave: opens and closes, however quick; -1 where there is none */
-    int end_fd;   /* its end of file means: stop; -1 for none */
+    int watch;  /* inotify on the slave: opens and closes, however quick; -1 where there is none */
+    int end_fd; /* its end of file means: stop; -1 for none */
     bool is_open, ended;
     char path[64];
     uint64_t waited_ns;

@@ -9,6 +9,7 @@
 #include "sim_mcu.h"
 
 /* Returns false with errno set; the old file, if any, then stands. */
-bool report_write(const char *path, const char *mcu_name, const mcu_t *mcu, const line_t *line, const board_clock *clock);
+bool report_write(const char *path, const char *mcu_name, const mcu_t *mcu, const line_t *line,
+                  const board_clock *clock);
 
 #endif

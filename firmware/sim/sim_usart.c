@@ -1,13 +1,34 @@
 #include "sim_usart.h"
 
+#include "sim_mcu.h"
+
 #include <string.h>
 
 #include <avr_uart.h>
 #include <sim_interrupts.h>
 
-enum { UCSRA = 0xC0, UCSRB = 0xC1, UCSRC = 0xC2, UBRRL = 0xC4, UBRRH = 0xC5, UDR = 0xC6 };
-enum { RXC = 0x80, TXC = 0x40, UDRE = 0x20, FE = 0x10, DOR = 0x08, U2X = 0x02, MPCM = 0x01 };
-enum { RXEN = 0x10, TXEN = 0x08, RXB8 = 0x02 };
+enum {
+    UCSRA = 0xC0,
+    UCSRB = 0xC1,
+    UCSRC = 0xC2,
+    UBRRL = 0xC4,
+    UBRRH = 0xC5,
+    UDR = 0xC6
+};
+enum {
+    RXC = 0x80,
+    TXC = 0x40,
+    UDRE = 0x20,
+    FE = 0x10,
+    DOR = 0x08,
+    U2X = 0x02,
+    MPCM = 0x01
+};
+enum {
+    RXEN = 0x10,
+    TXEN = 0x08,
+    RXB8 = 0x02
+};
 #define UCSRC_8N1 0x06
 
 /* Takes a vector back out of the queue of pending interrupts; libsimavr only marks it, and a queue of stale marks
@@ -183,25 +204,6 @@ static void on_reset(avr_io_t *io)
     u->on_reset(u->line);
 }
 
-static avr_int_vector_t *find_vector(avr_t *avr, uint8_t number)
-{
-    for (int i = 0; i < avr->interrupts.vector_count; i++)
-        if (avr->interrupts.vector[i]->vector == number)
-            return avr->interrupts.vector[i];
-    return NULL;
-}
-
-/* libsimavr refuses a second owner of a register, so the fields are set directly. */
-static void own_register(usart_t *u, avr_io_addr_t address, avr_io_read_t read, avr_io_write_t write)
-{
-    const avr_io_addr_t index = AVR_DATA_TO_IO(address);
-
-    u->avr->io[index].r.c = read;
-    u->avr->io[index].r.param = u;
-    u->avr->io[index].w.c = write;
-    u->avr->io[index].w.param = u;
-}
-
 bool usart_attach(usart_t *u, avr_t *avr, void *line, usart_sent on_sent, usart_was_reset was_reset)
 {
     const bool large = avr->eind != 0; /* ATmega2560: USART0 has vectors 25..27; ATmega328P: 18..20 */
@@ -212,18 +214,18 @@ bool usart_attach(usart_t *u, avr_t *avr, void *line, usart_sent on_sent, usart_
     u->line = line;
     u->on_sent = on_sent;
     u->on_reset = was_reset;
-    u->rxc = find_vector(avr, first);
-    u->udre = find_vector(avr, (uint8_t)(first + 1));
-    u->txc = find_vector(avr, (uint8_t)(first + 2));
+    u->rxc = mcu_find_vector(avr, first);
+    u->udre = mcu_find_vector(avr, (uint8_t)(first + 1));
+    u->txc = mcu_find_vector(avr, (uint8_t)(first + 2));
     if (!u->rxc || !u->udre || !u->txc || u->rxc->raised.reg != UCSRA || u->txc->raised.reg != UCSRA)
         return false;
     for (avr_io_t *io = avr->io_port; io; io = io->next)
         if (io->irq_ioctl_get == AVR_IOCTL_UART_GETIRQ('0'))
             io->reset = NULL;
-    own_register(u, UDR, read_data, write_data);
-    own_register(u, UCSRA, NULL, write_status);
-    own_register(u, UCSRB, NULL, write_control);
-    own_register(u, UBRRL, NULL, NULL);
+    mcu_own_register(avr, UDR, u, read_data, write_data);
+    mcu_own_register(avr, UCSRA, u, NULL, write_status);
+    mcu_own_register(avr, UCSRB, u, NULL, write_control);
+    mcu_own_register(avr, UBRRL, u, NULL, NULL);
     u->io.kind = "usart0";
     u->io.reset = on_reset;
     avr_register_io(avr, &u->io);

@@ -9,7 +9,7 @@
 typedef void (*wave_emit)(void *context, uint8_t byte, bool framing_error);
 
 typedef struct {
-    bool level_low;  /* the line's last level; it idles high */
+    bool level_low; /* the line's last level; it idles high */
     bool receiving;
     double next;     /* the next sample, in the sender's bits from the start of the bit being sent */
     uint8_t samples; /* taken of this character: start, 8 data, stop */

@@ -1,11 +1,9 @@
-/* The simulated board: an AVR running real firmware behind a pseudo-terminal. This file owns arguments, signals and
- * the order of events; see sim_mcu.h, sim_usart.h, sim_line.h, sim_pty.h and sim_clock.h for the parts.
+/* The simulated board: an AVR running real firmware behind a pseudo-terminal. This file owns signals and the order
+ * of events; see sim_mcu.h, sim_usart.h, sim_line.h, sim_pty.h and sim_clock.h for the parts.
  * Exit codes: 0 ended on request, 2 wrong usage or image, 3 the program on the board crashed. */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,16 +11,11 @@
 #include "sim_image.h"
 #include "sim_line.h"
 #include "sim_mcu.h"
+#include "sim_options.h"
 #include "sim_report.h"
 
-#define START_UP_NS 65000000u
+#define START_UP_NS    65000000u
 #define AHEAD_LIMIT_NS 1000000u /* --realtime: how far simulated time may run ahead */
-
-typedef struct {
-    const char *mcu, *report;
-    uint32_t f_cpu;
-    bool realtime, any_baud, stdin_eof;
-} options;
 
 typedef struct {
     options options;
@@ -40,20 +33,6 @@ static void on_signal(int number)
         report_asked = 1;
     else
         stop_asked = 1;
-}
-
-static int usage(void)
-{
-    fputs("usage: simboard --mcu atmega328p|atmega2560 [--f-cpu HZ] (--elf FILE | --hex FILE)... [--bootloader FILE]\n"
-          "                [--realtime] [--any-baud] [--stdin-eof] [--report FILE]\n"
-          "  --bootloader FILE  an image at whose lowest address the chip starts after a reset\n"
-          "  --realtime         never faster than a real board, for programs with their own idea of time\n"
-          "  --any-baud         a wrong baud rate does not garble\n"
-          "  --stdin-eof        end when standard input ends, so that a parent's death ends it too\n"
-          "  --report FILE      counters as JSON, at the end and on SIGUSR1\n"
-          "Prints `port PATH` and runs until SIGINT or SIGTERM.\n",
-          stderr);
-    return 2;
 }
 
 static void write_report(board_t *board)
@@ -141,63 +120,21 @@ static int run(board_t *board)
     return 0;
 }
 
-static bool load(board_t *board, const char *path, bool start_here)
+static bool load_images(board_t *board)
 {
+    avr_t *avr = board->mcu.avr;
     image_extent extent;
     char error[256];
 
-    if (!image_load(board->mcu.avr, path, &extent, error, sizeof error)) {
-        fprintf(stderr, "simboard: %s: %s\n", path, error);
-        return false;
-    }
-    if (start_here)
-        board->mcu.avr->pc = board->mcu.avr->reset_pc = extent.start;
-    return true;
-}
-
-enum { OPT_MCU = 1, OPT_F_CPU, OPT_IMAGE, OPT_BOOTLOADER, OPT_REALTIME, OPT_ANY_BAUD, OPT_STDIN_EOF, OPT_REPORT };
-
-static const struct option long_options[] = {{"mcu", required_argument, NULL, OPT_MCU},
-                                             {"f-cpu", required_argument, NULL, OPT_F_CPU},
-                                             {"elf", required_argument, NULL, OPT_IMAGE},
-                                             {"hex", required_argument, NULL, OPT_IMAGE},
-                                             {"bootloader", required_argument, NULL, OPT_BOOTLOADER},
-                                             {"realtime", no_argument, NULL, OPT_REALTIME},
-                                             {"any-baud", no_argument, NULL, OPT_ANY_BAUD},
-                                             {"stdin-eof", no_argument, NULL, OPT_STDIN_EOF},
-                                             {"report", required_argument, NULL, OPT_REPORT},
-                                             {NULL, 0, NULL, 0}};
-
-/* Everything but the images, which need the MCU to exist. */
-static bool parse(int argc, char **argv, options *chosen)
-{
-    unsigned images = 0;
-    int option;
-
-    *chosen = (options){.f_cpu = 16000000};
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        switch (option) {
-        case OPT_MCU: chosen->mcu = optarg; break;
-        case OPT_F_CPU: chosen->f_cpu = (uint32_t)strtoul(optarg, NULL, 10); break;
-        case OPT_IMAGE:
-        case OPT_BOOTLOADER: images++; break;
-        case OPT_REALTIME: chosen->realtime = true; break;
-        case OPT_ANY_BAUD: chosen->any_baud = true; break;
-        case OPT_STDIN_EOF: chosen->stdin_eof = true; break;
-        case OPT_REPORT: chosen->report = optarg; break;
-        default: return false;
-        }
-    return images && optind == argc && chosen->mcu && chosen->f_cpu >= 1000000 && chosen->f_cpu <= 32000000;
-}
-
-static bool load_images(board_t *board, int argc, char **argv)
-{
-    int option;
-
-    optind = 1;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        if ((option == OPT_IMAGE || option == OPT_BOOTLOADER) && !load(board, optarg, option == OPT_BOOTLOADER))
+    for (unsigned i = 0; i < board->options.image_count; i++) {
+        const image_option *image = &board->options.images[i];
+        if (!image_load(avr, image->path, &extent, error, sizeof error)) {
+            fprintf(stderr, "simboard: %s: %s\n", image->path, error);
             return false;
+        }
+        if (image->start_here)
+            avr->pc = avr->reset_pc = extent.start;
+    }
     return true;
 }
 
@@ -216,20 +153,21 @@ int main(int argc, char **argv)
 {
     static board_t board;
 
-    if (!parse(argc, argv, &board.options))
-        return usage();
+    if (!options_parse(argc, argv, &board.options))
+        return 2;
     if (!mcu_create(&board.mcu, board.options.mcu, board.options.f_cpu)) {
         fprintf(stderr, "simboard: --mcu: found %s, need atmega328p or atmega2560\n", board.options.mcu);
         return 2;
     }
-    if (!load_images(&board, argc, argv))
+    if (!load_images(&board))
         return 2;
     if (!pty_create(&board.pty, board.options.stdin_eof ? STDIN_FILENO : -1)) {
         fprintf(stderr, "simboard: pseudo-terminal: %s; free one or mount /dev/pts\n", strerror(errno));
         return 2;
     }
     if (!line_attach(&board.line, &board.mcu, &board.pty)) {
-        fprintf(stderr, "simboard: --mcu: found %s, need one with USART0 at 0xC0, such as atmega328p\n", board.options.mcu);
+        fprintf(stderr, "simboard: --mcu: found %s, need one with USART0 at 0xC0, such as atmega328p\n",
+                board.options.mcu);
         return 2;
     }
     board.line.any_baud = board.options.any_baud;

@@ -4,35 +4,52 @@ Nothing here trains, quantises, reads a file or knows a board.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from host.train.architecture import Architecture, BatchNorm, Conv2d, Dense, LayerSpec
+from host.errors import InputError
+from host.train import layers
+from host.train.architecture import Architecture, BatchNorm, Conv2d, Dense, Dropout
 from host.train.crew import Crew
-from host.train.layers import Sequential, observe
 from host.train.network import Provenance
 from host.train.parameters import Parameters, empty
 
 _BATCH = 64  # images through the layers at once: their buffers should stay in the cache
+_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The first layer's input is (pixel − offset) / divisor."""
+
+    offset: int = 0
+    divisor: float = 255.0
+
+    def apply(self, images: NDArray[np.uint8], dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
+        """Return (1, H, W, N), the batch last, for images (N, H, W)."""
+        count, height, width = images.shape
+        x: NDArray[Any] = np.subtract(images.reshape(count, -1).T, dtype(self.offset), dtype=dtype, order="C")
+        x *= dtype(1 / self.divisor)
+        return x.reshape(1, height, width, count)
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedNetwork:
-    """An architecture with its numbers. The first layer's input is x = (pixel − input_offset) / input_scale.
+    """An architecture with its numbers, batch normalisation folded and dropout removed.
 
     `output_max` holds, for each layer, the largest magnitude that it put out over the training images.
     """
 
     parameters: Parameters
-    input_offset: int
-    input_scale: float
+    scaling: Scaling
     labels: tuple[str, ...]
     provenance: Provenance
-    output_max: tuple[float, ...] = ()
+    output_max: tuple[float, ...]
 
     @property
     def architecture(self) -> Architecture:
@@ -40,40 +57,68 @@ class LearnedNetwork:
         return self.parameters.architecture
 
 
-def network_input(
-    images: NDArray[np.uint8], offset: int, scale: float, dtype: type[np.floating] = np.float32  # type: ignore[type-arg]
-) -> NDArray[np.floating]:  # type: ignore[type-arg]
-    """Return what the first layer sees of images (N, H, W): (1, H, W, N), the batch last."""
-    count, height, width = images.shape
-    x = np.subtract(images.reshape(count, -1).T, dtype(offset), dtype=dtype, order="C")
-    x *= dtype(1 / scale)
-    return x.reshape(1, height, width, count)
-
-
-def scores(network: LearnedNetwork, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def scores(parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return float32 scores (N, classes) for u8 images (N, H, W)."""
-    return _scores(network.parameters, network.input_offset, network.input_scale, images)
-
-
-def accuracy(network: LearnedNetwork, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-    """Return the share 0..1 of images whose largest score (the first, if several) is at the label."""
-    return float(np.mean(scores(network, images).argmax(axis=1) == labels))
-
-
-def _scores(
-    parameters: Parameters, offset: int, scale: float, images: NDArray[np.uint8], size: int = 2
-) -> NDArray[np.float32]:
     found = np.empty((len(images), parameters.architecture.classes), np.float32)
-    chunks = list(_chunks(len(images)))
 
     def work(number: int) -> None:
-        nets: dict[int, Sequential] = {}
-        for rows in chunks[number::size]:
-            batch = images[rows]
-            net = nets.setdefault(len(batch), None) or Sequential(parameters, len(batch))  # type: ignore[arg-type]
-            nets[len(batch)] = net
-            found[rows] = net.forward(network_input(batch, offset, scale)).T
+        net = cache(lambda size: layers.Sequential(parameters, size))
+        for rows in list(_chunks(len(images)))[number::_WORKERS]:
+            found[rows] = net(rows.stop - rows.start).forward(scaling.apply(images[rows])).T
 
     with threadpool_limits(limits=1, user_api="blas"):
-        Crew(size).run(work)
+        Crew(_WORKERS).run(work)
     return found
+
+
+def output_ranges(parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8]) -> tuple[float, ...]:
+    """Return each layer's largest output magnitude over u8 images (N, H, W)."""
+
+    def work(number: int) -> NDArray[np.float64]:
+        tops = np.zeros(len(parameters.architecture.layers))
+
+        def see(index: int, values: NDArray[Any]) -> None:
+            tops[index] = max(tops[index], float(values.max()), -float(values.min()))
+
+        net = cache(lambda size: layers.Sequential(parameters, size))
+        for rows in list(_chunks(len(images)))[number::_WORKERS]:
+            layers.observe(net(rows.stop - rows.start), scaling.apply(images[rows]), see)
+        return tops
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        return tuple(np.max(Crew(_WORKERS).run(work), axis=0).tolist())
+
+
+def for_use(parameters: Parameters) -> Parameters:
+    """Return a net of the same scores without dropout and batch normalisation, which goes into the layer before it.
+
+    Raises InputError where a normalisation does not directly follow a convolution or dense layer.
+    """
+    kept: list[Any] = []
+    arrays: list[tuple[int, NDArray[Any], NDArray[Any]]] = []
+    for index, layer in enumerate(parameters.architecture.layers):
+        if isinstance(layer, Dropout):
+            continue
+        numbers = parameters.of(index)
+        if not isinstance(layer, BatchNorm):
+            if numbers:
+                arrays.append((len(kept), numbers["weights"], numbers["bias"]))
+            kept.append(layer)
+            continue
+        if not kept or not isinstance(kept[-1], Conv2d | Dense):
+            found = type(kept[-1]).__name__ if kept else "the image"
+            need = "Conv2d or Dense, to be folded into"
+            raise InputError(f"architecture: layer {index} BatchNorm: found {found} before it, need {need}; move it")
+        place, weights, bias = arrays.pop()
+        factor = numbers["scale"] / np.sqrt(numbers["variance"] + layer.epsilon)
+        folded = weights * factor.reshape(-1, *(1,) * (weights.ndim - 1))
+        arrays.append((place, folded, (bias - numbers["mean"]) * factor + numbers["shift"]))
+    result = empty(Architecture(parameters.architecture.input_shape, tuple(kept)), parameters.flat.dtype.type)
+    for place, weights, bias in arrays:
+        result.of(place)["weights"][...] = weights
+        result.of(place)["bias"][...] = bias
+    return result
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH))

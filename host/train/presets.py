@@ -28,8 +28,8 @@ class LbfgsRecipe:
 class AdamRecipe:
     """Mini-batches by Adam over augmented copies, one copy an epoch, with a cosine rate and a wider companion.
 
-    The companion is a teacher that learns at the same time and is thrown away (distillation: Hinton, Vinyals, Dean 2015;
-    at the same time: Zhang et al., "Deep mutual learning", CVPR 2018). The deployed net stays as small as it was.
+    The companion is a teacher that learns at the same time and is thrown away (distillation: Hinton, Vinyals, Dean
+    2015; at the same time: Zhang et al., "Deep mutual learning", CVPR 2018). The net for the board stays as small.
     """
 
     epochs: int
@@ -81,10 +81,9 @@ class Preset:
 _PRESETS = (
     Preset(
         "preconv",
-        "seed 000's network, trained better: augmentation, feature scaling, Adam, label smoothing",
-        "USPS test 96.05 %",
+        "seed 000's network, trained better: augmentation, feature scaling, Adam, a wider companion",
+        "five seeds: USPS test 96.25 % (sd 0.18); one seed: MNIST 98.2 %, digits 99.2 %",
         (
-            (3000, AdamRecipe(epochs=300, copies=(("affine", 60), ("elastic", 60)))),
             (20000, AdamRecipe(epochs=300, copies=(("affine", 60), ("elastic", 60)))),
             (float("inf"), AdamRecipe(epochs=70, copies=(("mild", 16),), holdout=1 / 12)),
         ),
@@ -92,7 +91,7 @@ _PRESETS = (
     Preset(
         "preconv-seed",
         "seed 000 as published: 64-40-10 by L-BFGS-B on features 0..255, no augmentation",
-        "published: USPS train 99.64 %, test 93.42 %",
+        "published: USPS train 99.64 %, test 93.42 %; here, five seeds: test 93.73 % (sd 0.16)",
         ((float("inf"), LbfgsRecipe()),),
     ),
 )

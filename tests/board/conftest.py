@@ -87,7 +87,7 @@ def simulators(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     if "libsimavr-dev" in result.stderr and not os.environ.get("CI"):
         pytest.skip(result.stderr.strip().splitlines()[0])
     assert result.returncode == 0, result.stderr
-    return Path('/tmp/sanb')
+    return build
 
 
 @pytest.fixture(scope="session")

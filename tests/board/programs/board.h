@@ -8,9 +8,9 @@
 #define DIVISOR 3 /* 500000 baud at 16 MHz with U2X */
 #endif
 #ifdef USART0_RX_vect /* ATmega2560 */
-#define USART_RX_vect USART0_RX_vect
+#define USART_RX_vect   USART0_RX_vect
 #define USART_UDRE_vect USART0_UDRE_vect
-#define USART_TX_vect USART0_TX_vect
+#define USART_TX_vect   USART0_TX_vect
 #endif
 
 static inline void put(uint8_t byte)

@@ -16,11 +16,22 @@ int main(void)
     while (!(UCSR0A & 1 << RXC0))
         ;
     switch (UDR0) {
-    case 'o': __asm__ volatile(".word 0x94FB"); break; /* no such instruction */
-    case 'w': *(volatile uint8_t *)0xF000 = 1; break;
-    case 's': put(recurse(0)); break;
-    case 'j': ((void (*)(void))0x3FFF)(); break;
-    case 'h': cli(); sleep_mode(); break;
+    case 'o':
+        __asm__ volatile(".word 0x94FB");
+        break; /* no such instruction */
+    case 'w':
+        *(volatile uint8_t *)0xF000 = 1;
+        break;
+    case 's':
+        put(recurse(0));
+        break;
+    case 'j':
+        ((void (*)(void))0x3FFF)();
+        break;
+    case 'h':
+        cli();
+        sleep_mode();
+        break;
     }
     put('.');
     for (;;)

@@ -16,7 +16,7 @@ ISR(USART_UDRE_vect)
     if (tail != head)
         UDR0 = ring[tail++];
     else
-        UCSR0B &= (uint8_t)~(1 << UDRIE0);
+        UCSR0B &= (uint8_t) ~(1 << UDRIE0);
 }
 
 int main(void)

@@ -11,7 +11,7 @@ ISR(USART_UDRE_vect)
     if (writes < 8)
         UDR0 = writes;
     else
-        UCSR0B &= (uint8_t)~(1 << UDRIE0);
+        UCSR0B &= (uint8_t) ~(1 << UDRIE0);
     writes++;
 }
 

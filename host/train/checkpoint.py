@@ -1,0 +1,63 @@
+"""An interrupted training on disk: a ZIP of plain NumPy arrays (`.npz` without pickle), written whole or not at all.
+
+The fingerprint says what is being trained; a file with another one is refused rather than continued.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.atomic import write_bytes
+from host.errors import InputError
+
+_FORMAT = 1
+_FACTS = "facts"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """State after `epochs` finished epochs. `arrays` may hold anything numeric, by name."""
+
+    epochs: int
+    history: dict[str, list[float]]
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def fingerprint(*facts: object) -> str:
+    """Return a hash of what must agree for a training to go on; the facts' `repr` must tell them apart."""
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def save(path: Path, mark: str, state: Checkpoint) -> None:
+    """Replace the file. Raises InputError where it cannot be written."""
+    facts = {"format": _FORMAT, "fingerprint": mark, "epochs": state.epochs, "history": state.history}
+    stream = io.BytesIO()
+    text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    np.savez(stream, allow_pickle=False, **{_FACTS: text}, **state.arrays)
+    write_bytes(path, stream.getvalue())
+
+
+def load(path: Path, mark: str) -> Checkpoint | None:
+    """Return what `save` wrote, or None where there is no file. Raises InputError on any other file."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        facts = json.loads(arrays.pop(_FACTS).tobytes())
+        known = (facts["format"], facts["fingerprint"])
+        state = Checkpoint(int(facts["epochs"]), dict(facts["history"]), arrays)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        need = "a checkpoint of this training"
+        raise InputError(f"{path}: checkpoint: found {type(error).__name__}, need {need}; delete the file") from error
+    if known != (_FORMAT, mark):
+        found = "one of another training"
+        raise InputError(f"{path}: checkpoint: found {found}, need one of this recipe, seed and data; delete the file")
+    return state

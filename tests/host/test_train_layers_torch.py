@@ -1,0 +1,71 @@
+"""Both engines compute the same; needs torch, which is optional, and skips with a reason without it."""
+
+import numpy as np
+import pytest
+from nets import NETS
+
+pytest.importorskip("torch", reason="torch: found none, need the extra digitduino[torch]; run pip install torch")
+
+from host.errors import InputError
+from host.train import layers
+from host.train.learned import Scaling
+from host.train.lesson import Lesson, Soft, batches
+from host.train.numpy_engine import NumpyEngine
+from host.train.optimisers import Adam, Sgd
+from host.train.parameters import initial
+from host.train.torch_engine import maker
+
+IMAGES = 40
+
+
+def lesson(architecture, *, batch=20, soft=False, seed=0):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (IMAGES, *architecture.input_shape[1:]), np.uint8)
+    targets = np.eye(architecture.classes, dtype=np.float32)[rng.integers(0, architecture.classes, IMAGES)]
+    opinion = rng.dirichlet(np.ones(architecture.classes), IMAGES).astype(np.float32)
+    taught = Soft(opinion, 3.0, 0.2) if soft else None
+    return Lesson(images, targets, batches(IMAGES, batch, seed, 0), taught)
+
+
+ONE_CHANNEL = [name for name, architecture in NETS.items() if architecture.input_shape[0] == 1]
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("name", ONE_CHANNEL)
+def test_gradients_agree(name, soft):
+    architecture = NETS[name]
+    task = lesson(architecture, soft=soft)
+    parameters = initial(architecture, 3)
+    theirs = maker("cpu")(parameters, Scaling(), Sgd(), 0).gradients(task)
+    gradients = parameters.zeros()
+    rows = task.batches[0]
+    net = layers.Sequential(parameters, len(rows), layers.Training(gradients, np.random.default_rng(0)))
+    scores = net.forward(Scaling().apply(task.images[rows]))
+    if soft:
+        gradient = layers.distillation(scores, task.targets[rows].T, task.soft.probabilities[rows].T, 3.0, 0.2)[1]
+    else:
+        gradient = layers.cross_entropy(scores, task.targets[rows].T)[1]
+    net.backward(gradient / len(rows))
+    np.testing.assert_allclose(gradients.flat, theirs, atol=2e-6 * np.abs(theirs).max() + 1e-7)
+
+
+@pytest.mark.parametrize(
+    "rules", [Sgd(), Sgd(0.9, 0.01), Adam(), Adam(0.9, 0.99, 1e-8, 0.02), Adam(0.95, 0.99, 1e-7, as_seed_001=True)]
+)
+@pytest.mark.parametrize("name", ["convolution after convolution", "normalised"])
+def test_one_epoch_ends_at_the_same_numbers(name, rules):
+    task = lesson(NETS[name], batch=8)
+    ours, theirs = initial(NETS[name], 3), initial(NETS[name], 3)
+    results = []
+    for engine in (NumpyEngine(ours, Scaling(), rules, 0), maker("cpu")(theirs, Scaling(), rules, 0)):
+        results.append(engine.epoch(task, 0, lambda index: 0.001, lambda index, loss: None))
+    np.testing.assert_allclose(results[0].losses, results[1].losses, rtol=1e-4)
+    # Adam divides by a gradient's size, so where that is nearly nothing its rounding shows.
+    np.testing.assert_allclose(ours.flat, theirs.flat, atol=2e-4)
+    np.testing.assert_allclose(ours.measured, theirs.measured, rtol=1e-4, atol=1e-5)
+    assert results[0].images == results[1].images == IMAGES
+
+
+def test_an_unusable_device_is_named():
+    with pytest.raises(InputError, match="train: device: found 'nowhere', need"):
+        maker("nowhere")
