@@ -15,8 +15,10 @@ from host.errors import InputError
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place when the block succeeds, delete it when it fails.
 
-    Raise InputError, with `path` as it was, where the file cannot be written."""
+    Raise InputError, with `path` as it was, where the file cannot be written or is a device or folder."""
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: cannot be replaced: found a folder or device, need a file; choose another place")
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
     except OSError as error:
@@ -41,7 +43,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`."""
+    """Replace `path` by `data`. A device or pipe that stands there (/dev/null, /dev/stdout) is written into instead."""
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
+    except OSError as error:
+        raise _unwritable(path, error) from error
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 

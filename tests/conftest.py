@@ -1,5 +1,11 @@
 """Fixtures for every kind of test."""
 
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,3 +15,55 @@ import pytest
 def repository() -> Path:
     """The checkout's root."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for this run of pytest, shared by all its workers."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(run_folder: Path) -> Iterator[None]:
+    """Builds go into this run's own cache: nothing old is taken for new, and nothing is left in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIGITDUINO_CACHE", str(run_folder / "cache"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The directory with the genuine digits; without it a test skips with the reason, and fails in CI."""
+    value = os.environ.get("DIGITDUINO_DATA")
+    if value and Path(value).is_dir():
+        return Path(value)
+    reason = f"DIGITDUINO_DATA: found {value or 'nothing'}, need the directory with usps.h5 and mnist/"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def trained(run_folder: Path, real_data: Path) -> Callable[..., Path]:
+    """`trained(preset, seed)` is the file of a network for USPS, trained once in a run of pytest."""
+    from host.cli import main
+
+    def model(preset: str, seed: int = 0) -> Path:
+        path = run_folder / "models" / f"{preset}-{seed}.h5"
+        with one_at_a_time(path):
+            if not path.exists():
+                arguments = ["--data", "usps", "--preset", preset, "--seed", str(seed), "--no-rehearsal"]
+                assert main(["train", *arguments, "-o", str(path)]) == 0
+        return path
+
+    return model
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Only one worker is in the block for this path; the system opens the lock of a worker that dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

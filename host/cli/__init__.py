@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from host.errors import DigitduinoError
 
@@ -18,24 +21,44 @@ EXIT_INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Every deliberate error is one line on standard error."""
     try:
-        # Inside the try, so that Ctrl-C during the slow imports is quiet too.
-        from host.cli.parser import build_parser
+        with _terminate_like_interrupt():
+            # Inside the try, so that Ctrl-C during the slow imports is quiet too.
+            from host.cli.parser import build_parser
 
-        arguments = build_parser().parse_args(argv)
-        code: int = arguments.run(arguments)
-        return code
+            arguments = build_parser().parse_args(argv)
+            code: int = arguments.run(arguments)
+            return code
     except DigitduinoError as error:
         print(f"host: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("host: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone (`host … | head`): not an error of ours. Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         print(
             f"host: {error.filename or 'system'}: {error.strerror or error}; check the place and rerun", file=sys.stderr
         )
         return 2
+    finally:
+        _flush()
+
+
+@contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """SIGTERM ends a command as cleanly as Ctrl-C: boards stopped, unfinished files gone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _flush() -> None:
+    """Flush here, because Python would complain at exit where the reader (`host … | head`) has gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

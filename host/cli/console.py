@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -28,13 +29,13 @@ class Console:
 
     def say(self, text: str = "") -> None:
         """One line for a person."""
-        print(text, file=sys.stderr if self._json_target == "-" else sys.stdout, flush=True)
+        _write(f"{text}\n", sys.stderr if self._json_target == "-" else sys.stdout)
 
     def document(self, content: dict[str, Any]) -> None:
         """Write the JSON where the user asked for it, if he did."""
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         if self._json_target == "-":
-            sys.stdout.write(text)
+            _write(text, sys.stdout)
         elif self._json_target is not None:
             write_text(Path(self._json_target), text)
 
@@ -49,6 +50,15 @@ class Console:
                 bar.update(done - bar.n)
 
             yield update
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """Write and flush. A reader that has gone (`host … | head`) takes nothing from the work or its exit code."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def percent(share: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from host.cli.console import Console
@@ -27,9 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
     for step in steps:
         console.say(f"\n$ host {shlex.join(step)}")
         parsed = build_parser().parse_args(step)
-        # With JSON on standard output, the earlier steps' words must not go there either.
-        parsed.json = parsed.json or ("/dev/null" if arguments.json == "-" else None)
-        code: int = parsed.run(parsed)
+        # With JSON on standard output, the words of the steps that print none must not go there either.
+        words = sys.stderr if arguments.json == "-" and parsed.json is None else sys.stdout
+        with redirect_stdout(words):
+            code: int = parsed.run(parsed)
         if code:
             return code
     return 0

@@ -10,9 +10,9 @@ from host.cli.console import Console, percent
 from host.deploy import model as model_file
 from host.deploy import textfmt
 from host.deploy.budget import Budget, check_fit
+from host.deploy.choose import choose
 from host.deploy.numerics import WeightFormat
-from host.deploy.plan import Plan, plan
-from host.deploy.quantise import quantise
+from host.deploy.plan import Plan
 from host.deploy.reference import infer
 from host.deploy.render import render, write_headers
 from host.deploy.target import Board, board
@@ -32,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         for path in textfmt.write(network, Path(arguments.output or ".")):
             console.say(f"wrote {path}")
         return 0
-    planned = plan(quantise(network, WeightFormat[arguments.format.upper()]), arguments.kernel)
+    fmt = WeightFormat[arguments.format.upper()]
+    planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits)
     budget = check_fit(network, planned, target)
     measured = _format_accuracy(network, planned)
     _say_budget(console, planned, target, budget, measured)
@@ -78,13 +79,16 @@ def _format_accuracy(network: Network, planned: Plan) -> float | None:
 def _say_budget(console: Console, planned: Plan, target: Board, budget: Budget, measured: float | None) -> None:
     net = planned.net
     sizes = "-".join(map(str, [planned.steps[0].inputs, *(step.outputs for step in planned.steps)]))
-    console.say(f"{net.preset} {sizes}, {net.format.label}, kernel {planned.kernel}, model {net.hash[:16]}")
+    activations = f"{net.levels.bit_length()}-bit activations, " if net.format is WeightFormat.INT8 else ""
+    console.say(f"{net.preset} {sizes}, {net.format.label}, {activations}kernel {planned.kernel}, model {net.hash[:16]}")
     if target.is_avr:
         console.say(f"predicted for {target.name}:")
         console.say(f"  flash   {budget.flash:6,} of {target.flash:,} bytes")
         console.say(f"  RAM     {budget.ram_static:6,} + {budget.stack} stack of {target.ram:,} bytes")
         milliseconds = 1000 * budget.cycles / target.clock_hz
-        console.say(f"  digit   {budget.cycles:6,} cycles, {milliseconds:.1f} ms")
+        console.say(f"  digit   {budget.cycles:6,} cycles, {milliseconds:.2f} ms")
+        for name, cycles in budget.parts:
+            console.say(f"    {cycles:8,} {name}")
     if measured is not None:
         console.say(f"accuracy of this format on the test images: {percent(measured)}")
 
@@ -94,12 +98,14 @@ def _document(planned: Plan, target: Board, budget: Budget, measured: float | No
         "schema": 1,
         "model": {"hash": planned.net.hash, "format": planned.net.format.label, "preset": planned.net.preset},
         "kernel": planned.kernel,
+        "activation_bits": planned.net.levels.bit_length() if planned.net.format is WeightFormat.INT8 else None,
         "board": target.name,
         "predicted": {
             "flash": budget.flash,
             "ram_static": budget.ram_static,
             "stack": budget.stack,
             "cycles": budget.cycles,
+            "parts": dict(budget.parts),
         },
         "accuracy": measured,
     }

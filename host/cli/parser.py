@@ -71,6 +71,15 @@ def _data(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     )
 
 
+def _kernel(parser: argparse.ArgumentParser, when: str) -> None:
+    parser.add_argument(
+        "--kernel", default="auto", help=f"{when}auto (default, the fastest that fits), portable, asm or unrolled"
+    )
+    parser.add_argument(
+        "--activation-bits", type=int, choices=(6, 8), help=f"{when}int8 only (default 6 where that costs no accuracy)"
+    )
+
+
 def _limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
 
@@ -116,7 +125,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.h5")
     parser.add_argument("--format", choices=(*FORMATS, "text"), default="int8", help="text: the seed's W1/W2 files")
     parser.add_argument("--board", default="uno", help="whose memory the budget is held against (default uno)")
-    parser.add_argument("--kernel", default="auto", help="auto (default) or portable")
+    _kernel(parser, "")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("-o", "--output", metavar="DIR", help="folder for the headers (default firmware/model)")
     place.add_argument("--project", metavar="DIR", help="make DIR a complete PlatformIO project instead")
@@ -138,7 +147,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     )
     place.add_argument("--board", help="export, build and run on native, uno or mega (simulated)")
     parser.add_argument("--format", choices=FORMATS, help="with --board (default int8); with --port the board tells")
-    parser.add_argument("--kernel", default="auto", help="with --board: auto (default) or portable")
+    _kernel(parser, "with --board: ")
     parser.add_argument("--split", choices=("train", "test"), default="test")
     parser.add_argument("--baud", type=positive, help="rate after the greeting (default 115200)")
     parser.add_argument("--min-accuracy", type=share, metavar="A", help="fail below this device accuracy, 0..1")

@@ -9,6 +9,7 @@ from pathlib import Path
 from host import data
 from host.cli.console import Console, percent
 from host.deploy import model as model_file
+from host.deploy.calibrate import calibrate
 from host.errors import InputError
 from host.train import fit
 from host.train.network import Network
@@ -42,7 +43,7 @@ def train_with_progress(
 
     def save(network: Network) -> None:
         if checkpoint is not None:
-            model_file.save(network, checkpoint)
+            model_file.save(calibrate(network, dataset.train), checkpoint)
             console.say(f"saved the best network so far to {checkpoint}")
 
     with console.progress("training", "step") as update:
@@ -51,7 +52,7 @@ def train_with_progress(
             note = f"{progress.stage} loss {progress.loss:.4f} accuracy {percent(progress.accuracy)}"
             update(progress.step, progress.total, note)
 
-        return fit.train(
+        network = fit.train(
             dataset,
             arguments.preset,
             seed=arguments.seed,
@@ -62,6 +63,7 @@ def train_with_progress(
             progress=show,
             checkpoint=save,
         )
+    return calibrate(network, dataset.train)
 
 
 def _report(console: Console, network: Network, output: Path, seconds: float) -> None:

@@ -16,11 +16,12 @@ from host.cli.console import Console, percent
 from host.cli.evaluate import load_split
 from host.deploy import model as model_file
 from host.deploy.budget import check_fit
+from host.deploy.choose import all_plans, choose
 from host.deploy.numerics import WeightFormat
-from host.deploy.plan import Plan, plan
-from host.deploy.quantise import quantise
+from host.deploy.plan import Plan
 from host.deploy.reference import infer
 from host.deploy.target import board as find_board
+from host.errors import InputError
 from host.link import wire
 from host.link.boards import Connection, connect_board, connect_port
 from host.link.build import Built, build_firmware
@@ -38,6 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
     dataset, split = load_split(arguments.data, arguments.split, network, arguments.limit)
+    if arguments.baud not in (None, *wire.BAUD_RATES):
+        rates = ", ".join(map(str, wire.BAUD_RATES))
+        raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
     plans, built, connection = _prepare(console, arguments, network)
     start = time.monotonic()
     with connection as line, console.progress("verifying", "digit") as update:
@@ -86,11 +90,12 @@ def _prepare(
     """The plans that the board may carry, the build if there is one, and the line to open."""
     if arguments.port is not None:
         formats = [fmt for fmt in WeightFormat if arguments.format in (None, fmt.label)]
-        return [plan(quantise(network, fmt)) for fmt in formats], None, connect_port(arguments.port)
+        return [planned for fmt in formats for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
-    planned = plan(quantise(network, WeightFormat[(arguments.format or "int8").upper()]), arguments.kernel)
+    fmt = WeightFormat[(arguments.format or "int8").upper()]
+    planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits)
     check_fit(network, planned, target)
-    console.say(f"building {planned.net.format.label} firmware for {target.name} with PlatformIO")
+    console.say(f"building {fmt.label} firmware, kernel {planned.kernel}, for {target.name} with PlatformIO")
     built = build_firmware(planned, target)
     return [planned], built, connect_board(target, built)
 

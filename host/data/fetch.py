@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from host.cache import cache_directory
 from host.data.dataset import content_sha256
 from host.data.download import FetchProgress, OnProgress, download_file, md5_of
-from host.data.named import cache_folder, find_layout, find_source, read_layout, variants
+from host.data.named import find_layout, find_source, read_layout, variants
 from host.data.problem import near, one_line, problem
 from host.data.sources import SOURCES, Layout, Source
 from host.errors import InputError, LinkError
@@ -43,7 +44,7 @@ def fetch(
         names = ("digits", *SOURCES)
         raise problem(name, "dataset", "an unknown name" + near(name, names), ", ".join(names), "choose one of these")
     source = SOURCES[name]
-    folder = Path(cache if cache is not None else cache_folder()) / name
+    folder = Path(cache if cache is not None else cache_directory()) / name
     try:
         files = _import(source, Path(source_dir), folder) if source_dir is not None else None
         if files is None:
@@ -52,7 +53,7 @@ def fetch(
     except OSError as error:
         found = f"it unusable ({error.strerror or one_line(str(error))})"
         raise problem(
-            folder, "cache", found, "a writable directory with room", "free it or set XDG_CACHE_HOME"
+            folder, "cache", found, "a writable directory with room", "free it or set DIGITDUINO_CACHE"
         ) from error
     return list(files)
 

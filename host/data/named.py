@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from host.cache import cache_directory
 from host.data.dataset import DIGITS, Dataset, Split, make_dataset
 from host.data.hdf5 import read_hdf5
 from host.data.idx import read_idx_split
@@ -19,19 +20,12 @@ from host.data.text import read_esl, read_libsvm
 ENVIRONMENT = "DIGITDUINO_DATA"
 
 
-def cache_folder() -> Path:
-    """Where downloads live: the platform's cache directory for this program."""
-    import pooch  # only when data is looked for: it takes longer than reading the embedded digits
-
-    return Path(pooch.os_cache("digitduino"))
-
-
 def load_named(name: str, roots: Sequence[Path] | None = None) -> Dataset:
     """The dataset from the first place that has all its files; InputError names the places and the command."""
     source = SOURCES[name]
     if roots is None:
         given = os.environ.get(ENVIRONMENT)
-        roots = [Path(given), cache_folder()] if given else [cache_folder()]
+        roots = [Path(given), cache_directory()] if given else [cache_directory()]
     for root in roots:
         found = find_source(source, root)
         if found:

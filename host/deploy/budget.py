@@ -1,7 +1,6 @@
 """What a plan will cost on a board, before anything is compiled, and what to do when it does not fit.
 
-The coefficients were measured with the committed firmware on Debian's avr-gcc 5.4 and the simulated board;
-`tests/board/test_budget.py` compares every prediction with the compiler's and the simulator's figures.
+Sizes in bytes, times in CPU cycles; `costs` holds the measured coefficients.
 """
 
 from __future__ import annotations
@@ -11,93 +10,85 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from host.deploy import costs
 from host.deploy.numerics import WeightFormat
-from host.deploy.plan import DenseStep, Plan, plan
+from host.deploy.plan import Plan, plan
 from host.deploy.quantise import quantise
 from host.deploy.target import Board
 from host.errors import FitError
 from host.train.network import Dense, Network
 
-CODE_BYTES = {WeightFormat.FLOAT32: 8700, WeightFormat.FLOAT16: 9000, WeightFormat.INT8: 7200}
-STATIC_BYTES = 250
-STACK_BYTES = 256
-"""What the deepest call chain and an interrupt need; the board's painted stack reports what was really used."""
 MAX_HIDDEN = 255
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Predicted bytes of flash and RAM (static, and kept free for the stack) and CPU cycles for one digit."""
+    """Predicted for one board: bytes of flash and RAM (static, and kept free for the stack), and mean cycles of each
+    part of one inference, named as the profiling build names them."""
 
     flash: int
     ram_static: int
     stack: int
-    cycles: int
+    parts: tuple[tuple[str, int], ...]
+
+    @property
+    def cycles(self) -> int:
+        return sum(cycles for _, cycles in self.parts)
 
     def fits(self, board: Board) -> bool:
-        return self.flash <= board.flash and self.ram_static + self.stack <= board.ram
+        return not board.is_avr or (self.flash <= board.flash and self.ram_static + self.stack <= board.ram)
 
 
-def predict(planned: Plan) -> Budget:
-    """The budget of `planned` on an AVR; the native build has no limits worth counting."""
-    height, width = planned.net.input_shape
-    cycles = _front_end_cycles(height, width) + sum(_dense_cycles(step, planned.net.format) for step in planned.steps)
+def predict(planned: Plan, board: Board) -> Budget:
+    """The budget of `planned` on `board`, an AVR; for the native build the figures are an Uno's."""
     return Budget(
-        flash=CODE_BYTES[planned.net.format] + len(planned.rom),
-        ram_static=STATIC_BYTES + planned.image_bytes + planned.arena_bytes + 4 * planned.classes,
-        stack=STACK_BYTES,
-        cycles=cycles,
+        flash=costs.flash(planned),
+        ram_static=costs.ram_static(planned, board),
+        stack=costs.STACK_BYTES,
+        parts=tuple(zip(planned.marks, costs.cycles(planned), strict=True)),
     )
+
+
+def fits(planned: Plan, board: Board) -> bool:
+    return predict(planned, board).fits(board)
 
 
 def check_fit(network: Network, planned: Plan, board: Board) -> Budget:
     """The budget; raise FitError, naming the bytes and what would fit, where `board` is too small."""
-    budget = predict(planned)
-    if not board.is_avr or budget.fits(board):
+    budget = predict(planned, board)
+    if budget.fits(board):
         return budget
     needs = []
     if budget.flash > board.flash:
         needs.append(f"flash: found {budget.flash:,} bytes needed, {board.flash:,} there")
     if budget.ram_static + budget.stack > board.ram:
         needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
-    raise FitError(
-        f"{board.name}: {planned.net.format.label} {'; '.join(needs)}; {_what_would_fit(network, planned, board)}"
-    )
+    what = f"{planned.net.format.label}, kernel {planned.kernel}"
+    raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, planned, board)}")
 
 
 def _what_would_fit(network: Network, planned: Plan, board: Board) -> str:
+    if planned.kernel != "portable" and fits(plan(planned.net), board):
+        return "--kernel portable would fit; so may --kernel auto"
     for fmt in (WeightFormat.FLOAT16, WeightFormat.INT8):
         if fmt > planned.net.format:
-            smaller = predict(plan(quantise(network, fmt)))
-            if smaller.fits(board):
-                return f"--format {fmt.label} would fit with {smaller.flash:,} bytes of flash"
+            smaller = plan(quantise(network, fmt))
+            if fits(smaller, board):
+                return f"--format {fmt.label} would fit with {predict(smaller, board).flash:,} bytes of flash"
     hidden = _largest_hidden(network, board)
-    return (
-        f"a net of --hidden {hidden} would fit as int8"
-        if hidden
-        else "no net for this image size fits; use --board mega"
-    )
+    return f"a net of --hidden {hidden} would fit as int8" if hidden else "no net of this image size fits; use --board mega"
 
 
 def _largest_hidden(network: Network, board: Board) -> int:
     """The widest int8 hidden layer that fits, 0 where none does."""
     height, width = network.input_shape
-    classes = len(network.labels)
     for hidden in range(MAX_HIDDEN, 0, -1):
-        sizes = [(height // 2) * (width // 2), hidden, classes]
+        sizes = [(height // 2) * (width // 2), hidden, len(network.labels)]
         layers = tuple(
             Dense(np.ones((outputs, inputs), np.float32), np.zeros(outputs, np.float32), None, 1.0)
             for inputs, outputs in itertools.pairwise(sizes)
         )
-        if predict(plan(quantise(replace(network, layers=layers), WeightFormat.INT8, prune=False))).fits(board):
+        trial = replace(network, layers=layers, calibrations=())
+        if fits(plan(quantise(trial, WeightFormat.INT8, prune=False)), board):
             return hidden
     return 0
-
-
-def _front_end_cycles(height: int, width: int) -> int:
-    return 100 * height * width
-
-
-def _dense_cycles(step: DenseStep, fmt: WeightFormat) -> int:
-    per_mac = {WeightFormat.FLOAT32: 260, WeightFormat.FLOAT16: 330, WeightFormat.INT8: 24}[fmt]
-    return per_mac * step.inputs * step.outputs + 100 * step.outputs

@@ -3,6 +3,7 @@
 /                 attributes: format_version, input_shape, front_end, levels, labels, content_hash
 /layers/0, 1, …   weights float32 (out, in), bias float32 (out,), optional input_offset int16 (in,);
                   attribute output_max
+/calibrations/63… attribute accuracy; densities/0, 1, … float32 (in,), one a layer
 /provenance       attributes: dataset, dataset_sha256, preset, seed, engine; groups history, metrics
 """
 
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.atomic import replacing
+from host.deploy.quantise import LEVELS
 from host.errors import InputError
-from host.train.network import Dense, Network, Provenance
+from host.train.network import Calibration, Dense, Network, Provenance
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 64 << 20
@@ -51,6 +53,8 @@ def save(network: Network, path: Path) -> None:
             file.attrs["content_hash"] = content_hash(network)
             for index, layer in enumerate(network.layers):
                 _save_layer(file.create_group(f"layers/{index}"), layer)
+            for known in network.calibrations:
+                _save_calibration(file.create_group(f"calibrations/{known.levels}"), known)
             _save_provenance(file.create_group("provenance"), network.provenance)
 
 
@@ -76,6 +80,12 @@ def _save_layer(group: h5py.Group, layer: Dense) -> None:
     if layer.input_offset is not None:
         group.create_dataset("input_offset", data=layer.input_offset.astype(np.int16))
     group.attrs["output_max"] = float(layer.output_max)
+
+
+def _save_calibration(group: h5py.Group, known: Calibration) -> None:
+    group.attrs["accuracy"] = known.accuracy
+    for index, density in enumerate(known.densities):
+        group.create_dataset(f"densities/{index}", data=density.astype(np.float32))
 
 
 def _save_provenance(group: h5py.Group, provenance: Provenance) -> None:
@@ -107,6 +117,7 @@ class _Reader:
             levels=int(self._attribute(file, "levels")),
             layers=layers,
             labels=self._labels(file),
+            calibrations=self._calibrations(file, count),
             provenance=self._provenance(self._group(file, "provenance")),
         )
         self._check(network)
@@ -156,6 +167,17 @@ class _Reader:
             output_max=float(self._attribute(group, "output_max")),
         )
 
+    def _calibrations(self, file: h5py.File, layers: int) -> tuple[Calibration, ...]:
+        known = []
+        for levels in LEVELS.values():
+            name = f"calibrations/{levels}"
+            if name in file:
+                group = self._group(file, name)
+                folder = self._group(file, f"{name}/densities")
+                densities = tuple(self._array(folder, str(index), np.float32, 1) for index in range(layers))
+                known.append(Calibration(levels, float(self._attribute(group, "accuracy")), densities))
+        return tuple(known)
+
     def _shape(self, file: h5py.File) -> tuple[int, int]:
         height, width = (int(side) for side in self._attribute(file, "input_shape"))
         return height, width
@@ -202,5 +224,10 @@ class _Reader:
             if not (np.isfinite(layer.output_max) and layer.output_max >= 0):
                 raise self._wrong(f"layers/{index}.output_max", layer.output_max, "a finite number of 0 or more")
             inputs = outputs
+        for known in network.calibrations:
+            shapes = [density.shape for density in known.densities]
+            need = [(layer.weights.shape[1],) for layer in network.layers]
+            if shapes != need:
+                raise self._wrong(f"calibrations/{known.levels}/densities", shapes, str(need))
         if len(network.labels) != inputs or not 2 <= inputs <= 255:
             raise self._wrong("labels", len(network.labels), f"{inputs}, one a class")

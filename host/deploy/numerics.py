@@ -68,11 +68,16 @@ def sum_bounds(weights: NDArray[np.int8], bias: NDArray[np.int32], levels: int) 
     return np.stack([low, high])
 
 
-def choose_requantiser(accumulator_step: float, output_max: float, levels: int) -> tuple[int, int]:
+def fits_int16(bounds: NDArray[np.int64]) -> bool:
+    """Whether every possible sum fits 16 bits."""
+    return bool(bounds.min(initial=0) >= -(2**15) and bounds.max(initial=0) < 2**15)
+
+
+def choose_requantiser(accumulator_step: float, output_max: float, levels: int, max_shift: int) -> tuple[int, int]:
     """(multiplier, shift) whose range `levels · accumulator_step · 2^shift / multiplier` is the smallest that holds
-    `output_max`. The multiplier has eight significant bits, 128..255; the shift is 1..31."""
+    `output_max`. The multiplier is at most 255, and at least 128 unless the shift would pass `max_shift`."""
     wanted = levels * accumulator_step / max(output_max, accumulator_step)
-    shift = int(np.clip(np.floor(np.log2(255.0 / wanted)), 1, 31))
+    shift = int(np.clip(np.floor(np.log2(255.0 / wanted)), 1, max_shift))
     return int(np.clip(np.floor(wanted * 2.0**shift), 1, 255)), shift
 
 

@@ -1,6 +1,8 @@
 """The layer table of a deployed net: what runs in which order, where each result lies, how wide each sum must be.
 
-Everything is decided here; the templates only write it down. Invalid shapes and sums are refused here too.
+Everything is decided here and in `twin`; the templates only write it down. Invalid shapes and sums are refused here.
+A plan always holds the portable program, which every compiler understands, and where the kernel asks for it the AVR
+twin, which takes its place on an AVR. Both compute the same bits.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.numerics import WeightFormat, sum_bounds
-from host.deploy.quantise import DeployedNet, Int8Dense, Requantiser
+from host.deploy.nets import DeployedNet, Int8Dense, Requantiser, little_endian
+from host.deploy.numerics import WeightFormat, fits_int16, sum_bounds
+from host.deploy.twin import AsmTwin, UnrolledTwin, asm_twin, twin_arena_bytes, unrolled_twin
 from host.errors import InputError
 
 ABI = 1
 """Must equal nn.h's NN_ABI; the rendered header refuses to compile otherwise."""
-KERNELS = ("auto", "portable")
-MAX_SIDE = 64
+KERNELS = ("portable", "asm", "unrolled")
 _ACTIVATION_BYTES = {WeightFormat.FLOAT32: 4, WeightFormat.FLOAT16: 4, WeightFormat.INT8: 1}
 
 
@@ -54,6 +56,7 @@ class Plan:
     kernel: str
     steps: tuple[DenseStep, ...]
     arena_bytes: int
+    twin: AsmTwin | UnrolledTwin | None
 
     @property
     def classes(self) -> int:
@@ -65,14 +68,26 @@ class Plan:
         return height * width
 
     @property
+    def portable_marks(self) -> tuple[str, ...]:
+        """What a profiling build of the portable program measures, in order."""
+        return ("front end", *(f"dense {step.inputs}-{step.outputs}" for step in self.steps))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What a profiling build measures on an AVR, in order."""
+        if isinstance(self.twin, UnrolledTwin):
+            return ("front end", "dense layers as code")
+        return self.portable_marks
+
+    @property
     def macs(self) -> int:
         return sum(step.inputs * step.outputs for step in self.steps)
 
     @property
     def rom(self) -> bytes:
-        """The bytes of `model_rom` as they lie in the board's flash: biases, then weights, padded to four."""
-        blob = b"".join(_flash_bytes(step.bias) for step in self.steps)
-        blob += b"".join(_flash_bytes(step.weights) for step in self.steps)
+        """The portable program's `model_rom` as it lies in memory: biases, then weights, padded to four."""
+        blob = b"".join(little_endian(step.bias) for step in self.steps)
+        blob += b"".join(little_endian(step.weights) for step in self.steps)
         return blob + bytes(self.rom_padding)
 
     @property
@@ -80,15 +95,21 @@ class Plan:
         return -sum(step.bias.nbytes + step.weights.nbytes for step in self.steps) % 4
 
     @property
-    def weights_crc(self) -> int:
-        """What READY must answer: the CRC-32 of `rom`."""
-        return zlib.crc32(self.rom)
+    def flash_rom(self) -> bytes:
+        """What vouches for the weights in an AVR's flash: the twin's where there is one."""
+        return self.rom if self.twin is None else self.twin.rom
+
+    @property
+    def weights_crcs(self) -> tuple[int, ...]:
+        """What READY may answer: the CRC-32 of the portable program's numbers, or of the twin's."""
+        return tuple(zlib.crc32(rom) for rom in ([self.rom] if self.twin is None else [self.rom, self.twin.rom]))
 
 
-def plan(net: DeployedNet, kernel: str = "auto") -> Plan:
-    """Lay out `net`; raise InputError for a kernel that does not exist or a sum that no accumulator holds."""
+def plan(net: DeployedNet, kernel: str = "portable") -> Plan:
+    """Lay out `net`; raise InputError for a kernel that does not exist or cannot run this net, or a sum that no
+    accumulator holds."""
     if kernel not in KERNELS:
-        raise InputError(f"kernel: found {kernel!r}, need one of {', '.join(KERNELS)}; leave --kernel out for the best")
+        raise InputError(f"kernel: found {kernel!r}, need auto, {', '.join(KERNELS)}; leave --kernel out for the best")
     height, width = net.input_shape
     count = (height // 2) * (width // 2)
     activation_bytes = _ACTIVATION_BYTES[net.format]
@@ -114,25 +135,23 @@ def plan(net: DeployedNet, kernel: str = "auto") -> Plan:
                 bias=layer.bias,
             )
         )
-    return Plan(net, "portable", tuple(steps), _aligned(max(2 * count, first + second)))
+    twin = {"portable": lambda _: None, "asm": asm_twin, "unrolled": unrolled_twin}[kernel](net)
+    arena = _aligned(max(2 * count, first + second, 0 if twin is None else twin_arena_bytes(twin)))
+    return Plan(net, kernel, tuple(steps), arena, twin)
 
 
 def _accumulator_bits(layer: Int8Dense, index: int, levels: int) -> int:
     """The narrowest of 16 and 32 bits that provably holds every final sum; wrap on the way is harmless."""
-    low, high = sum_bounds(layer.weights, layer.bias, levels)
-    lowest, highest = int(low.min()), int(high.max())
+    bounds = sum_bounds(layer.weights, layer.bias, levels)
+    lowest, highest = int(bounds.min()), int(bounds.max())
     rule = layer.requantiser
     scaled = highest if rule is None else highest * rule.multiplier + (1 << (rule.shift - 1))
     if lowest < -(2**31) or highest >= 2**31 or (rule is not None and scaled >= 2**32):
         raise InputError(
             f"int8: sums of layer {index + 1}: found {lowest}..{highest}, need 32 bits; train smaller weights"
         )
-    return 16 if lowest >= -(2**15) and highest < 2**15 else 32
+    return 16 if fits_int16(bounds) else 32
 
 
 def _aligned(size: int) -> int:
     return (size + 3) & ~3
-
-
-def _flash_bytes(array: NDArray[np.generic]) -> bytes:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.deploy.numerics import requantise
-from host.deploy.quantise import DeployedNet, FloatDense, Int8Dense
+from host.deploy.nets import DeployedNet, FloatDense, Int8Dense
 from host.train.frontend import preconv_features
 
 
@@ -38,18 +38,27 @@ def infer(net: DeployedNet, images: NDArray[np.uint8]) -> Predictions:
     return Predictions(np.argmax(scores, axis=1).astype(np.uint8), scores)
 
 
-def _integer_scores(net: DeployedNet, features: NDArray[np.uint8]) -> NDArray[np.int32]:
-    activations = features
-    for layer in net.layers:
-        assert isinstance(layer, Int8Dense)
-        # float64 holds every partial sum exactly (|sum| < 2^53), and its matrix product is the fast one.
-        product = activations.astype(np.float64) @ layer.weights.T.astype(np.float64)
-        sums = product.astype(np.int64) + layer.bias
+def layer_inputs(net: DeployedNet, features: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """What each int8 layer is given, (N, inputs) u8: the features first, then the activations."""
+    inputs = [features]
+    for layer in net.layers[:-1]:
+        assert isinstance(layer, Int8Dense) and layer.requantiser is not None
         rule = layer.requantiser
-        if rule is None:
-            return sums.astype(np.int32)
-        activations = requantise(sums, rule.multiplier, rule.shift, rule.levels)
-    raise AssertionError("the last layer has no requantiser")
+        inputs.append(requantise(_sums(layer, inputs[-1]), rule.multiplier, rule.shift, rule.levels))
+    return inputs
+
+
+def _integer_scores(net: DeployedNet, features: NDArray[np.uint8]) -> NDArray[np.int32]:
+    last = net.layers[-1]
+    assert isinstance(last, Int8Dense)
+    return _sums(last, layer_inputs(net, features)[-1]).astype(np.int32)
+
+
+def _sums(layer: Int8Dense, inputs: NDArray[np.uint8]) -> NDArray[np.int64]:
+    # float64 holds every partial sum exactly (|sum| < 2^53), and its matrix product is the fast one.
+    product = inputs.astype(np.float64) @ layer.weights.T.astype(np.float64)
+    sums: NDArray[np.int64] = product.astype(np.int64) + layer.bias
+    return sums
 
 
 def _float_scores(net: DeployedNet, features: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from host.atomic import write_text
 from host.deploy.plan import ABI, Plan
 from host.errors import InputError
 
-RENDERED = ("model.h", "model_net.h")
+RENDERED = ("model.h", "model_net.h", "model_code.S")
 _NUMBERS_PER_LINE = 12
 
 
@@ -28,6 +28,7 @@ def render(plan: Plan) -> dict[str, str]:
         keep_trailing_newline=True,
     )
     environment.filters["c_numbers"] = c_numbers
+    environment.filters["c_bytes"] = lambda rom: c_numbers(np.frombuffer(rom, np.uint8))
     environment.filters["c_comment"] = c_comment
     environment.filters["c_hex_byte"] = "0x{:02x}".format
     context = {"plan": plan, "net": plan.net, "abi": ABI}

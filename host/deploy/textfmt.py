@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from host.atomic import write_text
 from host.deploy.numerics import WeightFormat
-from host.deploy.quantise import FloatDense, quantise
+from host.deploy.nets import FloatDense
+from host.deploy.quantise import quantise
 from host.errors import InputError
 from host.train.network import Network
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.deploy import avr_ops as avr
+from host.deploy.avr_encode import machine_code
 from host.deploy.avr_ops import Op
 from host.deploy.product_plan import Plan, max_shifts, plan_products
 from host.deploy.unroll_blocks import BLOCK_OUTPUTS, split_blocks
@@ -73,6 +74,19 @@ class Unrolled:
     def flash_bytes(self) -> int:
         """Bytes of flash, all of them code."""
         return 2 * sum(avr.words(part.ops) for part in self.parts)
+
+    @property
+    def machine_code(self) -> bytes:
+        """The routine as it lies in flash."""
+        return machine_code(op for part in self.parts for op in part.ops)
+
+    def expected_cycles(self, densities: Sequence[NDArray[np.float64]]) -> float:
+        """Mean cycles of an inference; densities[layer] (inputs,) is how often each input is not 0."""
+        total = float(CALL_CYCLES)
+        for part in self.parts:
+            share = 1.0 if part.input < 0 else float(densities[part.layer][part.input])
+            total += share * part.cycles_nonzero + (1.0 - share) * part.cycles_zero
+        return total
 
     def cycles(self, nonzero: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
         """Cycles of each of N inferences, call and return included; nonzero[layer] is (N, inputs): the inputs of that

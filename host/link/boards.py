@@ -6,18 +6,19 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from host.deploy.target import Board
-from host.errors import InputError, PortError, ToolMissing
+from host.errors import InputError, LinkError, PortError, ToolMissing
 from host.link.build import Built, build_simulator
 from host.link.transport import PipeTransport, SerialTransport, Transport
 
 SIMULATED_MCUS = ("atmega328p", "atmega2560")
 _START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 5.0
+_END_TIMEOUT_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,20 @@ class Connection:
     simulated: bool
 
 
+@dataclass(frozen=True)
+class SimulatedBoard:
+    """A running simulated board; `port` is its pty's path."""
+
+    port: str
+    process: subprocess.Popen[bytes]
+
+    def wait(self) -> None:
+        """Block until the board ends by itself; raise PortError with its last words where it failed."""
+        self.process.wait()
+        if self.process.returncode:
+            raise PortError(f"simulated board: ended: {_last_words(self.process)}; export and build the firmware again")
+
+
 @contextmanager
 def connect_board(board: Board, built: Built) -> Iterator[Connection]:
     """Run `built` natively or on a simulated board while the block lasts."""
@@ -37,8 +52,14 @@ def connect_board(board: Board, built: Built) -> Iterator[Connection]:
         with _native(built.program) as transport:
             yield Connection(transport, board.name, "pipe", simulated=False)
         return
-    with simulated_port(board.mcu, built.program) as port, _serial(port) as transport:
-        yield Connection(transport, board.name, port, simulated=True)
+    with simulated_board(board.mcu, built.program) as simulated:
+        try:
+            with _serial(simulated.port) as transport:
+                yield Connection(transport, board.name, simulated.port, simulated=True)
+        except LinkError:
+            if _has_ended(simulated.process):
+                simulated.wait()
+            raise
 
 
 @contextmanager
@@ -49,32 +70,46 @@ def connect_port(port: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def simulated_port(mcu: str, program: Path, extra: tuple[str, ...] = ()) -> Iterator[str]:
-    """Start a simulated board running `program` (ELF); yield its pty's path; end the board with the block."""
+def simulated_board(mcu: str, program: Path, extra: tuple[str, ...] = ()) -> Iterator[SimulatedBoard]:
+    """Start a simulated board running `program` (ELF); end it with the block."""
     if mcu not in SIMULATED_MCUS:
         raise InputError(f"simulated board: found {mcu}, need one of {', '.join(SIMULATED_MCUS)}; choose uno or mega")
     if not program.is_file():
         raise InputError(f"{program}: no such ELF file; build it with `pio run -e uno`")
+    # The board ends when its standard input does, so even a killed host leaves none behind. A session of its own keeps
+    # Ctrl-C at the terminal with us, and us in charge of the board's end.
     command = [str(build_simulator()), "--mcu", mcu, "--elf", str(program), "--stdin-eof", *extra]
-    # A group of its own keeps Ctrl-C at the terminal with us, and us in charge of the board's end.
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as process:
         try:
-            yield _announced_port(process)
+            yield SimulatedBoard(_announced_port(process), process)
         finally:
             _stop(process)
 
 
 def _announced_port(process: subprocess.Popen[bytes]) -> str:
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
     ready = select.select([process.stdout], [], [], _START_TIMEOUT_S)[0]
     line = process.stdout.readline().decode(errors="replace").split() if ready else []
     if len(line) == 2 and line[0] == "port":
         return line[1]
     process.kill()
-    said = process.stderr.read().decode(errors="replace").strip().splitlines() or ["no message"]
-    raise PortError(f"simulated board: did not start: {said[-1]}; run `host doctor`")
+    raise PortError(f"simulated board: did not start: {_last_words(process)}; run `host doctor`")
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    """The last line on the standard error of a process that has ended or is about to."""
+    assert process.stderr is not None
+    lines = process.stderr.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no message"
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has ended or does so at once: its line breaks a moment before it is gone."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_END_TIMEOUT_S)
+    return process.returncode is not None
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from host.errors import InputError, ToolMissing
 
 _PROGRAMS = ("firmware.elf", "firmware.hex", "program")
 _BUILD_TIMEOUT_S = 600
-_IGNORED = shutil.ignore_patterns(".pio", "__pycache__", "sim", "build")
+_STOP_TIMEOUT_S = 5
+_IGNORED = shutil.ignore_patterns(".pio", "__pycache__", "sim", "build", "*.h5")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def build_simulator() -> Path:
         if not final.is_dir():
             command = ["make", "-C", str(sources), f"BUILD={work}"]
             try:
-                result = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False)
+                result = _run_tool(command)
             except FileNotFoundError as error:
                 raise ToolMissing("simulated board: make is not installed; `apt install make gcc`") from error
             if result.returncode:
@@ -107,20 +109,40 @@ def _run_platformio(project: Path, environment: str) -> None:
     command = [sys.executable, "-m", "platformio", "run", "-s", "-d", str(project), "-e", environment]
     # PlatformIO takes its settings from PLATFORMIO_*; a user's build directory must not leak into the private one.
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith(("PLATFORMIO_BUILD", "PLATFORMIO_SRC"))}
-    try:
-        result = subprocess.run(
-            command, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, env=surroundings, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolMissing(
-            f"PlatformIO: found no end after {error.timeout:.0f} s; run `make setup` and try again"
-        ) from error
+    result = _run_tool(command, surroundings)
     if result.returncode == 0:
         return
     reason = _last_error(result)
     if "overflowed" in reason or "will not fit" in reason or "size is greater" in reason:
         raise InputError(f"{environment}: the firmware does not fit: {reason}; choose a smaller model or --format int8")
     raise ToolMissing(f"PlatformIO: {environment} cannot be built: {reason}; run `make setup`, then `host doctor`")
+
+
+def _run_tool(command: list[str], surroundings: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a build to its end. Where it must be broken off, its compilers end with it: they would go on writing into
+    a directory that is being deleted."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=_BUILD_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            _end_group(process)
+            raise ToolMissing(
+                f"{Path(command[0]).name}: found no end after {error.timeout:.0f} s; run `make setup` and try again"
+            ) from error
+        except BaseException:
+            _end_group(process)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_TIMEOUT_S)
 
 
 def _last_error(result: subprocess.CompletedProcess[str]) -> str:

@@ -35,7 +35,7 @@ def identity(planned: Plan) -> Identity:
     height, width = planned.net.input_shape
     return Identity(
         model_hash=planned.net.hash_bytes,
-        weights_crc=planned.weights_crc,
+        weights_crcs=planned.weights_crcs,
         height=height,
         width=width,
         classes=planned.classes,

@@ -35,10 +35,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Identity:
-    """What READY must answer for one exported model."""
+    """What READY must answer for one exported model; each kernel keeps the same integers as other bytes, hence several
+    CRCs."""
 
     model_hash: bytes
-    weights_crc: int
+    weights_crcs: tuple[int, ...]
     height: int
     width: int
     classes: int
@@ -329,24 +330,24 @@ def check_identity(ready: wire.Ready, candidates: Sequence[Identity]) -> Identit
         raise DeviceError(
             f"board: protocol: found version {ready.protocol}, need {wire.PROTOCOL_VERSION}; flash the firmware again"
         )
-    for candidate in candidates:
-        if candidate.model_hash == ready.model_hash:
-            break
-    else:
-        wanted = " or ".join(candidate.model_hash.hex() for candidate in candidates)
+    named = [candidate for candidate in candidates if candidate.model_hash == ready.model_hash]
+    if not named:
+        wanted = " or ".join(sorted({candidate.model_hash.hex() for candidate in candidates}))
         raise DeviceError(
             f"board: model: found {ready.model_hash.hex()}, need {wanted}; "
             "export this model and flash it: `host export MODEL` then `pio run -e uno -t upload`"
         )
+    candidate = next((one for one in named if ready.weights_crc in one.weights_crcs), named[0])
     found = (ready.height, ready.width, ready.classes, ready.format)
     need = (candidate.height, candidate.width, candidate.classes, candidate.format)
     if found != need:
         raise DeviceError(
             f"board: height, width, classes, format: found {found}, need {need}; flash the firmware again"
         )
-    if ready.weights_crc != candidate.weights_crc:
+    if ready.weights_crc not in candidate.weights_crcs:
+        wanted = " or ".join(f"{crc:08x}" for crc in candidate.weights_crcs)
         raise DeviceError(
-            f"board: CRC of the weights in flash: found {ready.weights_crc:08x}, need {candidate.weights_crc:08x}; "
+            f"board: CRC of the weights in flash: found {ready.weights_crc:08x}, need {wanted}; "
             "the flash is damaged or was built from other weights: flash it again"
         )
     if ready.slots < 1 or ready.tick_hz < 1:

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.deploy.target import BOARDS
 from host.link import wire
 from host.link.run import Outcome
 from host.report.compare import Comparison, accuracy, confusion, recall
 
 SCHEMA = 1
 MAX_MISMATCHES = 100
+_CLOCK_TURN_S = 2**32 / 1e6
+"""After this, STATS' uptime in microseconds begins anew."""
 _UNKNOWN_BYTES = 0xFFFF
 """What STATS says where the board cannot tell."""
 
@@ -122,7 +125,9 @@ def _cycles(outcome: Outcome) -> dict[str, float | int] | None:
 
 
 def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, float | int | None]:
-    seconds = outcome.board_seconds if facts.simulated else facts.wall_seconds
+    # The board's clock leaves out opening and greeting, and a simulated board's time is not ours. A reset sets it back.
+    own_clock = outcome.counters.resets == 0 and facts.wall_seconds < _CLOCK_TURN_S
+    seconds = outcome.board_seconds if own_clock else facts.wall_seconds
     frame = wire.encode(wire.Frame(wire.MessageType.IMAGE, 0, bytes([1]) * facts.image_bytes))
     has_line = facts.kind != "native"
     return {
@@ -137,9 +142,14 @@ def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, float | int | 
 
 
 def _memory(outcome: Outcome, facts: RunFacts) -> dict[str, int | None]:
-    """`stack_max` is what the painted stack shows as used at its deepest."""
-    ram_free = None if outcome.stats.stack_free == _UNKNOWN_BYTES else outcome.stats.stack_free
-    ram_static = facts.ram_static
-    if ram_static is None and outcome.stats.ram_static != _UNKNOWN_BYTES:
-        ram_static = outcome.stats.ram_static
-    return {"flash": facts.flash, "ram_static": ram_static, "stack_max": None, "ram_free_min": ram_free}
+    """`ram_free_min` is the painted stack that nothing ever touched, `stack_max` what was used at its deepest."""
+    free = None if outcome.stats.stack_free == _UNKNOWN_BYTES else outcome.stats.stack_free
+    static = None if outcome.stats.ram_static == _UNKNOWN_BYTES else outcome.stats.ram_static
+    ram = next((board.ram for board in BOARDS.values() if board.is_avr and board.mcu == facts.mcu), None)
+    used = None if ram is None or static is None or free is None else ram - static - free
+    return {
+        "flash": facts.flash,
+        "ram_static": static if facts.ram_static is None else facts.ram_static,
+        "stack_max": used,
+        "ram_free_min": free,
+    }

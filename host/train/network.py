@@ -46,6 +46,16 @@ class Provenance:
 
 
 @dataclass(frozen=True, eq=False)
+class Calibration:
+    """What the training images showed of the int8 net with activations 0..levels; deployment measures it once, so that
+    an export needs no data."""
+
+    levels: int
+    accuracy: float  # 0..1 on the training images
+    densities: tuple[NDArray[np.float32], ...]  # per layer (in,): share of the images whose input is not 0
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """A front end and the layers behind it."""
 
@@ -55,6 +65,7 @@ class Network:
     provenance: Provenance
     front_end: str = "preconv"
     levels: int = 255  # largest feature: 255 (8 bits) or 63 (6 bits)
+    calibrations: tuple[Calibration, ...] = ()
 
 
 def activations(network: Network, features: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

@@ -43,6 +43,8 @@ class NumpyEngine:
         losses = np.zeros((self._crew.size, len(lesson.batches)))
         right = [0] * self._crew.size
 
+        # A loss that grows without limit is reported as such when the epoch ends, not as a warning on the way.
+        @np.errstate(over="ignore", invalid="ignore")
         def work(number: int) -> None:
             state = np.random.default_rng([self._seed, _DROPOUT_STREAM, epoch, number]).bit_generator.state
             self._rngs[number].bit_generator.state = state

@@ -70,7 +70,7 @@ class TorchEngine:
             with torch.no_grad():
                 self._update(rate(index), first_step + index)
             right += int((scores.argmax(1) == targets[rows].argmax(1)).sum())
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
             tick(index, losses[-1])
         self._exchange(to_device=False)
         return EpochResult(np.array(losses), right, sum(map(len, lesson.batches)))

@@ -8,7 +8,7 @@ from host.link import wire
 from host.link.session import Identity
 from host.link.wire import ErrorCode, Frame, FrameSplitter, MessageType
 
-IDENTITY = Identity(b"\1\2\3\4\5\6\7\x08", 0xCAFEBABE, 4, 4, 3, 2)
+IDENTITY = Identity(b"\1\2\3\4\5\6\7\x08", (0xCAFEBABE,), 4, 4, 3, 2)
 
 
 def ready(nonce=0, slots=1, **changes):
@@ -18,7 +18,7 @@ def ready(nonce=0, slots=1, **changes):
         reset_cause=2,
         nonce=nonce,
         model_hash=IDENTITY.model_hash,
-        weights_crc=IDENTITY.weights_crc,
+        weights_crc=IDENTITY.weights_crcs[0],
         height=IDENTITY.height,
         width=IDENTITY.width,
         classes=IDENTITY.classes,

@@ -26,8 +26,10 @@ NETS = {
     "average-pool": Architecture((1, 9, 10), (Conv2d(3, 2), AveragePool2d(3), Flatten(), Dense(3))),
     "normalised": Architecture(
         (1, 8, 8),
-        (Conv2d(6, 3), BatchNorm(), ReLU(), MaxPool2d(), Flatten(), Dense(5), BatchNorm(momentum=0.3), ReLU(), Dense(3)),
+        (Conv2d(6, 3), BatchNorm(), ReLU(), MaxPool2d(), Flatten(), Dense(5), BatchNorm(0.3), ReLU(), Dense(3)),
     ),
 }
 
-WITH_DROPOUT = Architecture((1, 6, 6), (Conv2d(4, 3), ReLU(), Dropout(0.4), Flatten(), Dense(8), Dropout(0.2), Dense(3)))
+WITH_DROPOUT = Architecture(
+    (1, 6, 6), (Conv2d(4, 3), ReLU(), Dropout(0.4), Flatten(), Dense(8), Dropout(0.2), Dense(3))
+)

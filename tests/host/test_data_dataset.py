@@ -131,7 +131,9 @@ def test_any_other_name_gets_one_clean_line(name):
 
 def test_a_named_set_that_is_not_there_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("DIGITDUINO_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.delenv("DIGITDUINO_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(InputError, match="host fetch mnist") as caught:
         data.load("mnist")
     assert str(tmp_path / "nowhere") in str(caught.value)
+    assert str(tmp_path / "cache/digitduino") in str(caught.value)

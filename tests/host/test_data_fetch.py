@@ -78,8 +78,7 @@ def publish(monkeypatch, folder):
 def cache(tmp_path, monkeypatch):
     """The user's cache, moved; nothing is found elsewhere."""
     monkeypatch.delenv("DIGITDUINO_DATA", raising=False)
-    monkeypatch.setattr("host.data.named.cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr("host.data.fetch.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("DIGITDUINO_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 

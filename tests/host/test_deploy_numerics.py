@@ -37,7 +37,7 @@ def test_a_weight_beyond_half_precision_is_refused():
 )
 def test_the_requantiser_holds_the_range_and_wastes_little_of_it(step, steps_at_most, levels):
     output_max = step * steps_at_most
-    multiplier, shift = numerics.choose_requantiser(step, output_max, levels)
+    multiplier, shift = numerics.choose_requantiser(step, output_max, levels, 31)
     held = levels * step * 2.0**shift / multiplier
     assert 1 <= multiplier <= 255 and 1 <= shift <= 31
     assert held >= output_max * (1 - 1e-9)

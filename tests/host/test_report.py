@@ -36,7 +36,7 @@ def outcome(**stats):
     return Outcome(
         results=(result,) * N,
         ready=ready,
-        identity=Identity(b"12345678", 0, 4, 4, 3, 2),
+        identity=Identity(b"12345678", (0,), 4, 4, 3, 2),
         stats=wire.Stats(**{**counts, **stats}),
         counters=Counters(retries=3, bad_frames=4, resets=5),
         board_seconds=0.5,

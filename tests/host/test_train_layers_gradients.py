@@ -142,7 +142,7 @@ def test_dropout_scales_what_stays_and_does_nothing_in_use():
 
 
 def test_normalisation_in_use_takes_the_running_statistics():
-    parameters, x, targets = problem(NETS["normalised"])
+    parameters, x, _ = problem(NETS["normalised"])
     net = Sequential(parameters, BATCH, Training(parameters.zeros(), np.random.default_rng(0)))
     for _ in range(200):
         scores = net.forward(x).copy()

@@ -12,7 +12,7 @@ from host.train.learned import Scaling
 from host.train.lesson import Lesson, Soft, batches
 from host.train.numpy_engine import NumpyEngine
 from host.train.optimisers import Adam, Sgd
-from host.train.parameters import initial
+from host.train.parameters import initial, slots
 from host.train.torch_engine import maker
 
 IMAGES = 40
@@ -27,6 +27,7 @@ def lesson(architecture, *, batch=20, soft=False, seed=0):
     return Lesson(images, targets, batches(IMAGES, batch, seed, 0), taught)
 
 
+BEFORE_NORMALISATION = {"convolution after convolution": (), "normalised": (0, 5)}
 ONE_CHANNEL = [name for name, architecture in NETS.items() if architecture.input_shape[0] == 1]
 
 
@@ -60,9 +61,12 @@ def test_one_epoch_ends_at_the_same_numbers(name, rules):
     for engine in (NumpyEngine(ours, Scaling(), rules, 0), maker("cpu")(theirs, Scaling(), rules, 0)):
         results.append(engine.epoch(task, 0, lambda index: 0.001, lambda index, loss: None))
     np.testing.assert_allclose(results[0].losses, results[1].losses, rtol=1e-4)
-    # Adam divides by a gradient's size, so where that is nearly nothing its rounding shows.
-    np.testing.assert_allclose(ours.flat, theirs.flat, atol=2e-4)
-    np.testing.assert_allclose(ours.measured, theirs.measured, rtol=1e-4, atol=1e-5)
+    # A bias before a normalisation changes nothing: its gradient is rounding alone, which Adam makes as large as any.
+    for slot in slots(NETS[name]):
+        if slot.trained and not (slot.name == "bias" and slot.layer in BEFORE_NORMALISATION[name]):
+            np.testing.assert_allclose(ours.flat[slot.part], theirs.flat[slot.part], atol=2e-5, err_msg=str(slot))
+    # The running means follow those biases, which five steps of 0.001 can move by 0.005.
+    np.testing.assert_allclose(ours.measured, theirs.measured, rtol=1e-4, atol=0.005)
     assert results[0].images == results[1].images == IMAGES
 
 

@@ -1,0 +1,50 @@
+"""From a network to the plan a board gets: activation bits and kernel, chosen where the user left them open."""
+
+from __future__ import annotations
+
+from host.deploy.budget import fits
+from host.deploy.calibrate import preferred_levels
+from host.deploy.numerics import WeightFormat
+from host.deploy.plan import KERNELS, Plan, plan
+from host.deploy.quantise import LEVELS, quantise
+from host.deploy.target import Board
+from host.errors import InputError
+from host.train.network import Network
+
+AUTO = "auto"
+KERNEL_CHOICES = (AUTO, *KERNELS)
+_FASTEST_FIRST = ("unrolled", "asm", "portable")
+
+
+def choose(network: Network, fmt: WeightFormat, board: Board, kernel: str = AUTO, bits: int | None = None) -> Plan:
+    """The plan for `board`. `kernel` auto is the fastest that can run the net and fits; `bits` None takes 6-bit
+    activations where they cost no accuracy (calibrate.ACCURACY_RULE). The plan may still not fit: see check_fit."""
+    if fmt is not WeightFormat.INT8 and (bits is not None or kernel not in (AUTO, "portable")):
+        raise InputError(f"{fmt.label}: found a kernel or activation bits, need int8 for them; leave them out")
+    net = quantise(network, fmt, levels=preferred_levels(network) if bits is None else LEVELS[bits])
+    if kernel != AUTO:
+        return plan(net, kernel)
+    if fmt is WeightFormat.INT8 and board.is_avr:
+        for name in _FASTEST_FIRST:
+            try:
+                planned = plan(net, name)
+            except InputError:
+                continue
+            if fits(planned, board):
+                return planned
+    return plan(net)
+
+
+def all_plans(network: Network, fmt: WeightFormat) -> list[Plan]:
+    """Every plan that an export of `network` in `fmt` could have made: a board may carry any of them."""
+    plans = []
+    for levels in LEVELS.values() if fmt is WeightFormat.INT8 else (network.levels,):
+        if levels > network.levels:
+            continue
+        net = quantise(network, fmt, levels=levels)
+        for kernel in KERNELS if fmt is WeightFormat.INT8 else ("portable",):
+            try:
+                plans.append(plan(net, kernel))
+            except InputError:
+                continue
+    return plans

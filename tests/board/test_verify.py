@@ -1,0 +1,197 @@
+"""`host verify` end to end: real digits, the firmware as PlatformIO builds it, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import planned
+
+from host.cli import main
+from host.deploy.target import BOARDS
+from host.link.build import build_firmware
+
+DIGITS = 2007
+PRESETS = ("preconv-seed", "preconv")
+FORMATS = ("int8", "float16", "float32")
+CONTRACT = {
+    "": "schema dataset split n verdict model board accuracy agreement mismatches confusion recall cycles link memory "
+    "seconds",
+    "model": "hash format preset",
+    "board": "kind mcu f_cpu simulated port",
+    "accuracy": "float quantised device",
+    "agreement": "classes_equal scores_equal float_classes_equal",
+    "cycles": "min median max mean",
+    "link": "baud images_per_s line_limit_images_per_s retries crc_errors overruns resets",
+    "memory": "flash ram_static stack_max ram_free_min",
+    "seconds": "wall",
+}
+Model = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
+
+
+def verify(place: Path, *arguments: object) -> tuple[int, dict[str, Any]]:
+    """Exit code and document of one run over USPS."""
+    target = place / "result.json"
+    code = main(["verify", *map(str, arguments), "--data", "usps", "--json", str(target)])
+    return code, json.loads(target.read_text())
+
+
+def assert_contract(result: dict[str, Any]) -> None:
+    for part, keys in CONTRACT.items():
+        there = result[part] if part else result
+        assert set(keys.split()) <= set(there), part
+
+
+@pytest.mark.parametrize("board", ["native", "uno"])
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_digit_agrees_bit_for_bit(trained: Model, tmp_path: Path, preset: str, fmt: str, board: str) -> None:
+    model = trained(preset)
+    code, result = verify(tmp_path, model, "--board", board, "--format", fmt)
+    assert (code, result["verdict"], result["n"]) == (0, "pass", DIGITS)
+    assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == DIGITS
+    assert result["agreement"]["float_classes_equal"] >= DIGITS - (8 if fmt == "int8" else 1)
+    assert result["model"] == {"hash": planned(model, fmt).net.hash, "format": fmt, "preset": preset}
+    assert result["accuracy"]["device"] == result["accuracy"]["quantised"]
+    assert abs(result["accuracy"]["float"] - result["accuracy"]["device"]) <= (0.002 if fmt == "int8" else 0.0005)
+    assert result["mismatches"] == []
+    assert sum(map(sum, result["confusion"])) == DIGITS
+    assert (result["link"]["retries"], result["link"]["overruns"], result["link"]["resets"]) == (0, 0, 0)
+    if board == "uno":
+        assert_contract(result)
+        assert result["board"].items() >= {"kind": "uno", "mcu": "atmega328p", "f_cpu": 16_000_000}.items()
+        assert result["board"]["simulated"] is True
+        assert result["cycles"]["min"] <= result["cycles"]["median"] <= result["cycles"]["max"]
+        assert result["cycles"]["max"] <= {"int8": 120_000, "float16": 1_500_000, "float32": 1_200_000}[fmt]
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_memory_figures_are_the_linkers(trained: Model, tmp_path: Path, fmt: str) -> None:
+    model = trained("preconv-seed")
+    _, result = verify(tmp_path, model, "--board", "uno", "--format", fmt, "--limit", 3)
+    memory, elf = result["memory"], build_firmware(planned(model, fmt), BOARDS["uno"]).program
+    size = shutil.which("avr-size") or pytest.skip("avr-size: not found; apt install binutils-avr")
+    output = subprocess.run([size, elf], capture_output=True, text=True, check=True).stdout
+    text, data, bss = map(int, output.splitlines()[1].split()[:3])
+    assert (memory["flash"], memory["ram_static"]) == (text + data, data + bss)
+    # The rest of the RAM is the stack's: the part it used, and the part it never touched.
+    assert memory["ram_static"] + memory["stack_max"] + memory["ram_free_min"] == 2048
+    assert 40 < memory["stack_max"] < 400
+    assert len(planned(model, fmt).rom) < memory["flash"] < 32256
+
+
+@pytest.mark.parametrize("baud", [250_000, 500_000, 1_000_000])
+def test_a_faster_line_loses_nothing(trained: Model, tmp_path: Path, baud: int) -> None:
+    code, result = verify(tmp_path, trained("preconv"), "--board", "uno", "--baud", baud, "--limit", 500)
+    link = result["link"]
+    assert code == 0
+    assert (link["retries"], link["crc_errors"], link["overruns"], link["resets"]) == (0, 0, 0, 0)
+    assert link["baud"] == baud
+    assert link["line_limit_images_per_s"] == pytest.approx(baud / 2640, rel=0.01)
+    assert 40 < link["images_per_s"] < link["line_limit_images_per_s"]
+
+
+def test_the_native_build_has_neither_line_nor_cycles(trained: Model, tmp_path: Path) -> None:
+    _, result = verify(tmp_path, trained("preconv"), "--board", "native", "--limit", 20)
+    assert result["cycles"] is None and result["link"]["baud"] is None
+    assert result["board"]["simulated"] is False
+    assert result["n"] == 20 and result["split"] == "test"
+
+
+def test_accuracy_below_the_asked_one_fails(trained: Model, tmp_path: Path, capsys: Capture) -> None:
+    code, result = verify(tmp_path, trained("preconv-seed"), "--board", "native", "--min-accuracy", "0.99")
+    assert (code, result["verdict"]) == (1, "fail")
+    assert result["agreement"]["scores_equal"] == DIGITS
+    assert "below --min-accuracy 0.99" in capsys.readouterr().out
+    code, result = verify(tmp_path, trained("preconv-seed"), "--board", "native", "--min-accuracy", "0.9")
+    assert (code, result["verdict"]) == (0, "pass")
+
+
+BUGS = {
+    # What is replaced, and by what; the reference knows nothing of it.
+    "a tap of the Gaussian": ("lib/nn/nn_preconv.c", ": p[-1];", ": (uint8_t)(p[-1] / 2);"),
+    "rounding": ("lib/nn/nn_dense_i8.c", "layer->multiplier + half)", "layer->multiplier)"),
+    "the stride of a layer": ("lib/nn/nn_dense_float.c", "(size_t)output * ", "(size_t)(output ^ 1u) * "),
+}
+
+
+@pytest.fixture
+def plant(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """`plant(bug)` makes `host verify` build from a copy of the sources that has the bug."""
+
+    def break_core(bug: str) -> None:
+        root = tmp_path / "broken"
+        shutil.copytree(repository / "firmware", root / "firmware", ignore=shutil.ignore_patterns("build"))
+        shutil.copy2(repository / "platformio.ini", root)
+        name, right, wrong = BUGS[bug]
+        source = root / "firmware" / name
+        text = source.read_text()
+        assert text.count(right) == 1, f"{name} no longer has `{right}`: plant another bug"
+        source.write_text(text.replace(right, wrong))
+        monkeypatch.setattr("host.link.build.asset_root", lambda: root)
+
+    return break_core
+
+
+@pytest.mark.parametrize(
+    ("bug", "board", "fmt"),
+    [
+        ("a tap of the Gaussian", "native", "int8"),
+        ("a tap of the Gaussian", "uno", "int8"),
+        ("rounding", "native", "int8"),
+    ],
+)
+def test_a_planted_bug_is_caught(
+    trained: Model, plant: Callable[[str], None], tmp_path: Path, capsys: Capture, bug: str, board: str, fmt: str
+) -> None:
+    plant(bug)
+    model = trained("preconv")
+    capsys.readouterr()
+    code, result = verify(tmp_path, model, "--board", board, "--format", fmt, "--kernel", "portable", "--limit", 200)
+    assert (code, result["verdict"]) == (1, "fail")
+    assert result["agreement"]["scores_equal"] < 200
+    shown = capsys.readouterr().out
+    first = result["mismatches"][0]
+    assert f"first divergence: digit {first['index']}, label {first['label']}: float says {first['float']}" in shown
+    assert "class    float      quantised         device" in shown
+    image = shown.split("first divergence")[1].split("class  ")[0].splitlines()[1:]
+    assert len(image) == 16 and any("@@" in line or "%%" in line for line in image)
+    scores = re.findall(r"^ +(\d) +(-?\d+\.\d{3}) +(-?\d+) +(-?\d+)(   <- differs)?$", shown, re.M)
+    assert [int(row[0]) for row in scores] == list(range(10))
+    assert all((row[2] != row[3]) == bool(row[4]) for row in scores) and any(row[4] for row in scores)
+    assert "verdict: FAIL" in shown
+
+
+@pytest.mark.parametrize("board", ["native", "uno"])
+def test_one_changed_weight_in_the_header_is_refused(
+    trained: Model, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, board: str
+) -> None:
+    from host.link import build
+
+    write_headers = build.write_headers
+
+    def write_wrong_headers(plan: Any, directory: Path) -> list[Path]:
+        paths = write_headers(plan, directory)
+        header = directory / "model_net.h"
+        text, found = re.subn(
+            r"(\.weights0 = \{\s*)(-?\d+)", lambda m: m[1] + str(int(m[2]) ^ 1), header.read_text(), count=1
+        )
+        assert found == 1
+        header.write_text(text)
+        return paths
+
+    monkeypatch.setattr(build, "write_headers", write_wrong_headers)
+    target = tmp_path / "result.json"
+    arguments = ["--data", "usps", "--board", board, "--kernel", "portable", "--json", str(target)]
+    assert main(["verify", str(trained("preconv")), *arguments]) == 3
+    error = capsys.readouterr().err
+    assert re.search(r"CRC of the weights in flash: found [0-9a-f]{8}, need [0-9a-f]{8}", error), error
+    assert error.count("\n") == 1
+    assert not target.exists()

@@ -1,0 +1,153 @@
+"""Whole trainings: reproducible, resumable, stopped early, taught; the seeds' figures on MNIST (slow)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import host.data
+from host.data import Dataset, Split
+from host.errors import InputError
+from host.train.architecture import BatchNorm, Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU
+from host.train.learned_fit import train_sequential
+from host.train.learned_presets import LEARNED_PRESETS
+from host.train.optimisers import Adam, Schedule, Sgd
+from host.train.recipe import LearnedRecipe, Teacher
+
+CNN = (Conv2d(6, 3), BatchNorm(), ReLU(), MaxPool2d(), Dropout(0.1), Flatten())
+LARGER = (Conv2d(24, 3, padding=1), *CNN[1:])
+RECIPE = LearnedRecipe(
+    CNN, epochs=4, schedule=Schedule(0.01, "cosine", 0.1), optimiser=Adam(), batch=32, holdout=0.25, smoothing=0.05
+)
+
+
+def bars(count: int, seed: int) -> Split:
+    """Return noisy 8 × 8 images with one bright row (class 0), column (1) or diagonal (2)."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, count)
+    images = rng.integers(0, 120, (count, 8, 8))
+    places = rng.integers(0, 8, count)
+    for image, label, place in zip(images, labels, places, strict=True):
+        where = ((place, slice(None)), (slice(None), place), (np.arange(8), (np.arange(8) + place) % 8))[label]
+        image[where] += 120
+    return Split(images.astype(np.uint8), labels.astype(np.int64))
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return Dataset("bars", bars(400, 0), bars(120, 1), "0" * 64, ("row", "column", "diagonal"))
+
+
+def same(one, other) -> bool:
+    return one.provenance.history == other.provenance.history and np.array_equal(
+        one.parameters.flat, other.parameters.flat
+    )
+
+
+def test_it_learns_and_says_what_it_reached(dataset):
+    seen = []
+    recipe = replace(RECIPE, epochs=8, layers=LARGER)
+    network = train_sequential(dataset, recipe, preset="trial", seed=1, progress=seen.append)
+    metrics, history = network.provenance.metrics, network.provenance.history
+    assert metrics["test"] > 0.9
+    assert metrics["validation"] > 0.9
+    assert {name: len(values) for name, values in history.items()} == {
+        "loss": 8,
+        "accuracy": 8,
+        "batch_loss": 8 * 10,
+        "validation_loss": 8,
+        "validation_accuracy": 8,
+    }
+    assert history["loss"][-1] < history["loss"][0]
+    assert network.labels == dataset.labels
+    assert [type(layer) for layer in network.architecture.layers] == [Conv2d, ReLU, MaxPool2d, Flatten, Dense]
+    assert len(network.output_max) == 5
+    assert seen[-1].step == seen[-1].total == 80
+    assert seen[-1].validation_loss == history["validation_loss"][-1]
+
+
+def test_the_same_seed_gives_the_same_bits(dataset):
+    first = train_sequential(dataset, RECIPE, seed=4)
+    assert same(first, train_sequential(dataset, RECIPE, seed=4))
+    assert not same(first, train_sequential(dataset, RECIPE, seed=5))
+
+
+@pytest.mark.parametrize("changes", [{}, {"copies": (("mild", 2), ("affine", 1)), "patience": 3}])
+def test_an_interrupted_training_goes_on_to_the_same_bits(dataset, tmp_path, changes):
+    recipe, path = replace(RECIPE, **changes), tmp_path / "run.ckpt"
+
+    def interrupt(progress):
+        if progress.validation_loss is not None and progress.step >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_sequential(dataset, recipe, seed=2, progress=interrupt, checkpoint_path=path)
+    steps = []
+    resumed = train_sequential(
+        dataset, recipe, seed=2, progress=lambda progress: steps.append(progress.step), checkpoint_path=path
+    )
+    assert min(steps) > 10  # it did not start again
+    assert same(resumed, train_sequential(dataset, recipe, seed=2))
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(dataset, tmp_path):
+    path = tmp_path / "run.ckpt"
+    train_sequential(dataset, replace(RECIPE, epochs=1), checkpoint_path=path)
+    with pytest.raises(InputError, match=r"run\.ckpt: checkpoint: found one of another training"):
+        train_sequential(dataset, RECIPE, checkpoint_path=path)
+
+
+def test_patience_ends_a_training_that_no_longer_improves(dataset):
+    recipe = replace(RECIPE, epochs=60, patience=2, schedule=Schedule(0.05))
+    network = train_sequential(dataset, recipe)
+    losses = network.provenance.history["validation_loss"]
+    assert len(losses) < 60
+    assert len(losses) == int(np.argmin(losses)) + 3
+
+
+def test_a_teacher_is_trained_first_and_followed(dataset, tmp_path):
+    teacher = Teacher((*CNN[:4], Flatten(), Dense(16), ReLU()), epochs=3)
+    recipe = replace(RECIPE, teacher=teacher, copies=(("mild", 2),))
+    stages = []
+    path = tmp_path / "run.ckpt"
+    network = train_sequential(
+        dataset, recipe, progress=lambda progress: stages.append(progress.stage), checkpoint_path=path
+    )
+    assert stages.index("train") > stages.index("teacher")
+    assert (tmp_path / "run.ckpt.teacher").exists()
+    assert not same(network, train_sequential(dataset, replace(recipe, teacher=None)))
+    assert same(network, train_sequential(dataset, recipe, checkpoint_path=path))
+
+
+def test_unusable_recipes_are_refused(dataset):
+    with pytest.raises(InputError, match=r"train: loss: found (nan|inf) in epoch 0, need a finite one; lower the rate"):
+        train_sequential(dataset, replace(RECIPE, layers=(Flatten(),), optimiser=Sgd(), schedule=Schedule(1e38)))
+    with pytest.raises(InputError, match="train: scaling: found 'none', need one of unit, standard"):
+        train_sequential(dataset, replace(RECIPE, scaling="none"))
+    with pytest.raises(InputError, match="train: patience: found it without validation images"):
+        train_sequential(dataset, replace(RECIPE, holdout=0, patience=2))
+    with pytest.raises(InputError, match="train: engine: found 'abacus', need one of numpy, torch"):
+        train_sequential(dataset, RECIPE, engine="abacus")
+
+
+def test_torch_is_named_when_it_is_missing(dataset):
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        from host.errors import ToolMissing
+
+        with pytest.raises(ToolMissing, match=r"train: engine: found no torch .*pip install"):
+            train_sequential(dataset, RECIPE, engine="torch")
+    else:
+        network = train_sequential(dataset, replace(RECIPE, epochs=8, layers=LARGER), engine="torch")
+        assert network.provenance.engine == "torch"
+        assert network.provenance.metrics["test"] > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("preset", "epochs", "least"), [("scratch-cnn", 2, 0.98), ("simple-cnn", 3, 0.975)])
+def test_the_seeds_figures_are_reached_on_mnist(real_data, preset, epochs, least):
+    mnist = host.data.load("mnist")
+    recipe = LEARNED_PRESETS[preset].recipe_for(mnist.image_shape)
+    assert recipe.epochs <= epochs
+    assert train_sequential(mnist, recipe).provenance.metrics["test"] >= least
