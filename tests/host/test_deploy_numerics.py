@@ -32,16 +32,19 @@ def test_a_weight_beyond_half_precision_is_refused():
 
 @given(
     step=st.floats(1e-7, 10.0),
-    steps_at_most=st.floats(1.0, 2**23),
-    levels=st.sampled_from([63, 255]),
+    share=st.floats(0.0, 1.0),
+    kind=st.sampled_from([(63, 16, 2.0**15), (255, 24, 2.0**23)]),
 )
-def test_the_requantiser_holds_the_range_and_wastes_little_of_it(step, steps_at_most, levels):
-    output_max = step * steps_at_most
-    multiplier, shift = numerics.choose_requantiser(step, output_max, levels, 31)
+def test_the_requantiser_holds_the_range_and_wastes_little_of_it(step, share, kind):
+    levels, max_shift, largest_sum = kind
+    sums_at_most = largest_sum**share
+    output_max = step * sums_at_most
+    multiplier, shift = numerics.choose_requantiser(step, output_max, levels, max_shift)
     held = levels * step * 2.0**shift / multiplier
-    assert 1 <= multiplier <= 255 and 1 <= shift <= 31
+    assert 1 <= multiplier <= 255 and 1 <= shift <= max_shift
+    assert multiplier << (max_shift - shift) <= 0xFFFF
     assert held >= output_max * (1 - 1e-9)
-    if steps_at_most >= 2 * levels:
+    if sums_at_most >= max(2 * levels, levels * 2.0**max_shift / 0xFFFF):
         assert held <= output_max * 1.01
 
 
