@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TEST_JOBS ?= 2
 BOARD ?= uno
 
-C_FILES = $(shell find firmware tests -path '*/build' -prune -o -type f \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) -print)
+C_FILES = $(shell find firmware tests tools/bench -path '*/build' -prune -o -type f \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) -print)
 # Rendered headers look as their templates say, and two headers are assembly.
 C_STYLED = $(filter-out firmware/model/% %/wire_ids.h %/nn_avr_macros.h %/nn_avr_preconv.h,$(C_FILES))
 
@@ -39,6 +39,7 @@ format: setup  ## format Python and C, render the committed files anew
 	@set -e; for tool in tools/render_*.py; do $(BIN)/python "$$tool"; done
 
 bench: setup  ## measure speed, sizes and cycles; takes minutes
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev,bench]'
 	@set -e; for script in tools/bench_*.py; do test -f "$$script" || continue; $(BIN)/python "$$script"; done
 
 soak: setup  ## stream digits for an hour against injected faults (SOAK_ARGS)

@@ -7,6 +7,7 @@ engine is timed. A profile of where a NumPy step spends its time follows. Needs 
 """
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -112,6 +113,11 @@ def main():
     except ImportError:
         torch = None
         print("torch: found none, so NumPy is timed alone; `pip install torch` for the comparison")
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(
+            f"load average {load:.1f}: torch's threads spin while they wait for a core, so 2-thread ratios mean nothing"
+        )
     kernels = {f"{entry['internal_api']} {entry.get('architecture', '')}".strip() for entry in threadpool_info()}
     print(f"matrix products and threads by: {', '.join(sorted(kernels))}")
     for preset in options.preset:

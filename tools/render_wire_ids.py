@@ -120,6 +120,8 @@ def render() -> str:
         payloads=[payload_view(name, payload) for name, payload in PAYLOADS.items()] + [result_view()],
         request_bytes=max(payload.size() for payload in REQUESTS),
         baud_rates=wire.BAUD_RATES,
+        header_bytes=wire.HEADER_BYTES,
+        crc_bytes=wire.CRC_BYTES,
         crc_table=crc_table(),
         crc_residue=crc_residue(),
     )

@@ -15,11 +15,8 @@
 #define CYCLES_PER_US (F_CPU / 1000000UL)
 #define US_PER_TURN   (65536UL / CYCLES_PER_US)
 
-/* Timer1's 16 bits are extended by its overflows. */
+/* Timer1's 16 bits are extended by its overflows: 24 bits of them, enough for microseconds to wrap at 2^32. */
 static volatile uint32_t turns;
-
-/* The end of static data, from the linker script; only its address means anything. */
-extern uint8_t __heap_start[];
 
 /* Filled before .bss is cleared, hence kept out of it. */
 static uint8_t reset_flags __attribute__((section(".noinit")));
@@ -57,15 +54,43 @@ void board_paint_stack(void)
                      : "r18", "r24", "r25", "r30", "r31", "memory");
 }
 
-ISR(TIMER1_OVF_vect)
+/* turns++, in as many cycles as the interrupts of uart_avr.c take, but for one time in 256. The registers are kept as
+ * there. */
+ISR(TIMER1_OVF_vect, ISR_NAKED)
 {
-    turns++;
+    __asm__ volatile("out %[kept0], r24\n\t"
+                     "in r24, %[sreg]\n\t"
+                     "out %[kept1], r24\n\t"
+                     "lds r24, %[turns]\n\t"
+                     "inc r24\n\t"
+                     "sts %[turns], r24\n\t"
+                     "breq 2f\n"
+                     "1:\n\t"
+                     "ldi r24, 7\n"
+                     "3:\n\t"
+                     "dec r24\n\t"
+                     "brne 3b\n\t"
+                     "nop\n\t"
+                     "in r24, %[kept1]\n\t"
+                     "out %[sreg], r24\n\t"
+                     "in r24, %[kept0]\n\t"
+                     "reti\n"
+                     "2:\n\t"
+                     "lds r24, %[turns] + 1\n\t"
+                     "inc r24\n\t"
+                     "sts %[turns] + 1, r24\n\t"
+                     "brne 1b\n\t"
+                     "lds r24, %[turns] + 2\n\t"
+                     "inc r24\n\t"
+                     "sts %[turns] + 2, r24\n\t"
+                     "rjmp 1b\n"
+                     :
+                     : [kept0] "I"(_SFR_IO_ADDR(GPIOR0)), [kept1] "I"(_SFR_IO_ADDR(GPIOR1)),
+                       [sreg] "I"(_SFR_IO_ADDR(SREG)), [turns] "i"(&turns));
 }
 
 void board_begin(void)
 {
-    /* Its interrupt each 1,024 us would be counted as inference. */
-    TIMSK0 = 0;
     TCCR1A = 0;
     TCCR1B = _BV(CS10);
     TCNT1 = 0;
@@ -73,14 +98,16 @@ void board_begin(void)
     TIMSK1 = _BV(TOIE1);
 }
 
-/* An overflow whose interrupt is still pending belongs to a small count, but not to one read just before it. */
-static uint32_t read_clock(uint16_t *count)
+/* Returns the turns and what Timer1 has counted since; *interrupts is what there was of them. */
+static uint32_t read_clock(uint16_t *count, uint32_t *interrupts)
 {
     uint32_t high;
     ATOMIC_BLOCK(ATOMIC_RESTORESTATE)
     {
         *count = TCNT1;
+        *interrupts = uart_interrupts();
         high = turns;
+        /* An overflow whose interrupt is still pending belongs to a small count, but not to one read just before. */
         if ((TIFR1 & _BV(TOV1)) && *count < 0x8000u)
             high++;
     }
@@ -90,14 +117,16 @@ static uint32_t read_clock(uint16_t *count)
 uint32_t board_cycles(void)
 {
     uint16_t count;
-    const uint32_t high = read_clock(&count);
-    return high << 16 | count;
+    uint32_t interrupts;
+    const uint32_t high = read_clock(&count, &interrupts);
+    return (high << 16 | count) - (high + interrupts) * UART_INTERRUPT_CYCLES;
 }
 
 uint32_t board_micros(void)
 {
     uint16_t count;
-    const uint32_t high = read_clock(&count);
+    uint32_t interrupts;
+    const uint32_t high = read_clock(&count, &interrupts);
     return high * US_PER_TURN + (uint16_t)(count / CYCLES_PER_US);
 }
 
@@ -109,24 +138,11 @@ uint16_t board_stack_free(void)
     return (uint16_t)(at - __heap_start);
 }
 
-uint16_t board_ram_static(void)
-{
-    return (uint16_t)(__heap_start - (const uint8_t *)RAMSTART);
-}
-
 uint8_t board_reset_cause(void)
 {
-    /* Power-on also sets the brown-out flag, and a bootloader may leave several. What is no set of these four flags is
-     * whatever an older bootloader had in r2. */
-    if (reset_flags & 0xF0u)
-        return WIRE_RESET_UNKNOWN;
-    if (reset_flags & _BV(PORF))
-        return WIRE_RESET_POWER_ON;
-    if (reset_flags & _BV(BORF))
-        return WIRE_RESET_BROWN_OUT;
-    if (reset_flags & _BV(EXTRF))
-        return WIRE_RESET_EXTERNAL;
-    return reset_flags & _BV(WDRF) ? WIRE_RESET_WATCHDOG : WIRE_RESET_UNKNOWN;
+    /* What is no set of these four flags is whatever an older bootloader had in r2. Several may be set: power-on comes
+     * first, and it has the lowest bit. */
+    return reset_flags & 0xF0u ? WIRE_RESET_UNKNOWN : (uint8_t)(reset_flags & -reset_flags);
 }
 
 void board_sleep(void)

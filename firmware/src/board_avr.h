@@ -3,22 +3,26 @@
 #ifndef BOARD_AVR_H
 #define BOARD_AVR_H
 
+#include <avr/io.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Takes Timer1, and stops Arduino's own clock (Timer0's interrupt). */
+/* Takes Timer1. */
 void board_begin(void);
 
-/* CPU cycles since board_begin, wrapping at 2^32. */
+/* CPU cycles since board_begin, wrapping at 2^32, without those that interrupts took: what the program itself used,
+ * however busy the line was meanwhile. */
 uint32_t board_cycles(void);
 uint32_t board_micros(void);
 
 /* Bytes above the static data that the stack has never touched. */
 uint16_t board_stack_free(void);
-uint16_t board_ram_static(void);
+/* The end of static data, from the linker script; only its address means anything. */
+extern uint8_t __heap_start[];
+#define BOARD_RAM_STATIC ((uint16_t)__heap_start - RAMSTART)
 
 /* One of WIRE_RESET_..., unknown where the bootloader does not tell. */
 uint8_t board_reset_cause(void);

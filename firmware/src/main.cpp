@@ -1,77 +1,10 @@
-/* The application on an Arduino board. The classic AVRs use their own line and clock (uart_avr.h, board_avr.h), all
- * other boards Arduino's. */
-#if defined(ARDUINO)
+/* The application as a sketch on any Arduino board but the classic AVRs, which have main_avr.c: through Arduino's
+ * Serial and clock, about whose insides nothing is assumed. */
+#if defined(ARDUINO) && !defined(__AVR__)
 
 #include <Arduino.h>
 
 #include "app.h"
-
-#if defined(__AVR_ATmega328P__) || defined(__AVR_ATmega168__) || defined(__AVR_ATmega168P__) ||                        \
-    defined(__AVR_ATmega2560__)
-#include "board_avr.h"
-#include "uart_avr.h"
-#define CLASSIC_AVR 1
-#else
-#define CLASSIC_AVR 0
-#endif
-
-static app_state app;
-static app_port port;
-
-#if CLASSIC_AVR
-
-#if defined(__AVR_ATmega2560__)
-#define BOARD_NAME "atmega2560"
-#elif defined(__AVR_ATmega328P__)
-#define BOARD_NAME "atmega328p"
-#else
-#define BOARD_NAME "atmega168"
-#endif
-#define CLOCK_HZ F_CPU
-#define TICK_HZ  F_CPU
-
-static int16_t read_byte(void *)
-{
-    return uart_read();
-}
-static void write_byte(void *, uint8_t value)
-{
-    uart_write(value);
-}
-static void set_baud(void *, uint32_t baud)
-{
-    uart_begin(baud);
-}
-static uint32_t read_ticks(void *)
-{
-    return board_cycles();
-}
-static uint32_t read_micros(void *)
-{
-    return board_micros();
-}
-static uint16_t read_overruns(void *)
-{
-    return uart_overruns();
-}
-static uint16_t read_stack_free(void *)
-{
-    return board_stack_free();
-}
-
-static void begin_board()
-{
-    board_begin();
-    port.ram_static = board_ram_static();
-    port.reset_cause = board_reset_cause();
-}
-
-static void rest()
-{
-    board_sleep();
-}
-
-#else
 
 #if defined(ARDUINO_ARCH_ESP32)
 #define BOARD_NAME "esp32"
@@ -85,31 +18,35 @@ static void rest()
 #else
 #define CLOCK_HZ 0 /* not known when compiling */
 #endif
-#define TICK_HZ 1000000UL
 
-static int16_t read_byte(void *)
+static app_state app;
+static app_port port;
+
+/* Out of Serial, which gives no view into its own buffer. */
+static uint8_t taken[64];
+static uint8_t taken_first;
+static uint8_t taken_end;
+
+static uint16_t peek(void *, const uint8_t **bytes)
 {
-    return Serial.available() > 0 ? (int16_t)Serial.read() : (int16_t)-1;
+    if (taken_first == taken_end) {
+        const int waiting = Serial.available();
+        const size_t count = waiting < (int)sizeof taken ? (size_t)(waiting > 0 ? waiting : 0) : sizeof taken;
+        taken_first = 0;
+        taken_end = (uint8_t)Serial.readBytes((char *)taken, count);
+    }
+    *bytes = taken + taken_first;
+    return (uint16_t)(taken_end - taken_first);
 }
-static void write_byte(void *, uint8_t value)
+
+static void drop(void *, uint16_t count)
 {
-    Serial.write(value);
+    taken_first = (uint8_t)(taken_first + count);
 }
-static uint32_t read_ticks(void *)
+
+static void put(void *, const uint8_t *bytes, uint16_t count)
 {
-    return micros();
-}
-static uint32_t read_micros(void *)
-{
-    return micros();
-}
-static uint16_t read_overruns(void *)
-{
-    return 0;
-} /* Serial does not count them */
-static uint16_t read_stack_free(void *)
-{
-    return APP_UNKNOWN;
+    Serial.write(bytes, count);
 }
 
 static void set_baud(void *, uint32_t baud)
@@ -118,31 +55,41 @@ static void set_baud(void *, uint32_t baud)
     Serial.begin(baud);
 }
 
-static void begin_board()
+static uint32_t read_micros(void *)
 {
-    port.ram_static = APP_UNKNOWN;
-    port.reset_cause = WIRE_RESET_UNKNOWN;
+    return micros();
 }
 
-static void rest()
+static uint16_t no_overruns(void *)
 {
-    yield();
+    return 0; /* Serial does not count them */
 }
 
-#endif
+static uint16_t unknown_stack(void *)
+{
+    return APP_UNKNOWN;
+}
+
+static uint8_t unknown_cause(void *)
+{
+    return WIRE_RESET_UNKNOWN;
+}
 
 void setup()
 {
-    begin_board();
-    port.read = read_byte;
-    port.write = write_byte;
+    port.peek = peek;
+    port.drop = drop;
+    port.write = put;
     port.set_baud = set_baud;
-    port.ticks = read_ticks;
+    port.ticks = read_micros;
     port.micros = read_micros;
-    port.overruns = read_overruns;
-    port.stack_free = read_stack_free;
+    port.overruns = no_overruns;
+    port.stack_free = unknown_stack;
     port.clock_hz = CLOCK_HZ;
-    port.tick_hz = TICK_HZ;
+    port.tick_hz = 1000000UL;
+    port.ram_static = APP_UNKNOWN;
+    port.slots = 1; /* Serial's buffer may be smaller than a frame, and differs from board to board */
+    port.reset_cause = unknown_cause;
     port.board = BOARD_NAME;
     set_baud(nullptr, WIRE_DEFAULT_BAUD);
     app_init(&app, &port);
@@ -150,8 +97,8 @@ void setup()
 
 void loop()
 {
-    if (!app_step(&app))
-        rest();
+    if (!app_step(&app, &port))
+        yield();
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include "app.h"
 
 #define REST_MS 10 /* so that READY repeats while nothing comes */
+#define SLOTS   2  /* a pipe loses nothing, so it could be any number: as on most boards */
 
 typedef struct {
     uint8_t in[4096];
@@ -52,20 +53,29 @@ static void fill_in(stdio_line *line, int timeout_ms)
     line->has_ended = count <= 0;
 }
 
-static int16_t read_byte(void *context)
+static uint16_t peek(void *context, const uint8_t **bytes)
 {
     stdio_line *line = context;
     if (line->in_at == line->in_end)
         fill_in(line, 0);
-    return line->in_at == line->in_end ? -1 : line->in[line->in_at++];
+    *bytes = line->in + line->in_at;
+    return (uint16_t)(line->in_end - line->in_at);
 }
 
-static void write_byte(void *context, uint8_t byte)
+static void drop(void *context, uint16_t count)
 {
     stdio_line *line = context;
-    if (line->out_end == sizeof line->out)
-        flush_out(line);
-    line->out[line->out_end++] = byte;
+    line->in_at += count;
+}
+
+static void put(void *context, const uint8_t *bytes, uint16_t count)
+{
+    stdio_line *line = context;
+    for (; count; count--) {
+        if (line->out_end == sizeof line->out)
+            flush_out(line);
+        line->out[line->out_end++] = *bytes++;
+    }
 }
 
 static void set_baud(void *context, uint32_t baud)
@@ -99,14 +109,21 @@ static uint16_t unknown_stack(void *context)
     return APP_UNKNOWN;
 }
 
+static uint8_t power_on(void *context)
+{
+    (void)context;
+    return WIRE_RESET_POWER_ON;
+}
+
 int main(void)
 {
     static stdio_line line;
     static app_state app;
     static const app_port port = {
         .context = &line,
-        .read = read_byte,
-        .write = write_byte,
+        .peek = peek,
+        .drop = drop,
+        .write = put,
         .set_baud = set_baud,
         .ticks = read_micros,
         .micros = read_micros,
@@ -115,16 +132,17 @@ int main(void)
         .clock_hz = 0, /* no board's */
         .tick_hz = 1000000,
         .ram_static = APP_UNKNOWN,
-        .reset_cause = WIRE_RESET_POWER_ON,
+        .slots = SLOTS,
+        .reset_cause = power_on,
         .board = "native",
     };
     line.started_us = monotonic_us();
     app_init(&app, &port);
     while (!line.has_ended || line.in_at != line.in_end) {
-        if (!app_step(&app))
+        if (!app_step(&app, &port))
             fill_in(&line, REST_MS);
     }
-    while (app_step(&app)) /* what was asked before the end is answered */
+    while (app_step(&app, &port)) /* what was asked before the end is answered */
         ;
     flush_out(&line);
     return EXIT_SUCCESS;

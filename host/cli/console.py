@@ -42,7 +42,8 @@ class Console:
     @contextmanager
     def progress(self, what: str, unit: str) -> Iterator[Update]:
         """Yield update(done, total, note). A bar appears on a terminal only."""
-        with tqdm(desc=what, unit=unit, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+        stream = sys.stderr
+        with tqdm(desc=what, unit=unit, file=stream, disable=not stream.isatty(), leave=False, ncols=_width()) as bar:
 
             def update(done: int, total: int, note: str = "") -> None:
                 bar.total = total
@@ -59,6 +60,14 @@ def _write(text: str, stream: TextIO) -> None:
         stream.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _width() -> int | None:
+    """None lets the bar follow the terminal; one that does not tell its width (a container's) counts as 80 columns."""
+    try:
+        return None if os.get_terminal_size(sys.stderr.fileno()).columns else 80
+    except OSError:
+        return None
 
 
 def percent(share: float) -> str:

@@ -80,7 +80,9 @@ def _say_budget(console: Console, planned: Plan, target: Board, budget: Budget, 
     net = planned.net
     sizes = "-".join(map(str, [planned.steps[0].inputs, *(step.outputs for step in planned.steps)]))
     activations = f"{net.levels.bit_length()}-bit activations, " if net.format is WeightFormat.INT8 else ""
-    console.say(f"{net.preset} {sizes}, {net.format.label}, {activations}kernel {planned.kernel}, model {net.hash[:16]}")
+    console.say(
+        f"{net.preset} {sizes}, {net.format.label}, {activations}kernel {planned.kernel}, model {net.hash[:16]}"
+    )
     if target.is_avr:
         console.say(f"predicted for {target.name}:")
         console.say(f"  flash   {budget.flash:6,} of {target.flash:,} bytes")

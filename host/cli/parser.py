@@ -149,6 +149,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help="with --board (default int8); with --port the board tells")
     _kernel(parser, "with --board: ")
     parser.add_argument("--split", choices=("train", "test"), default="test")
+    parser.add_argument("--profile", action="store_true", help="with --board: build so that each layer is timed")
     parser.add_argument("--baud", type=positive, help="rate after the greeting (default 115200)")
     parser.add_argument("--min-accuracy", type=share, metavar="A", help="fail below this device accuracy, 0..1")
     _limit(parser)

@@ -68,11 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
         simulated=line.simulated,
         port=line.port,
         baud=arguments.baud or wire.DEFAULT_BAUD,
-        image_bytes=planned.image_bytes,
         flash=built.flash if built else None,
         ram_static=built.ram_static if built else None,
         wall_seconds=seconds,
         passed=comparison.agrees and accurate,
+        parts=planned.marks if line.kind != "native" else planned.portable_marks,
     )
     result = verification(comparison, outcome, facts)
     _say(console, comparison, split, result)
@@ -89,6 +89,8 @@ def _prepare(
 ) -> tuple[Sequence[Plan], Built | None, AbstractContextManager[Connection]]:
     """The plans that the board may carry, the build if there is one, and the line to open."""
     if arguments.port is not None:
+        if arguments.profile:
+            raise InputError("verify: --profile: found --port, need --board; a flashed board times its layers if built so")
         formats = [fmt for fmt in WeightFormat if arguments.format in (None, fmt.label)]
         return [planned for fmt in formats for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
@@ -96,7 +98,7 @@ def _prepare(
     planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits)
     check_fit(network, planned, target)
     console.say(f"building {fmt.label} firmware, kernel {planned.kernel}, for {target.name} with PlatformIO")
-    built = build_firmware(planned, target)
+    built = build_firmware(planned, target, profile=arguments.profile)
     return [planned], built, connect_board(target, built)
 
 
@@ -126,6 +128,8 @@ def _say(console: Console, comparison: Comparison, split: data.Split, result: di
     if cycles := result["cycles"]:
         milliseconds = 1000 * cycles["median"] / result["board"]["f_cpu"]
         console.say(f"cycles     {cycles['median']:,} median, {cycles['max']:,} at most: {milliseconds:.2f} ms a digit")
+        for name, mean in cycles.get("layers", {}).items():
+            console.say(f"  {mean:10,.0f} {name}, mean")
     memory = result["memory"]
     if memory["flash"] is not None:
         free = "" if memory["ram_free_min"] is None else f", {memory['ram_free_min']:,} never touched"

@@ -12,7 +12,7 @@ FIRST_SUM = 2
 INPUT, FACTOR, ZERO, SPARE, POINTER = 26, 27, 28, 29, 30
 DISPLACEMENT_REACH = 63
 NEGATIVE_CYCLES = 6
-"""What requantising takes where a multiplication is skipped."""
+"""What requantising takes where the work on a negative sum is skipped."""
 LOWEST_IMMEDIATE = 16
 """LDI and CPI know only r16..r31."""
 
@@ -29,13 +29,18 @@ class Op:
 @dataclass(frozen=True)
 class Requantise:
     """clamp((sum * multiplier + 2^15) >> 16, 0, levels), or with multiplier 0 the same as a plain shift right:
-    (sum + 2^(shift - 1)) >> shift, where the rounding term already stands in the bias. `clamp` says whether some
-    input can exceed levels at all."""
+    (sum + 2^(shift - 1)) >> shift, where the rounding term already stands in the bias and the result fits a byte.
+    `clamp` says whether some input can exceed levels at all."""
 
     multiplier: int
     shift: int
     levels: int
     clamp: bool
+
+    @property
+    def branches(self) -> bool:
+        """Whether a negative sum takes the short way of NEGATIVE_CYCLES."""
+        return self.multiplier != 0 or self.shift < 8
 
 
 def words(ops: Iterable[Op]) -> int:
@@ -86,8 +91,10 @@ def load_biases(biases: Sequence[int]) -> list[Op]:
 def requantise(rule: Requantise, slot: int, offset: int, name: str) -> list[Op]:
     """Sum `slot` becomes the byte Z + offset. Cycles are those of a positive sum; a negative one is quicker."""
     low, high = sum_register(slot), sum_register(slot) + 1
-    if rule.multiplier == 0:
+    if rule.multiplier == 0 and rule.shift >= 8:
         body, result = _shifted(rule, high), high
+    elif rule.multiplier == 0:
+        body, result = _rotated(rule, low, high), SPARE
     elif rule.multiplier < 256:
         body, result = _scaled_narrow(rule, low, high), 1
     else:
@@ -104,6 +111,14 @@ def _shifted(rule: Requantise, high: int) -> list[Op]:
     if rule.clamp:
         ops += _clamp(rule.levels, high)
     return ops
+
+
+def _rotated(rule: Requantise, low: int, high: int) -> list[Op]:
+    """sum >> shift in the spare register, a shift below 8: fewer rotations the other way, into the high half."""
+    ops = [op for _ in range(8 - rule.shift) for op in (Op(f"lsl r{low}"), Op(f"rol r{high}"))]
+    if rule.clamp:
+        ops += _clamp(rule.levels, high)
+    return [*ops, Op(f"mov r{SPARE}, r{high}")]
 
 
 def _clamp(levels: int, register: int) -> list[Op]:

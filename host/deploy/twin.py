@@ -126,7 +126,7 @@ def unrolled_twin(net: DeployedNet) -> UnrolledTwin:
 def twin_arena_bytes(twin: AsmTwin | UnrolledTwin) -> int:
     """How far into the arena the twin's sums and activations reach."""
     if isinstance(twin, UnrolledTwin):
-        return max(part.target + part.weights.shape[0] for part in twin.sources if part.multiplier)
+        return max((part.target + part.weights.shape[0] for part in twin.sources if part.multiplier), default=0)
     return max(step.target + step.sum_bytes * step.outputs for step in twin.steps)
 
 

@@ -27,6 +27,8 @@ from host.errors import InputError
 
 BRANCH_REACH_WORDS = 60
 ROUNDS_OF_HOLDING = 2
+CHEAPEST_SHIFT = 3
+"""Below it a multiplication is as quick as the rotations."""
 CALL_CYCLES = 8
 SAVED = (*range(2, 18), 28, 29)
 
@@ -90,7 +92,8 @@ class Unrolled:
 
     def cycles(self, nonzero: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
         """Cycles of each of N inferences, call and return included; nonzero[layer] is (N, inputs): the inputs of that
-        layer that are not 0. Exact, except that a hidden sum that is positive and rounds to 0 takes ten more."""
+        layer that are not 0. What they do not tell is left out: a hidden sum that is not negative and rounds to 0 takes
+        some ten cycles more, and each score that is larger than all before it takes one."""
         total = np.full(len(nonzero[0]), CALL_CYCLES, dtype=np.int64)
         for part in self.parts:
             if part.input < 0:
@@ -253,7 +256,8 @@ class _Block:
         clamp = (highest * multiplier + 0x8000) >> 16 > layer.levels
         shift = 17 - multiplier.bit_length()
         is_power = multiplier & (multiplier - 1) == 0
-        if is_power and shift >= 8 and highest + (1 << (shift - 1)) < 2**15:
+        rounded = highest + (1 << (shift - 1))
+        if is_power and CHEAPEST_SHIFT <= shift and rounded < 2**15 and rounded >> shift <= 0xFF:
             return avr.Requantise(0, shift, layer.levels, clamp)
         return avr.Requantise(multiplier, 16, layer.levels, clamp)
 
@@ -264,7 +268,7 @@ class _Block:
             offset = self.layer.target + output - self.pointer
             ops = tuple(avr.requantise(rule, slot, offset, f".Loff_{self.index}_{output}"))
             work = avr.cycles(ops)
-            off = avr.NEGATIVE_CYCLES if rule.multiplier else work
+            off = avr.NEGATIVE_CYCLES if rule.branches else work
             parts.append(Part(self.index + 1, output, f"output {output}", ops, work, off))
         return parts
 

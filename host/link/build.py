@@ -60,13 +60,14 @@ def stage_project(plan: Plan, directory: Path) -> None:
     write_headers(plan, directory / "firmware" / "model")
 
 
-def build_firmware(plan: Plan, board: Board) -> Built:
-    """Compile `plan` for `board`, or find it in the cache. Raise ToolMissing or InputError with the compiler's words."""
+def build_firmware(plan: Plan, board: Board, *, profile: bool = False) -> Built:
+    """Compile `plan` for `board`, or find it in the cache; with `profile` it times every layer. Raise ToolMissing or
+    InputError with the compiler's words."""
     with _workspace("builds") as work:
         stage_project(plan, work)
-        final = work.parent / f"{board.environment}-{_digest(work)}"
+        final = work.parent / f"{board.environment}{'-profile' if profile else ''}-{_digest(work)}"
         if not final.is_dir():
-            _run_platformio(work, board.environment)
+            _run_platformio(work, board.environment, "-DMODEL_PROFILE" if profile else "")
             _publish(work / ".pio" / "build" / board.environment, _PROGRAMS, final)
     elf = final / "firmware.elf"
     return Built(final, *elf_sizes(elf)) if elf.exists() else Built(final, None, None)
@@ -105,10 +106,11 @@ def elf_sizes(elf: Path) -> tuple[int, int]:
     return flash, ram
 
 
-def _run_platformio(project: Path, environment: str) -> None:
+def _run_platformio(project: Path, environment: str, flags: str) -> None:
     command = [sys.executable, "-m", "platformio", "run", "-s", "-d", str(project), "-e", environment]
     # PlatformIO takes its settings from PLATFORMIO_*; a user's build directory must not leak into the private one.
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith(("PLATFORMIO_BUILD", "PLATFORMIO_SRC"))}
+    surroundings["PLATFORMIO_BUILD_FLAGS"] = flags
     result = _run_tool(command, surroundings)
     if result.returncode == 0:
         return

@@ -20,7 +20,7 @@ _SLICE_S = 0.5
 @dataclass(frozen=True)
 class Outcome:
     """What the board answered: one Result an image, in order, and both ends' counters. `board_seconds` is the board's
-    own clock between first and last image."""
+    own clock between first and last image, `line_bytes` what all images together are on the line, stuffing included."""
 
     results: tuple[wire.Result, ...]
     ready: wire.Ready
@@ -28,6 +28,12 @@ class Outcome:
     stats: wire.Stats
     counters: Counters
     board_seconds: float
+    line_bytes: int
+
+    @property
+    def marks(self) -> tuple[tuple[int, ...], ...]:
+        """Ticks of each step, image by image; empty tuples unless the board runs a profiling build."""
+        return tuple(result.marks for result in self.results)
 
 
 def identity(planned: Plan) -> Identity:
@@ -89,4 +95,5 @@ def stream(
         stats=session.stats,
         counters=session.counters,
         board_seconds=elapsed_us / 1e6,
+        line_bytes=sum(len(wire.encode(wire.Frame(wire.MessageType.IMAGE, 1, image))) for image in images),
     )

@@ -5,6 +5,9 @@
 A READY that nobody asked for means that the board has reset: the session greets again, checks the identity again and
 sends again what was outstanding. At most `slots` images are outstanding (credits, no sleeps). Every wait has a deadline
 and every retry a bound. Each index is recorded once, whatever arrives twice.
+
+A board answers in the order in which it was asked. So a broken frame, at either end, stands for the image that was sent
+longest ago, and an image whose successor is answered first was lost.
 """
 
 from __future__ import annotations
@@ -18,41 +21,6 @@ from enum import Enum, auto
 from host.errors import DeviceError, FrameError, LinkTimeout
 from host.link import wire
 from host.link.wire import ErrorCode, Frame, MessageType
-
-
-@dataclass(frozen=True)
-class Timing:
-    """All waits in seconds, all bounds in tries."""
-
-    quiet_s: float = 2.5
-    """A board that never resets on opening is greeted after this silence; a bootloader listens for about one second."""
-    greeting_s: float = 1.0
-    reply_s: float = 3.0
-    greetings: int = 8
-    tries: int = 30
-    resets: int = 50
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What READY must answer for one exported model; each kernel keeps the same integers as other bytes, hence several
-    CRCs."""
-
-    model_hash: bytes
-    weights_crcs: tuple[int, ...]
-    height: int
-    width: int
-    classes: int
-    format: int
-
-
-@dataclass
-class Counters:
-    """What went wrong on the line and was mended."""
-
-    retries: int = 0
-    bad_frames: int = 0
-    resets: int = 0
 
 
 @dataclass
@@ -151,6 +119,7 @@ class Session:
 
     def _handle(self, frame: Frame) -> None:
         if frame.type is MessageType.READY:
+            check_protocol(frame.payload)
             self._on_ready(wire.Ready.unpack(frame.payload))
         elif frame.type is MessageType.RESULT and self.state is State.RUNNING:
             self._on_result(frame)
@@ -223,7 +192,7 @@ class Session:
     def _run(self) -> None:
         self.state = State.RUNNING
         self._tries = 0
-        for sequence, image in self._outstanding.items():
+        for sequence, image in list(self._outstanding.items()):
             self._send_image(sequence, image)
         self._fill()
 
@@ -242,20 +211,23 @@ class Session:
             self._request(MessageType.STATS)
 
     def _on_result(self, frame: Frame) -> None:
-        assert self.identity is not None
-        result = wire.Result.unpack(frame.payload, self.identity.classes)
+        assert self.ready is not None
+        result = wire.Result.unpack(frame.payload, self.ready.classes, self.ready.marks)
         image = self._outstanding.get(frame.sequence)
         if image is None:
             return
         if result.digest != image.digest:
             self._resend(frame.sequence, image)
             return
+        before = list(self._outstanding)
         del self._outstanding[frame.sequence]
         self._record(image.index, result)
+        for sequence in before[: before.index(frame.sequence)]:
+            self._resend(sequence, self._outstanding[sequence])
         self._fill()
 
     def _on_error(self, refusal: wire.Refusal) -> None:
-        if refusal.code == ErrorCode.BAD_FRAME or refusal.code == ErrorCode.NO_SLOT:
+        if refusal.code == ErrorCode.BAD_FRAME:
             self._reply_was_lost()
             return
         name = ErrorCode(refusal.code).name if refusal.code in set(ErrorCode) else str(refusal.code)
@@ -279,6 +251,7 @@ class Session:
         self._send_image(sequence, image)
 
     def _send_image(self, sequence: int, image: _Outstanding) -> None:
+        self._outstanding.move_to_end(sequence)  # they stand in the order of sending
         payload = self._images[image.index]
         frame = wire.encode(Frame(MessageType.IMAGE, sequence, payload))
         self._output += frame
@@ -322,34 +295,3 @@ class Session:
                 "another sketch or another baud rate answers: flash digitduino's firmware"
             )
         return f"board: stopped answering in state {self.state.name}; check the cable and run again"
-
-
-def check_identity(ready: wire.Ready, candidates: Sequence[Identity]) -> Identity:
-    """The candidate that the board carries; raise DeviceError where it carries none of them, or carries it damaged."""
-    if ready.protocol != wire.PROTOCOL_VERSION:
-        raise DeviceError(
-            f"board: protocol: found version {ready.protocol}, need {wire.PROTOCOL_VERSION}; flash the firmware again"
-        )
-    named = [candidate for candidate in candidates if candidate.model_hash == ready.model_hash]
-    if not named:
-        wanted = " or ".join(sorted({candidate.model_hash.hex() for candidate in candidates}))
-        raise DeviceError(
-            f"board: model: found {ready.model_hash.hex()}, need {wanted}; "
-            "export this model and flash it: `host export MODEL` then `pio run -e uno -t upload`"
-        )
-    candidate = next((one for one in named if ready.weights_crc in one.weights_crcs), named[0])
-    found = (ready.height, ready.width, ready.classes, ready.format)
-    need = (candidate.height, candidate.width, candidate.classes, candidate.format)
-    if found != need:
-        raise DeviceError(
-            f"board: height, width, classes, format: found {found}, need {need}; flash the firmware again"
-        )
-    if ready.weights_crc not in candidate.weights_crcs:
-        wanted = " or ".join(f"{crc:08x}" for crc in candidate.weights_crcs)
-        raise DeviceError(
-            f"board: CRC of the weights in flash: found {ready.weights_crc:08x}, need {wanted}; "
-            "the flash is damaged or was built from other weights: flash it again"
-        )
-    if ready.slots < 1 or ready.tick_hz < 1:
-        raise DeviceError(f"board: found {ready.slots} slots and {ready.tick_hz} ticks/s, need 1 or more of each")
-    return candidate

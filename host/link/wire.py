@@ -8,7 +8,7 @@ A frame on the line is
     COBS( type u8 | sequence u8 | payload | crc32 u32 )  0x00
 
 with all integers little-endian and the CRC (zlib's, over type, sequence and payload) checked before anything else is
-believed. Every type has one exact payload length; IMAGE and RESULT take theirs from the shapes that READY announced.
+believed. Every type has one exact payload length; IMAGE and RESULT take theirs from what READY announced.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from typing import ClassVar, TypeVar
 
 from host.errors import FrameError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 DEFAULT_BAUD = 115200
 BAUD_RATES = (115200, 250000, 500000, 1000000)
 DELIMITER = b"\0"
+HEADER_BYTES = 2
+CRC_BYTES = 4
 MAX_PAYLOAD = 28 * 28
 MODEL_HASH_BYTES = 8
 BOARD_NAME_BYTES = 12
@@ -56,9 +58,8 @@ class ErrorCode(IntEnum):
     BAD_FRAME = 1
     UNKNOWN_TYPE = 2
     BAD_LENGTH = 3
-    NO_SLOT = 4
-    BAD_BAUD = 5
-    BAD_VERSION = 6
+    BAD_BAUD = 4
+    BAD_VERSION = 5
 
 
 class ResetCause(IntEnum):
@@ -105,9 +106,10 @@ class Hello(Payload):
 @dataclass(frozen=True)
 class Ready(Payload):
     """`nonce` is HELLO's, or 0 when the board speaks first after a reset. `weights_crc` is computed from flash.
-    `tick_hz` is the unit of RESULT's `ticks`."""
+    `slots` images may be outstanding at once. RESULT carries `marks` times besides the scores, in a profiling build
+    alone. `tick_hz` is the unit of RESULT's times."""
 
-    layout = f"BBI{MODEL_HASH_BYTES}sIBBBBBII{BOARD_NAME_BYTES}s"
+    layout = f"BBI{MODEL_HASH_BYTES}sIBBBBBBII{BOARD_NAME_BYTES}s"
     protocol: int
     reset_cause: int
     nonce: int
@@ -118,6 +120,7 @@ class Ready(Payload):
     classes: int
     format: int
     slots: int
+    marks: int
     clock_hz: int
     tick_hz: int
     board: bytes
@@ -160,28 +163,31 @@ class Refusal(Payload):
 @dataclass(frozen=True)
 class Result:
     """RESULT's payload; `scores` holds one raw 32-bit word per class: int32 for INT8, else float32 bits.
-    `digest` is the CRC-32 of the image as it lay in RAM at inference, `ticks` the inference's time."""
+    `digest` is the CRC-32 of the image as it lay in RAM behind the inference, `ticks` the inference's own time, without
+    the interrupts that fell into it. `marks` are the times of its steps, in a profiling build."""
 
     predicted: int
     digest: int
     ticks: int
     scores: tuple[int, ...]
+    marks: tuple[int, ...] = ()
 
     @staticmethod
-    def size(classes: int) -> int:
-        return 9 + 4 * classes
+    def size(classes: int, marks: int = 0) -> int:
+        return 9 + 4 * (classes + marks)
 
     def pack(self) -> bytes:
-        return struct.pack(f"<BII{len(self.scores)}I", self.predicted, self.digest, self.ticks, *self.scores)
+        words = (*self.scores, *self.marks)
+        return struct.pack(f"<BII{len(words)}I", self.predicted, self.digest, self.ticks, *words)
 
     @classmethod
-    def unpack(cls, payload: bytes, classes: int) -> Result:
-        if len(payload) != cls.size(classes):
-            raise FrameError(f"Result: payload: found {len(payload)} bytes, need {cls.size(classes)}")
-        predicted, digest, ticks, *scores = struct.unpack(f"<BII{classes}I", payload)
+    def unpack(cls, payload: bytes, classes: int, marks: int = 0) -> Result:
+        if len(payload) != cls.size(classes, marks):
+            raise FrameError(f"Result: payload: found {len(payload)} bytes, need {cls.size(classes, marks)}")
+        predicted, digest, ticks, *words = struct.unpack(f"<BII{classes + marks}I", payload)
         if predicted >= classes:
             raise FrameError(f"Result: class: found {predicted}, need 0..{classes - 1}")
-        return cls(predicted, digest, ticks, tuple(scores))
+        return cls(predicted, digest, ticks, tuple(words[:classes]), tuple(words[classes:]))
 
 
 @dataclass(frozen=True)
@@ -237,9 +243,9 @@ def encode(frame: Frame) -> bytes:
 def decode(data: bytes) -> Frame:
     """One frame from the bytes between two delimiters; raise FrameError if anything is off."""
     raw = cobs_decode(data)
-    if len(raw) < 6:
-        raise FrameError(f"frame: length: found {len(raw)} bytes, need at least 6")
-    body, (crc,) = raw[:-4], struct.unpack("<I", raw[-4:])
+    if len(raw) < HEADER_BYTES + CRC_BYTES:
+        raise FrameError(f"frame: length: found {len(raw)} bytes, need at least {HEADER_BYTES + CRC_BYTES}")
+    body, (crc,) = raw[:-CRC_BYTES], struct.unpack("<I", raw[-CRC_BYTES:])
     if zlib.crc32(body) != crc:
         raise FrameError(f"frame: CRC-32: found {crc:08x}, need {zlib.crc32(body):08x}")
     try:
@@ -253,7 +259,7 @@ class FrameSplitter:
     """Cuts a byte stream at delimiters. Bytes beyond the longest possible frame are dropped up to the next one."""
 
     def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
-        body = max_payload + 6
+        body = max_payload + HEADER_BYTES + CRC_BYTES
         self._limit = body + body // 254 + 1
         self._buffer = bytearray()
         self._skipping = False

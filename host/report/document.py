@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.deploy.target import BOARDS
-from host.link import wire
 from host.link.run import Outcome
 from host.report.compare import Comparison, accuracy, confusion, recall
 
@@ -36,11 +35,11 @@ class RunFacts:
     simulated: bool
     port: str
     baud: int
-    image_bytes: int
     flash: int | None
     ram_static: int | None
     wall_seconds: float
     passed: bool
+    parts: tuple[str, ...] = ()
 
 
 def evaluation(
@@ -91,7 +90,7 @@ def verification(comparison: Comparison, outcome: Outcome, facts: RunFacts) -> d
         "mismatches": _mismatches(comparison),
         "confusion": matrix.tolist(),
         "recall": recall(matrix),
-        "cycles": _cycles(outcome),
+        "cycles": _cycles(outcome, facts),
         "link": _link(outcome, facts, comparison.n),
         "memory": _memory(outcome, facts),
         "seconds": {"wall": round(facts.wall_seconds, 3), "board": round(outcome.board_seconds, 6)},
@@ -111,29 +110,35 @@ def _mismatches(comparison: Comparison) -> list[dict[str, int]]:
     ]
 
 
-def _cycles(outcome: Outcome) -> dict[str, float | int] | None:
-    """CPU cycles of one inference; None where the board's ticks are no CPU cycles (the native build)."""
+def _cycles(outcome: Outcome, facts: RunFacts) -> dict[str, Any] | None:
+    """CPU cycles of one inference, and of its layers in a profiling build; None where the board's ticks are no CPU
+    cycles (the native build)."""
     if outcome.ready.tick_hz != outcome.ready.clock_hz:
         return None
     ticks = np.array([result.ticks for result in outcome.results], np.int64)
-    return {
+    cycles: dict[str, Any] = {
         "min": int(ticks.min()),
         "median": int(np.median(ticks)),
         "max": int(ticks.max()),
         "mean": round(float(ticks.mean()), 1),
     }
+    if outcome.ready.marks:
+        means = np.mean([result.marks for result in outcome.results], axis=0)
+        cycles["layers"] = {name: round(float(mean), 1) for name, mean in zip(facts.parts, means, strict=True)}
+    return cycles
 
 
 def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, float | int | None]:
     # The board's clock leaves out opening and greeting, and a simulated board's time is not ours. A reset sets it back.
     own_clock = outcome.counters.resets == 0 and facts.wall_seconds < _CLOCK_TURN_S
     seconds = outcome.board_seconds if own_clock else facts.wall_seconds
-    frame = wire.encode(wire.Frame(wire.MessageType.IMAGE, 0, bytes([1]) * facts.image_bytes))
+    # Of these very images: how many bytes one takes on the line depends on its zeros. Ten bits a byte.
+    limit = facts.baud * n / (10 * outcome.line_bytes)
     has_line = facts.kind != "native"
     return {
         "baud": facts.baud if has_line else None,
         "images_per_s": round(n / seconds, 2) if seconds > 0 else None,
-        "line_limit_images_per_s": round(facts.baud / (10 * len(frame)), 2) if has_line else None,
+        "line_limit_images_per_s": round(limit, 2) if has_line else None,
         "retries": outcome.counters.retries,
         "crc_errors": outcome.counters.bad_frames + outcome.stats.bad_frames,
         "overruns": outcome.stats.overruns,

@@ -6,6 +6,7 @@ Nothing here trains, quantises, reads a file or knows a board.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -59,34 +60,39 @@ class LearnedNetwork:
 
 def scores(parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return float32 scores (N, classes) for u8 images (N, H, W)."""
+    return _through(parameters, scaling, images, lambda index, values: None)
+
+
+def scores_and_ranges(
+    parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """Return the scores, and each layer's largest output magnitude over all images."""
+    tops = np.zeros(len(parameters.architecture.layers))
+    lock = Lock()
+
+    def see(index: int, values: NDArray[Any]) -> None:
+        top = max(float(values.max()), -float(values.min()))
+        with lock:
+            tops[index] = max(tops[index], top)
+
+    found = _through(parameters, scaling, images, see)
+    return found, tuple(tops.tolist())
+
+
+def _through(
+    parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8], see: layers.Observer
+) -> NDArray[np.float32]:
+    """Return scores (N, classes); `see` is called by both workers, without a common order."""
     found = np.empty((len(images), parameters.architecture.classes), np.float32)
 
     def work(number: int) -> None:
         net = cache(lambda size: layers.Sequential(parameters, size))
         for rows in list(_chunks(len(images)))[number::_WORKERS]:
-            found[rows] = net(rows.stop - rows.start).forward(scaling.apply(images[rows])).T
+            found[rows] = layers.observe(net(rows.stop - rows.start), scaling.apply(images[rows]), see).T
 
     with threadpool_limits(limits=1, user_api="blas"):
         Crew(_WORKERS).run(work)
     return found
-
-
-def output_ranges(parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8]) -> tuple[float, ...]:
-    """Return each layer's largest output magnitude over u8 images (N, H, W)."""
-
-    def work(number: int) -> NDArray[np.float64]:
-        tops = np.zeros(len(parameters.architecture.layers))
-
-        def see(index: int, values: NDArray[Any]) -> None:
-            tops[index] = max(tops[index], float(values.max()), -float(values.min()))
-
-        net = cache(lambda size: layers.Sequential(parameters, size))
-        for rows in list(_chunks(len(images)))[number::_WORKERS]:
-            layers.observe(net(rows.stop - rows.start), scaling.apply(images[rows]), see)
-        return tops
-
-    with threadpool_limits(limits=1, user_api="blas"):
-        return tuple(np.max(Crew(_WORKERS).run(work), axis=0).tolist())
 
 
 def for_use(parameters: Parameters) -> Parameters:

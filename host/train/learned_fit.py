@@ -146,15 +146,15 @@ def _finished(
     held: NDArray[np.int64],
 ) -> LearnedNetwork:
     """Measure the finished net: activation ranges on the images trained on, accuracies on every part."""
-
-    def right(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-        return float(np.mean(learned.scores(numbers, scaling, images).argmax(axis=1) == labels))
-
     train, test = dataset.train, dataset.test
-    metrics = {"train": right(train.images[kept], train.labels[kept])}
+    found, ranges = learned.scores_and_ranges(numbers, scaling, train.images[kept])
+    metrics = {"train": _share_right(found, train.labels[kept])}
     if len(held):
-        metrics["validation"] = right(train.images[held], train.labels[held])
+        metrics["validation"] = _share_right(learned.scores(numbers, scaling, train.images[held]), train.labels[held])
     if len(test.labels):
-        metrics["test"] = right(test.images, test.labels)
-    ranges = learned.output_ranges(numbers, scaling, train.images[kept])
+        metrics["test"] = _share_right(learned.scores(numbers, scaling, test.images), test.labels)
     return LearnedNetwork(numbers, scaling, dataset.labels, replace(source, metrics=metrics), ranges)
+
+
+def _share_right(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    return float(np.mean(scores.argmax(axis=1) == labels))

@@ -108,13 +108,13 @@ _PRESETS = (
     LearnedPreset(
         "scratch-cnn-published",
         "seed 001 at its published rate of 0.01, which falls short of its figure",
-        "published: MNIST test 98 %",
+        "published: MNIST test 98 %; here 97.4 % after 2 epochs",
         ((_ANY, replace(_SCRATCH, schedule=Schedule(0.01))),),
     ),
     LearnedPreset(
         "sequential-cnn",
         "seed 003: 3×3×32, pool, 3×3×64, pool, dropout, dense 128; SGD with momentum and a falling rate",
-        "published: MNIST validation loss 0.1157",
+        "published: MNIST validation loss 0.1157; here 0.025, test 99.4 %",
         ((_ANY, _SEQUENTIAL),),
     ),
     LearnedPreset(
@@ -126,13 +126,13 @@ _PRESETS = (
     LearnedPreset(
         "simple-cnn",
         "seed 004: convolution 3×3×32, max-pool, softmax",
-        "published: MNIST test 96 %",
+        "published: MNIST test 96 %; here 98.4 %",
         ((_ANY, _SIMPLE),),
     ),
     LearnedPreset(
         "uno-cnn",
         "three small convolutions (16×16) or three and a dense layer (28×28), taught by a larger net, for an Uno",
-        "USPS test 97.7 %",
+        "USPS test 97.6 % (float, seed 0)",
         ((16, _UNO_16), (_ANY, _UNO_28)),
     ),
 )

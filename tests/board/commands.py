@@ -11,18 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from host.deploy import model as model_file
+from host.deploy.choose import choose
 from host.deploy.numerics import WeightFormat
-from host.deploy.plan import Plan, plan
-from host.deploy.quantise import quantise
+from host.deploy.plan import Plan
+from host.deploy.target import BOARDS
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 120
 """Generous for commands that take seconds on an idle machine."""
 
 
-def planned(model: Path, fmt: str = "int8") -> Plan:
-    """The plan that `host export` would render."""
-    return plan(quantise(model_file.load(model), WeightFormat[fmt.upper()]))
+def planned(model: Path, fmt: str = "int8", board: str = "uno") -> Plan:
+    """The plan that `host export` renders where the user leaves the choice open."""
+    return choose(model_file.load(model), WeightFormat[fmt.upper()], BOARDS[board])
 
 
 def surroundings() -> dict[str, str]:

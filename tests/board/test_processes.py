@@ -1,4 +1,4 @@
-"""`host` as processes: a simulated board for other programs, Ctrl-C, SIGTERM and SIGKILL, and what they leave behind."""
+"""`host` as processes: a simulated board for other programs; Ctrl-C, SIGTERM and SIGKILL, and what they leave."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_verify_finds_the_format_of_a_board_that_another_process_simulates(elf: 
         assert result["link"]["images_per_s"] < result["link"]["line_limit_images_per_s"]
         assert result["memory"]["ram_static"] + result["memory"]["stack_max"] + result["memory"]["ram_free_min"] == 2048
         # The port serves one client after the other.
-        assert verify_on(port, trained("preconv"), "--limit", 5).returncode == 0
+        assert verify_on(port, trained("preconv"), "--limit", 5, "--format", "float16").returncode == 0
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=LIMIT_S)
         assert (process.returncode, output, errors) == (0, "ended\n", "")
@@ -65,10 +65,10 @@ def test_verify_finds_the_format_of_a_board_that_another_process_simulates(elf: 
 
 def test_another_model_or_format_than_the_flashed_one_is_refused(elf: Path, trained: Model) -> None:
     with simulated(elf) as (port, _):
-        done = verify_on(port, trained("preconv-seed"))
+        done = verify_on(port, trained("preconv-seed"), "--format", "float16")
         assert (done.returncode, done.stdout) == (3, "")
         assert "board: model: found " in done.stderr and "export this model and flash it" in done.stderr
-        done = verify_on(port, trained("preconv"), "--format", "int8")
+        done = verify_on(port, trained("preconv"), "--format", "float32")
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.count("\n") == 1
 
@@ -130,9 +130,13 @@ def test_an_interrupted_build_leaves_neither_compilers_nor_files(
     trained: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     monkeypatch.setenv("DIGITDUINO_CACHE", str(tmp_path))
-    with start_host("verify", trained("preconv"), "--data", "usps", "--board", "uno") as process:
-        compiling = lambda: [one for one in descendants(process.pid) if "avr-g" in program_of(one) or "cc1" in program_of(one)]  # noqa: E501, E731
-        wait_until(lambda: compiling() or process.poll() is not None, "nothing was compiled", LIMIT_S)
+    arguments = ["--data", "usps", "--board", "uno", "--kernel", "portable"]
+    with start_host("verify", trained("preconv"), *arguments) as process:
+        wait_until(
+            lambda: process.poll() is not None or any(program_of(one) == "cc1" for one in descendants(process.pid)),
+            "nothing was compiled",
+            LIMIT_S,
+        )
         assert process.poll() is None
         started = descendants(process.pid)
         process.send_signal(number)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from avr_machine import Machine
 from firmware_build import CORE_FLAGS, CORE_SOURCES, FIXTURE_MODEL, ROOT, compile_c, need
 
 
@@ -25,6 +29,15 @@ def core(cc: str, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 
 @pytest.fixture(scope="session")
+def profiling_core(cc: str, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """As `core`, but it reads the clock behind each step of the inference."""
+    library = tmp_path_factory.mktemp("profiling") / "core.so"
+    sources = ["-DMODEL_PROFILE", f"-I{FIXTURE_MODEL}", Path(__file__).parent / "shim.c", *CORE_SOURCES]
+    compile_c([cc, "-O2", "-g", "-shared", "-fPIC", *CORE_FLAGS, *sources, "-o", library])
+    return ctypes.CDLL(str(library))
+
+
+@pytest.fixture(scope="session")
 def native_program(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The native program, with the sanitizers on."""
     program = tmp_path_factory.mktemp("native") / "program"
@@ -32,3 +45,27 @@ def native_program(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     main = ROOT / "firmware/src/native_main.c"
     compile_c([cc, "-O1", *sanitize, *CORE_FLAGS, f"-I{FIXTURE_MODEL}", main, *CORE_SOURCES, "-o", program])
     return program
+
+
+@pytest.fixture(scope="session")
+def cyclecount(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cycle counter of firmware/sim."""
+    need("make", "make")
+    build = tmp_path_factory.mktemp("sim")
+    command = ["make", "-s", "-C", str(ROOT / "firmware/sim"), f"BUILD={build}", f"CC={cc}", f"{build}/cyclecount"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "libsimavr-dev" in result.stderr and not os.environ.get("CI"):
+        pytest.skip(result.stderr.strip().splitlines()[0])
+    assert result.returncode == 0, result.stderr
+    return build / "cyclecount"
+
+
+@pytest.fixture(scope="module")
+def machine(cyclecount: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Machine]:
+    """`machine(blob, sources)` is a simulated chip with the assembly kernels."""
+    need("avr-gcc", "gcc-avr avr-libc")
+
+    def build(blob: bytes = b"\0", sources: tuple[Path, ...] = ()) -> Machine:
+        return Machine(tmp_path_factory.mktemp("machine"), cyclecount, blob, sources)
+
+    return build

@@ -1,5 +1,7 @@
 /* What the Python tests cannot reach through ctypes: static functions, macros, and the size of structs. */
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "app.h"
 #include "wire_encode.h"
@@ -27,17 +29,20 @@ uint32_t shim_count_wrong_features(uint8_t levels)
 
 typedef void (*frame_seen)(int event, uint8_t type, uint8_t sequence, const uint8_t *payload, uint16_t length);
 
-/* Runs `bytes` through a fresh decoder and reports each end of a frame. `slot` may be NULL. */
-void shim_decode(const uint8_t *bytes, size_t count, uint8_t *slot, uint16_t slot_bytes, frame_seen seen)
+/* Runs `bytes` through a fresh decoder, at most `piece` at a time, and reports each end of a frame. */
+void shim_decode(const uint8_t *bytes, size_t count, uint8_t *slot, uint16_t slot_bytes, uint16_t piece,
+                 frame_seen seen)
 {
     wire_decoder decoder;
-    wire_decoder_init(&decoder);
-    decoder.slot = slot;
-    decoder.slot_bytes = slot_bytes;
-    for (size_t i = 0; i < count; i++) {
-        const wire_event event = wire_decode(&decoder, bytes[i]);
+    memset(&decoder, 0xA5, sizeof decoder);
+    wire_decoder_init(&decoder, slot, slot_bytes);
+    while (count) {
+        wire_event event;
+        const uint16_t used = wire_decode(&decoder, bytes, (uint16_t)(count < piece ? count : piece), &event);
+        bytes += used;
+        count -= used;
         if (event != WIRE_MORE)
-            seen(event, decoder.type, decoder.sequence, decoder.payload, decoder.length);
+            seen((int)event, decoder.type, decoder.sequence, decoder.payload, decoder.length);
     }
 }
 
@@ -46,18 +51,23 @@ typedef struct {
     size_t count;
 } sink;
 
-static void append(void *context, uint8_t byte)
+static void append(void *context, const uint8_t *bytes, uint16_t count)
 {
     sink *s = context;
-    s->out[s->count++] = byte;
+    memcpy(s->out + s->count, bytes, count);
+    s->count += count;
 }
 
-/* `out` must hold length + 6 + length / 254 + 3 bytes. Returns how many were written. */
+/* `out` must hold length + 8 + length / 254 + 1 bytes. Returns how many were written. */
 size_t shim_encode(uint8_t type, uint8_t sequence, const uint8_t *payload, uint16_t length, uint8_t *out)
 {
-    const wire_frame frame = {.type = type, .sequence = sequence, .length = length, .payload = payload};
+    uint8_t *frame = malloc(WIRE_FRAME_BYTES((size_t)length));
     sink s = {out, 0};
-    wire_encode(&frame, append, &s);
+    frame[WIRE_FRAME_TYPE_AT] = type;
+    frame[WIRE_FRAME_SEQUENCE_AT] = sequence;
+    memcpy(frame + WIRE_FRAME_PAYLOAD_AT, payload, length);
+    wire_encode(frame, length, append, &s);
+    free(frame);
     return s.count;
 }
 

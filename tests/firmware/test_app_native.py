@@ -52,7 +52,7 @@ def test_it_says_ready_by_itself_and_again(program: Process) -> None:
     assert first == second
     assert first.nonce == 0
     assert time.monotonic() - start > 0.5 * wire.READY_PERIOD_MS / 1000
-    assert (first.board.rstrip(b"\0"), first.tick_hz, first.slots) == (b"native", 1_000_000, 1)
+    assert (first.board.rstrip(b"\0"), first.tick_hz, first.slots) == (b"native", 1_000_000, 2)
 
 
 def test_a_session(program: Process) -> None:

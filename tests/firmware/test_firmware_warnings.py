@@ -33,11 +33,15 @@ def test_avr_core_in_strict_c99(tmp_path: Path, mcu: str) -> None:
 def test_avr_board_files(tmp_path: Path, mcu: str) -> None:
     avr_gcc = need("avr-gcc", "gcc-avr avr-libc")
     flags = [f"-mmcu={mcu}", "-Os", "-std=gnu99", "-DARDUINO=10812", "-DF_CPU=16000000L", *without_standard(CORE_FLAGS)]
+    flags.append(f"-I{FIXTURE_MODEL}")
     for source in sorted(SRC.glob("*_avr.c")):
         compile_c([avr_gcc, *flags, "-c", source, "-o", tmp_path / "x.o"])
 
 
-@pytest.mark.parametrize("slots", [1, 2])
-def test_any_number_of_slots(cc: str, tmp_path: Path, slots: int) -> None:
+@pytest.mark.parametrize("flag", ["-DMODEL_PROFILE", "-DWIRE_PORTABLE", "-DWIRE_CRC_FAST"])
+def test_every_switch(cc: str, tmp_path: Path, flag: str) -> None:
+    avr_gcc = need("avr-gcc", "gcc-avr avr-libc")
     for source in CORE_SOURCES:
-        compile_c([cc, *CORE_FLAGS, f"-DAPP_SLOTS={slots}", f"-I{FIXTURE_MODEL}", "-c", source, "-o", tmp_path / "x.o"])
+        compile_c([cc, *CORE_FLAGS, flag, f"-I{FIXTURE_MODEL}", "-c", source, "-o", tmp_path / "x.o"])
+        flags = ["-mmcu=atmega328p", "-Os", *CORE_FLAGS, flag, f"-I{FIXTURE_MODEL}"]
+        compile_c([avr_gcc, *flags, "-c", source, "-o", tmp_path / "x.o"])

@@ -36,29 +36,30 @@ class Seen:
     length: int
 
 
-def decode(core: ctypes.CDLL, line: bytes, slot_bytes: int | None = IMAGE_BYTES) -> list[Seen | None]:
-    """The frames that C finds in `line`; None stands for a broken one. `slot_bytes` None lends no slot."""
+def decode(
+    core: ctypes.CDLL, line: bytes, slot_bytes: int = IMAGE_BYTES, piece_bytes: int = 0xFFFF
+) -> list[Seen | None]:
+    """The frames that C finds in `line`, handed over in pieces; None stands for a broken one."""
     found: list[Seen | None] = []
-    slot = (ctypes.c_uint8 * ((slot_bytes or 0) + 4))()
+    slot = (ctypes.c_uint8 * (slot_bytes + 4))()
     slot[:] = [0xA5] * len(slot)
 
     def seen(event: int, kind: int, sequence: int, payload: ctypes._Pointer[ctypes.c_uint8], length: int) -> None:
         if event != FRAME:
             found.append(None)
             return
-        room = (slot_bytes or 0) if kind == wire.MessageType.IMAGE else 5
+        room = slot_bytes if kind == wire.MessageType.IMAGE else 5
         kept = bytes(payload[: min(length, room)]) if payload else b""
         found.append(Seen(kind, sequence, kept, length))
 
-    lent = None if slot_bytes is None else slot
-    core.shim_decode(line, ctypes.c_size_t(len(line)), lent, slot_bytes or 0, SEEN(seen))
+    core.shim_decode(line, ctypes.c_size_t(len(line)), slot, slot_bytes, piece_bytes, SEEN(seen))
     assert bytes(slot[-4:]) == b"\xa5" * 4, "wrote past the slot"
     return found
 
 
 def encode(core: ctypes.CDLL, kind: int, sequence: int, payload: bytes) -> bytes:
     core.shim_encode.restype = ctypes.c_size_t
-    out = ctypes.create_string_buffer(len(payload) + 16 + len(payload) // 254)
+    out = ctypes.create_string_buffer(len(payload) + 8 + len(payload) // 254 + 1)
     count = core.shim_encode(kind, sequence, payload, len(payload), out)
     return out.raw[:count]
 
@@ -102,8 +103,8 @@ BODIES = st.binary(max_size=12).map(lambda body: wire.cobs_encode(body + zlib.cr
 STREAMS = st.lists(BODIES | st.binary(max_size=6) | st.just(b"\0"), max_size=12).map(b"".join)
 
 
-@given(stream=STREAMS)
-def test_c_and_python_agree_on_any_stream(core: ctypes.CDLL, stream: bytes) -> None:
+@given(stream=STREAMS, piece_bytes=st.integers(1, 20) | st.just(0xFFFF))
+def test_c_and_python_agree_on_any_stream_however_it_is_cut(core: ctypes.CDLL, stream: bytes, piece_bytes: int) -> None:
     stream += b"\0"
     expected = []
     for piece in wire.FrameSplitter(IMAGE_BYTES).feed(stream):
@@ -114,7 +115,7 @@ def test_c_and_python_agree_on_any_stream(core: ctypes.CDLL, stream: bytes) -> N
             continue
         good = len(raw) >= 6 and zlib.crc32(raw[:-4]) == int.from_bytes(raw[-4:], "little")
         expected.append((raw[0], raw[1], len(raw) - 6) if good else None)
-    got = [seen and (seen.type, seen.sequence, seen.length) for seen in decode(core, stream)]
+    got = [seen and (seen.type, seen.sequence, seen.length) for seen in decode(core, stream, IMAGE_BYTES, piece_bytes)]
     assert got == expected
 
 
@@ -126,9 +127,9 @@ def test_every_flipped_bit_of_an_image_is_noticed(core: ctypes.CDLL) -> None:
         assert all(seen is None for seen in decode(core, bytes(spoilt)))
 
 
-def test_an_image_without_a_slot_is_counted_and_stored_nowhere(core: ctypes.CDLL) -> None:
+def test_an_image_without_room_is_counted_and_stored_nowhere(core: ctypes.CDLL) -> None:
     line = wire.encode(wire.Frame(wire.MessageType.IMAGE, 9, b"\7" * 256))
-    assert decode(core, line, None) == [Seen(wire.MessageType.IMAGE, 9, b"", 256)]
+    assert decode(core, line, 0) == [Seen(wire.MessageType.IMAGE, 9, b"", 256)]
 
 
 def test_a_frame_longer_than_the_counter_stays_inside_the_slot(core: ctypes.CDLL) -> None:

@@ -19,7 +19,7 @@ from host.link.wire import Frame, MessageType  # noqa: E402
 
 GOLDEN = Path(__file__).with_name("wire_frames.json")
 CLOCK_HZ = 16_000_000
-READY = wire.Ready(1, 1, 0x01020304, bytes(range(8)), 0xDEADBEEF, 16, 16, 10, 2, 1, CLOCK_HZ, CLOCK_HZ, b"atmega328p")
+READY = wire.Ready(2, 1, 0x01020304, bytes(range(8)), 0xDEADBEEF, 16, 16, 10, 2, 2, 0, CLOCK_HZ, CLOCK_HZ, b"atmega328p")
 FULL_BLOCKS = (252, 253, 254, 255, 256, 508, 509)
 
 FRAMES = {
@@ -34,6 +34,7 @@ FRAMES = {
     "baud set": Frame(MessageType.BAUD_SET, 2, wire.Baud(500_000).pack()),
     "error": Frame(MessageType.ERROR, 9, wire.Refusal(wire.ErrorCode.BAD_LENGTH, 255).pack()),
     "result": Frame(MessageType.RESULT, 42, wire.Result(3, 0x89ABCDEF, 85_199, (0, 1, 0xFFFFFFFF, 0x80000000)).pack()),
+    "result with marks": Frame(MessageType.RESULT, 43, wire.Result(0, 0, 3000, (7, 6), (2000, 700, 300)).pack()),
     "black image": Frame(MessageType.IMAGE, 0, bytes(256)),
     "image without a zero": Frame(MessageType.IMAGE, 1, bytes(1 + i % 255 for i in range(256))),
     "image of 255": Frame(MessageType.IMAGE, 2, b"\xff" * 256),

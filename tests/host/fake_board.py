@@ -24,6 +24,7 @@ def ready(nonce=0, slots=1, **changes):
         classes=IDENTITY.classes,
         format=IDENTITY.format,
         slots=slots,
+        marks=0,
         clock_hz=16_000_000,
         tick_hz=16_000_000,
         board=b"fake",
@@ -83,7 +84,8 @@ class FakeBoard:
         elif frame.type is MessageType.IMAGE and self.greeted:
             self.images += 1
             scores = expected_scores(frame.payload)
-            answer = wire.Result(scores.index(max(scores)), zlib.crc32(frame.payload), 1234, scores)
+            marks = tuple(range(self.changes.get("marks", 0)))
+            answer = wire.Result(scores.index(max(scores)), zlib.crc32(frame.payload), 1234, scores, marks)
             self.say(MessageType.RESULT, frame.sequence, answer.pack())
 
     def take(self):

@@ -256,5 +256,41 @@ def test_an_image_that_never_gets_through_is_given_up():
         Bench(board).run()
 
 
+def test_a_ready_of_another_length_names_the_version_too():
+    board = FakeBoard()
+    board.say(MessageType.READY, 0, b"\1" + bytes(42))
+    with pytest.raises(DeviceError, match=f"protocol: found version 1, need {wire.PROTOCOL_VERSION}; flash"):
+        Bench(board).run()
+
+
+def test_a_profiling_board_says_how_long_each_step_took():
+    board = FakeBoard(marks=3)
+    board.reset()
+    bench = Bench(board).run()
+    bench.check()
+    assert {result.marks for result in bench.recorded.values()} == {(0, 1, 2)}
+
+
+@pytest.mark.parametrize("slots", [2, 3, 5])
+def test_an_image_that_vanished_is_sent_again_when_a_later_one_is_answered(slots):
+    class Swallowing(FakeBoard):
+        swallowed = 0
+
+        def handle(self, frame):
+            if frame.type is MessageType.IMAGE and frame.sequence % 50 == 7 and self.swallowed < 1 + self.images // 50:
+                self.swallowed += 1
+                return
+            super().handle(frame)
+
+    board = Swallowing(slots)
+    board.reset()
+    bench = Bench(board)
+    start = bench.now
+    bench.run()
+    bench.check()
+    assert bench.session.counters.retries == board.swallowed > 5
+    assert bench.now == start, "it waited for a deadline"
+
+
 def test_the_digest_is_zlibs_crc():
     assert zlib.crc32(b"123456789") == 0xCBF43926

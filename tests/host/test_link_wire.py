@@ -93,7 +93,7 @@ def test_the_splitter_forgets_endless_garbage():
         wire.Ping(9),
         wire.Baud(500000),
         wire.Refusal(3, 77),
-        wire.Ready(1, 2, 3, b"12345678", 4, 16, 16, 10, 2, 1, 16000000, 16000000, b"atmega328p\0\0"),
+        wire.Ready(2, 2, 3, b"12345678", 4, 16, 16, 10, 2, 2, 3, 16000000, 16000000, b"atmega328p\0\0"),
     ],
 )
 def test_payloads_round_trip_and_need_their_exact_length(payload):
@@ -109,5 +109,10 @@ def test_a_result_carries_raw_words():
     assert wire.Result.unpack(result.pack(), 3) == result
     with pytest.raises(FrameError):
         wire.Result.unpack(result.pack(), 4)
+    profile = wire.Result(2, 0, 99, (0, 1, 2), (70, 29))
+    assert wire.Result.unpack(profile.pack(), 3, 2) == profile
+    assert len(profile.pack()) == wire.Result.size(3, 2) == len(result.pack()) + 8
+    with pytest.raises(FrameError):
+        wire.Result.unpack(profile.pack(), 3)
     with pytest.raises(FrameError, match="class"):
         wire.Result.unpack(wire.Result(3, 0, 0, (0, 0, 0)).pack(), 3)

@@ -161,5 +161,7 @@ def test_ranges_are_the_largest_magnitudes_of_every_layer():
     first = x @ parameters.of(1)["weights"].T
     last = np.maximum(first, 0) @ parameters.of(3)["weights"].T
     tops = [x.max(), np.abs(first).max(), np.maximum(first, 0).max(), np.abs(last).max()]
-    np.testing.assert_allclose(learned.output_ranges(parameters, Scaling(), images), tops, rtol=1e-5)
-    np.testing.assert_allclose(learned.scores(parameters, Scaling(), images), last, atol=1e-5)
+    scores, ranges = learned.scores_and_ranges(parameters, Scaling(), images)
+    np.testing.assert_allclose(ranges, tops, rtol=1e-5)
+    np.testing.assert_allclose(scores, last, atol=1e-5)
+    np.testing.assert_array_equal(scores, learned.scores(parameters, Scaling(), images))

@@ -1,36 +1,33 @@
 #include "app.h"
 
-#include <stddef.h>
+#include <string.h>
 
 #include "app_net.h"
 #include "app_reply.h"
 #include "wire_bytes.h"
 #include "wire_crc.h"
 
-#define READY_PERIOD_US (WIRE_READY_PERIOD_MS * 1000UL)
-#define BAUD_TRIAL_US   (WIRE_BAUD_TRIAL_MS * 1000UL)
+/* Time is kept in units of 1,024 us, rounded up: half as much code as microseconds in 32 bits. */
+#define READY_PERIOD (WIRE_READY_PERIOD_MS * 1000UL / 1024 + 1)
+#define BAUD_TRIAL   (WIRE_BAUD_TRIAL_MS * 1000UL / 1024 + 1)
 #define NO_SUCH_REQUEST 0xFFFFu
+/* Bytes unstuffed at a time. The port has their room back before the host can have heard the last RESULT and sent the
+ * next image, which finds the one before it still waiting there. */
+#define PIECE_BYTES 64u
 
-static uint32_t now_us(const app_state *app)
+static uint16_t now(const app_port *port)
 {
-    return app->port->micros(app->port->context);
+    return (uint16_t)(port->micros(port->context) >> 10);
 }
 
-static app_slot *slot_behind_waiting(app_state *app)
+static uint32_t now_ticks(const app_port *port)
 {
-    return &app->slots[(app->first + app->waiting) % APP_SLOTS];
-}
-
-static void lend_slot(app_state *app)
-{
-    app->decoder.slot = app->waiting < APP_SLOTS ? slot_behind_waiting(app)->pixels : NULL;
-    app->decoder.slot_bytes = APP_IMAGE_BYTES;
+    return port->ticks(port->context);
 }
 
 static void forget_partial_frame(app_state *app)
 {
-    wire_decoder_init(&app->decoder);
-    lend_slot(app);
+    wire_decoder_init(&app->decoder, app->image, APP_IMAGE_BYTES);
 }
 
 static uint16_t exact_length(uint8_t type)
@@ -51,157 +48,135 @@ static uint16_t exact_length(uint8_t type)
     }
 }
 
-static void answer_hello(app_state *app)
+static void answer_hello(app_state *app, const app_port *port)
 {
     const wire_decoder *request = &app->decoder;
     const uint8_t protocol = request->payload[WIRE_HELLO_PROTOCOL_AT];
     if (protocol != WIRE_PROTOCOL_VERSION) {
-        app_reply_error(app, request->sequence, WIRE_ERROR_BAD_VERSION, protocol);
+        app_reply_error(app, port, request->sequence, WIRE_ERROR_BAD_VERSION, protocol);
         return;
     }
     app->is_greeted = 1;
     /* Anew each time: flash that has gone bad since the reset must show. */
     app->weights_crc = app_net_weights_crc();
-    app_reply_ready(app, request->sequence, wire_load_u32(request->payload + WIRE_HELLO_NONCE_AT));
+    app_reply_ready(app, port, request->sequence, wire_load_u32(request->payload + WIRE_HELLO_NONCE_AT));
 }
 
-static void queue_image(app_state *app)
+static void answer_image(app_state *app, const app_port *port)
 {
-    if (app->decoder.payload == NULL) {
-        app_reply_error(app, app->decoder.sequence, WIRE_ERROR_NO_SLOT, APP_SLOTS);
-        return;
-    }
-    slot_behind_waiting(app)->sequence = app->decoder.sequence;
-    app->waiting++;
-    lend_slot(app);
+    const uint32_t start = now_ticks(port);
+    const uint8_t predicted = app_net_infer(app->image);
+    const uint32_t ticks = now_ticks(port) - start - app->reading_ticks;
+    /* After the inference, so that it also covers what the inference may have done to the image. */
+    const uint32_t digest = ~wire_crc_add(WIRE_CRC_INIT, app->image, APP_IMAGE_BYTES);
+    app_reply_result(app, port, app->decoder.sequence, predicted, digest, ticks);
 }
 
-static void answer_set_baud(app_state *app)
+static void answer_set_baud(app_state *app, const app_port *port)
 {
-    const app_port *port = app->port;
     const uint8_t sequence = app->decoder.sequence;
     const uint32_t baud = wire_load_u32(app->decoder.payload + WIRE_BAUD_BAUD_AT);
     if (!WIRE_IS_BAUD_RATE(baud)) {
-        app_reply_error(app, sequence, WIRE_ERROR_BAD_BAUD, (uint16_t)(baud / 100 > 0xFFFFu ? 0xFFFFu : baud / 100));
+        app_reply_error(app, port, sequence, WIRE_ERROR_BAD_BAUD, (uint16_t)(baud >> 8));
         return;
     }
-    app_reply_word(app, WIRE_TYPE_BAUD_SET, sequence, baud);
+    app_reply_word(app, port, WIRE_TYPE_BAUD_SET, sequence, baud);
     port->set_baud(port->context, baud);
     app->is_trying_baud = 1;
-    app->baud_tried_at_us = now_us(app);
+    app->since = now(port);
 }
 
-static void handle_frame(app_state *app)
+static void handle_frame(app_state *app, const app_port *port)
 {
     const wire_decoder *request = &app->decoder;
     const uint16_t length = exact_length(request->type);
     app->frames++;
     app->is_trying_baud = 0;
     if (length == NO_SUCH_REQUEST) {
-        app_reply_error(app, request->sequence, WIRE_ERROR_UNKNOWN_TYPE, request->type);
+        app_reply_error(app, port, request->sequence, WIRE_ERROR_UNKNOWN_TYPE, request->type);
         return;
     }
     if (length != request->length) {
-        app_reply_error(app, request->sequence, WIRE_ERROR_BAD_LENGTH, request->length);
+        app_reply_error(app, port, request->sequence, WIRE_ERROR_BAD_LENGTH, request->length);
         return;
     }
     switch (request->type) {
     case WIRE_TYPE_HELLO:
-        answer_hello(app);
+        answer_hello(app, port);
         break;
     case WIRE_TYPE_IMAGE:
-        queue_image(app);
+        answer_image(app, port);
         break;
     case WIRE_TYPE_STATS:
-        app_reply_stats(app, request->sequence);
+        app_reply_stats(app, port, request->sequence);
         break;
     case WIRE_TYPE_PING:
-        app_reply_word(app, WIRE_TYPE_PONG, request->sequence, wire_load_u32(request->payload));
+        app_reply_word(app, port, WIRE_TYPE_PONG, request->sequence, wire_load_u32(request->payload));
         break;
     case WIRE_TYPE_SET_BAUD:
-        answer_set_baud(app);
+        answer_set_baud(app, port);
         break;
     }
 }
 
-static void refuse_broken_frame(app_state *app)
+static void refuse_broken_frame(app_state *app, const app_port *port)
 {
     if (app->bad_frames != 0xFFFFu)
         app->bad_frames++;
-    app_reply_error(app, 0, WIRE_ERROR_BAD_FRAME, 0);
+    app_reply_error(app, port, 0, WIRE_ERROR_BAD_FRAME, 0);
 }
 
-/* Needs nothing that inference uses, so it may also be called from within one, between rows. Returns the number of
- * bytes taken, at most 255. */
-static uint8_t receive(app_state *app)
+static uint8_t receive(app_state *app, const app_port *port)
 {
-    uint8_t taken = 0;
-    int16_t byte;
-    while (taken < 0xFF && (byte = app->port->read(app->port->context)) >= 0) {
-        const wire_event event = wire_decode(&app->decoder, (uint8_t)byte);
-        taken++;
-        if (event == WIRE_FRAME)
-            handle_frame(app);
-        else if (event == WIRE_BROKEN)
-            refuse_broken_frame(app);
-    }
-    return taken;
+    const uint8_t *bytes;
+    wire_event event;
+    uint16_t count = port->peek(port->context, &bytes);
+    if (count == 0)
+        return 0;
+    if (count > PIECE_BYTES)
+        count = PIECE_BYTES;
+    /* Dropped before the frame is handled, which may take long: the port needs the room meanwhile. */
+    port->drop(port->context, wire_decode(&app->decoder, bytes, count, &event));
+    if (event == WIRE_FRAME)
+        handle_frame(app, port);
+    else if (event == WIRE_BROKEN)
+        refuse_broken_frame(app, port);
+    return 1;
 }
 
-static void keep_time(app_state *app)
+static void keep_time(app_state *app, const app_port *port)
 {
-    const uint32_t now = now_us(app);
-    if (app->is_trying_baud && now - app->baud_tried_at_us >= BAUD_TRIAL_US) {
+    const uint16_t elapsed = (uint16_t)(now(port) - app->since);
+    if (elapsed < (app->is_trying_baud ? (uint16_t)BAUD_TRIAL : (uint16_t)READY_PERIOD))
+        return;
+    app->since = now(port);
+    if (app->is_trying_baud) {
         app->is_trying_baud = 0;
-        app->port->set_baud(app->port->context, WIRE_DEFAULT_BAUD);
+        port->set_baud(port->context, WIRE_DEFAULT_BAUD);
         forget_partial_frame(app);
+    } else {
+        app_reply_ready(app, port, 0, 0);
     }
-    if (!app->is_greeted && now - app->ready_at_us >= READY_PERIOD_US) {
-        app->ready_at_us = now;
-        app_reply_ready(app, 0, 0);
-    }
-}
-
-static void classify_first(app_state *app)
-{
-    const app_port *port = app->port;
-    const app_slot *slot = &app->slots[app->first];
-    app_result result;
-
-    const uint32_t start = port->ticks(port->context);
-    result.predicted = app_net_infer(slot->pixels, result.scores);
-    result.ticks = port->ticks(port->context) - start;
-    /* After the inference, so that it also covers what the inference may have done to the image. */
-    result.digest = wire_crc(slot->pixels, APP_IMAGE_BYTES);
-    app_reply_result(app, slot->sequence, &result);
-
-    app->first = (uint8_t)((app->first + 1) % APP_SLOTS);
-    app->waiting--;
-    lend_slot(app);
 }
 
 void app_init(app_state *app, const app_port *port)
 {
-    app->port = port;
-    app->first = 0;
-    app->waiting = 0;
-    app->is_greeted = 0;
-    app->is_trying_baud = 0;
-    app->bad_frames = 0;
-    app->frames = 0;
+    static const uint8_t delimiter = WIRE_DELIMITER;
+    memset(app, 0, sizeof *app);
+    app_net_init(port);
+    const uint32_t start = now_ticks(port);
+    app->reading_ticks = now_ticks(port) - start + app_net_marking_ticks();
     app->weights_crc = app_net_weights_crc();
     forget_partial_frame(app);
     /* Ends whatever frame the reset cut short, so that the other side does not lose the first READY with it. */
-    port->write(port->context, WIRE_DELIMITER);
-    app->ready_at_us = now_us(app) - (uint32_t)READY_PERIOD_US; /* the first READY is due at once */
+    port->write(port->context, &delimiter, 1);
+    app->since = (uint16_t)(now(port) - READY_PERIOD); /* the first READY is due at once */
 }
 
-uint8_t app_step(app_state *app)
+uint8_t app_step(app_state *app, const app_port *port)
 {
-    const uint8_t taken = receive(app);
-    keep_time(app);
-    if (app->waiting == 0)
-        return taken != 0;
-    classify_first(app);
-    return 1;
+    const uint8_t has_received = receive(app, port);
+    if (app->is_trying_baud || !app->is_greeted)
+        keep_time(app, port);
+    return has_received;
 }

@@ -1,10 +1,29 @@
 #include "app_net.h"
 
 #include <stddef.h>
-#include <string.h>
+
+#include "wire_crc.h"
+
+#if MODEL_MARKS
+static struct {
+    const app_port *port;
+    uint32_t at;   /* the clock at the last mark */
+    uint32_t cost; /* ticks from one mark to the next with nothing in between */
+    uint32_t ticks[MODEL_MARKS];
+} profile;
+
+/* Not inlined, so that every mark costs the same as the two by which app_net_init measures it. */
+static void __attribute__((noinline)) mark(uint8_t step)
+{
+    const uint32_t now = profile.port->ticks(profile.port->context);
+    const uint32_t ticks = now - profile.at;
+    profile.ticks[step] = ticks > profile.cost ? ticks - profile.cost : 0;
+    profile.at = now;
+}
+#define NN_MARK(step) mark(step)
+#endif
 
 #include "model_net.h"
-#include "wire_crc.h"
 
 /* A union, so that the rendered code may keep 16 and 32-bit values in it on machines that care for alignment. */
 static union {
@@ -12,22 +31,64 @@ static union {
     uint32_t alignment;
 } arena;
 
-uint8_t app_net_infer(const uint8_t *image, uint32_t scores[MODEL_CLASSES])
+static union {
+    int32_t integers[MODEL_CLASSES];
+    float floats[MODEL_CLASSES];
+    uint32_t words[MODEL_CLASSES];
+} scores;
+
+void app_net_init(const app_port *port)
 {
-    union {
-        int32_t integers[MODEL_CLASSES];
-        float floats[MODEL_CLASSES];
-    } out;
-    const uint8_t predicted = model_infer(image, arena.bytes, &out);
-    memcpy(scores, &out, sizeof out);
-    return predicted;
+#if MODEL_MARKS
+    profile.port = port;
+    profile.cost = 0;
+    mark(0);
+    mark(0);
+    profile.cost = profile.ticks[0];
+#else
+    (void)port;
+#endif
+}
+
+uint8_t app_net_infer(const uint8_t *image)
+{
+#if MODEL_MARKS
+    mark(0);
+#endif
+    return model_infer(image, arena.bytes, &scores);
+}
+
+uint32_t app_net_score(uint8_t class_index)
+{
+    return scores.words[class_index];
+}
+
+uint32_t app_net_mark(uint8_t step)
+{
+#if MODEL_MARKS
+    return profile.ticks[step];
+#else
+    (void)step;
+    return 0;
+#endif
+}
+
+uint32_t app_net_marking_ticks(void)
+{
+#if MODEL_MARKS
+    return profile.cost * (MODEL_MARKS + 1u);
+#else
+    return 0;
+#endif
 }
 
 uint32_t app_net_weights_crc(void)
 {
     const uint8_t *at = (const uint8_t *)&model_rom;
     uint32_t crc = WIRE_CRC_INIT;
-    for (size_t left = sizeof model_rom; left; left--)
-        crc = wire_crc_step(crc, nn_rom_u8(at++));
+    for (size_t left = sizeof model_rom; left; left--) {
+        const uint8_t byte = nn_rom_u8(at++);
+        crc = wire_crc_add(crc, &byte, 1);
+    }
     return ~crc;
 }

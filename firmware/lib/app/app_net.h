@@ -4,18 +4,28 @@
 
 #include <stdint.h>
 
-#include "model.h"
+#include "app.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* image: MODEL_HEIGHT x MODEL_WIDTH u8. scores: one raw word per class, int32 or the bits of a float32. Returns the
- * class. Not reentrant: the scratch memory is static. */
-uint8_t app_net_infer(const uint8_t *image, uint32_t scores[MODEL_CLASSES]);
+/* Once, before the rest. A profiling build reads the port's clock; an ordinary one has no use for it. */
+void app_net_init(const app_port *port);
+
+/* image: MODEL_HEIGHT x MODEL_WIDTH u8. Returns the class. Not reentrant: scratch memory and scores are static. */
+uint8_t app_net_infer(const uint8_t *image);
+
+/* Of the last inference. A raw word per class: int32 or the bits of a float32. */
+uint32_t app_net_score(uint8_t class_index);
 
 /* CRC-32 of all weights and biases as they stand in flash now. */
 uint32_t app_net_weights_crc(void);
+
+/* In a profiling build: the ticks that each step of the last inference took, and what reading the clock in between
+ * adds to an inference; else 0. */
+uint32_t app_net_mark(uint8_t step);
+uint32_t app_net_marking_ticks(void);
 
 #ifdef __cplusplus
 }

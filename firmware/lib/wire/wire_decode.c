@@ -2,88 +2,99 @@
 
 #include <stddef.h>
 
-#include "wire_crc.h"
+#define COUNT_LIMIT 0xFFFFu
+#define BATCH_LIMIT 0xFFu
 
-#define HEADER_BYTES 2u
-#define CRC_BYTES    4u
-#define COUNT_LIMIT  0xFFFFu
+#if defined(__AVR__)
+/* What avr/wire_cobs.S has been told. */
+typedef char cobs_layout_is_known[offsetof(wire_cobs, crc) == 0 && offsetof(wire_cobs, to) == 4 &&
+                                          offsetof(wire_cobs, run) == 6 && offsetof(wire_cobs, block) == 7
+                                      ? 1
+                                      : -1];
+#endif
 
 static void start_frame(wire_decoder *d)
 {
     d->count = 0;
-    d->crc = WIRE_CRC_INIT;
-    d->run = 0;
-    d->owes_zero = 0;
+    d->cobs.crc = WIRE_CRC_INIT;
+    d->cobs.run = 0;
+    d->cobs.block = WIRE_COBS_START;
 }
 
-void wire_decoder_init(wire_decoder *decoder)
+void wire_decoder_init(wire_decoder *decoder, uint8_t *image, uint16_t image_bytes)
 {
-    decoder->slot = NULL;
-    decoder->slot_bytes = 0;
-    decoder->payload = NULL;
+    decoder->image = image;
+    decoder->image_bytes = image_bytes;
     start_frame(decoder);
 }
 
 /* The type is not yet vouched for, so it may choose between two places of known size and nothing more. */
-static void choose_place(wire_decoder *d)
+static void choose_payload(wire_decoder *d)
 {
-    if (d->type == WIRE_TYPE_IMAGE) {
-        d->payload = d->slot;
-        d->room = d->slot ? d->slot_bytes : 0;
-    } else {
-        d->payload = d->request;
-        d->room = sizeof d->request;
-    }
+    const uint8_t is_image = d->header[0] == WIRE_TYPE_IMAGE;
+    d->payload = is_image ? d->image : d->request;
+    d->room = is_image ? d->image_bytes : (uint16_t)sizeof d->request;
 }
 
-/* One byte with the stuffing undone. The frame's own CRC falls behind the payload: with room left it is stored too,
- * which does no harm, and run through the CRC register it leaves a constant. */
-static inline void take(wire_decoder *d, uint8_t byte)
+/* Points at where the next byte goes and returns how many may follow it there, itself included. The frame's own CRC
+ * falls behind the payload: with room left it is stored too, which does no harm, and run through the CRC register it
+ * leaves a constant. */
+static uint16_t choose_place(wire_decoder *d)
 {
-    d->crc = wire_crc_step(d->crc, byte);
-    if (d->count >= HEADER_BYTES) {
-        const uint16_t at = (uint16_t)(d->count - HEADER_BYTES);
-        if (at < d->room)
-            d->payload[at] = byte;
-    } else if (d->count == 0) {
-        d->type = byte;
-    } else {
-        d->sequence = byte;
-        choose_place(d);
+    if (d->count < WIRE_HEADER_BYTES) {
+        d->cobs.to = d->header + d->count;
+        return (uint16_t)(WIRE_HEADER_BYTES - d->count);
     }
-    if (d->count != COUNT_LIMIT)
-        d->count++;
+    if (d->count == WIRE_HEADER_BYTES)
+        choose_payload(d);
+    const uint16_t at = (uint16_t)(d->count - WIRE_HEADER_BYTES);
+    if (at < d->room) {
+        d->cobs.to = d->payload + at;
+        return (uint16_t)(d->room - at);
+    }
+    d->cobs.to = &d->spare;
+    return 1;
+}
+
+/* Returns how many bytes it took, up to `count` or a delimiter; fewer where their place ends. */
+static uint8_t take(wire_decoder *d, const uint8_t *bytes, uint16_t count)
+{
+    const uint16_t room = choose_place(d);
+    const uint16_t batch = count < room ? count : room;
+    const uint8_t *const from = d->cobs.to;
+    const uint8_t taken = wire_cobs_take(&d->cobs, bytes, (uint8_t)(batch < BATCH_LIMIT ? batch : BATCH_LIMIT));
+    const uint16_t stored = (uint16_t)(d->cobs.to - from);
+    d->count = stored < COUNT_LIMIT - d->count ? (uint16_t)(d->count + stored) : (uint16_t)COUNT_LIMIT;
+    return taken;
 }
 
 static wire_event end_frame(wire_decoder *d)
 {
+    const uint8_t is_between_blocks = d->cobs.run == 0;
     wire_event event = WIRE_BROKEN;
-    if (d->count == 0 && d->run == 0 && !d->owes_zero) {
+    if (is_between_blocks && d->count == 0 && d->cobs.block == WIRE_COBS_START) {
         event = WIRE_MORE; /* delimiters in a row */
-    } else if (d->run == 0 && d->count >= HEADER_BYTES + CRC_BYTES && d->crc == WIRE_CRC_RESIDUE) {
-        d->length = (uint16_t)(d->count - HEADER_BYTES - CRC_BYTES);
+    } else if (is_between_blocks && d->count >= WIRE_OVERHEAD_BYTES && d->cobs.crc == WIRE_CRC_RESIDUE) {
+        d->type = d->header[0];
+        d->sequence = d->header[1];
+        d->length = (uint16_t)(d->count - WIRE_OVERHEAD_BYTES);
         event = WIRE_FRAME;
     }
     start_frame(d);
     return event;
 }
 
-/* This and the receive interrupt are what a byte costs, and at 1 Mbaud one comes each 160 cycles. Hence a single call
- * of take(), which the compiler then inlines. */
-wire_event wire_decode(wire_decoder *decoder, uint8_t byte)
+uint16_t wire_decode(wire_decoder *decoder, const uint8_t *bytes, uint16_t count, wire_event *event)
 {
-    if (byte == WIRE_DELIMITER)
-        return end_frame(decoder);
-    if (decoder->run) {
-        decoder->run--;
-    } else {
-        const uint8_t owes_zero = decoder->owes_zero;
-        decoder->run = (uint8_t)(byte - 1);
-        decoder->owes_zero = byte != 0xFF;
-        if (!owes_zero)
-            return WIRE_MORE;
-        byte = 0;
+    uint16_t used = 0;
+    *event = WIRE_MORE;
+    while (used < count && *event == WIRE_MORE) {
+        if (bytes[used] == WIRE_DELIMITER) {
+            *event = end_frame(decoder);
+            used++;
+        } else {
+            used = (uint16_t)(used + take(decoder, bytes + used, (uint16_t)(count - used)));
+        }
     }
-    take(decoder, byte);
-    return WIRE_MORE;
+    return used;
 }

@@ -1,61 +1,40 @@
 #include "wire_encode.h"
 
+#include "wire_bytes.h"
 #include "wire_crc.h"
 
-#define HEADER_BYTES 2u
-#define CRC_BYTES    4u
-#define LONGEST_RUN  254u
+#define LONGEST_RUN 254u
 
-/* A frame's bytes before stuffing, by index. */
-typedef struct {
-    const wire_frame *frame;
-    uint32_t crc;
-    uint16_t crc_at;
-} body;
-
-static uint8_t byte_at(const body *b, uint16_t index)
-{
-    if (index >= b->crc_at)
-        return (uint8_t)(b->crc >> 8 * (index - b->crc_at));
-    if (index >= HEADER_BYTES)
-        return b->frame->payload[index - HEADER_BYTES];
-    return index == 0 ? b->frame->type : b->frame->sequence;
-}
-
-static uint32_t crc_of(const body *b)
-{
-    uint32_t crc = WIRE_CRC_INIT;
-    for (uint16_t i = 0; i < b->crc_at; i++)
-        crc = wire_crc_step(crc, byte_at(b, i));
-    return ~crc;
-}
-
-static uint8_t run_without_zero(const body *b, uint16_t from, uint16_t end)
+static uint8_t run_without_zero(const uint8_t *at, const uint8_t *end)
 {
     uint8_t run = 0;
-    while (run < LONGEST_RUN && from != end && byte_at(b, from) != 0) {
+    while (run < LONGEST_RUN && at != end && *at != 0) {
         run++;
-        from++;
+        at++;
     }
     return run;
 }
 
-void wire_encode(const wire_frame *frame, wire_put put, void *context)
+void wire_encode(uint8_t *frame, uint16_t payload_bytes, wire_write write, void *context)
 {
-    body b = {frame, 0, (uint16_t)(HEADER_BYTES + frame->length)};
-    b.crc = crc_of(&b);
-    const uint16_t end = (uint16_t)(b.crc_at + CRC_BYTES);
-    uint16_t at = 0;
+    const uint16_t checked = (uint16_t)(WIRE_HEADER_BYTES + payload_bytes);
+    uint8_t *at = frame + WIRE_FRAME_TYPE_AT;
+    uint8_t *const end = at + checked + WIRE_CRC_BYTES;
+
+    wire_store_u32(at + checked, ~wire_crc_add(WIRE_CRC_INIT, at, checked));
+    *end = WIRE_DELIMITER;
     for (;;) {
-        const uint8_t run = run_without_zero(&b, at, end);
-        put(context, (uint8_t)(run + 1));
-        for (const uint16_t stop = (uint16_t)(at + run); at != stop; at++)
-            put(context, byte_at(&b, at));
-        if (at == end)
-            break;
-        /* A block below the longest stands for the zero behind it; the longest stands for none. */
+        const uint8_t run = run_without_zero(at, end);
+        /* The block's code takes the place of what has been sent already: the zero before it, or the last byte of a
+         * longest block, which stands for no zero. */
+        at[-1] = (uint8_t)(run + 1);
+        if (at + run == end) {
+            write(context, at - 1, (uint16_t)(1u + run + 1u));
+            return;
+        }
+        write(context, at - 1, (uint16_t)(1u + run));
+        at += run;
         if (run != LONGEST_RUN)
             at++;
     }
-    put(context, WIRE_DELIMITER);
 }

@@ -4,6 +4,10 @@
 
 #include "model.h"
 
+#if !defined(NN_MARK)
+#define NN_MARK(step)
+#endif
+
 typedef struct {
     int32_t bias0[3];
     int32_t bias1[3];
@@ -39,9 +43,12 @@ static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
         .accumulator_bits = 32,
     };
     nn_preconv(image, 4, 4, 255, arena + 8, (uint16_t *)(void *)arena);
+    NN_MARK(0);
     nn_dense_i8_hidden(&hidden, arena + 8, arena + 12);
     nn_dense_i8_scores(&last, arena + 12, scores);
-    return nn_argmax_i32(scores, MODEL_CLASSES);
+    const uint8_t predicted = nn_argmax_i32(scores, MODEL_CLASSES);
+    NN_MARK(1);
+    return predicted;
 }
 
 #endif

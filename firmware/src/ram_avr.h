@@ -1,0 +1,31 @@
+/* How a classic AVR's RAM is shared out, decided when compiling from the model's sizes and the chip's. Where a whole
+ * IMAGE frame fits into the receive ring beside all the rest, the host may have two images outstanding: one is
+ * inferred while the next comes in, and no inference can be too long for the ring. */
+#ifndef RAM_AVR_H
+#define RAM_AVR_H
+
+#include <avr/io.h>
+
+#include "app.h"
+
+#define RAM_BYTES (RAMEND - RAMSTART + 1)
+
+/* Static data besides image, arena and receive ring; a test holds it to this. */
+#define RAM_OTHERS (220 + 8 * (MODEL_CLASSES + MODEL_MARKS))
+/* For the stack, which takes 75 bytes at most; a test watches it. */
+#define RAM_STACK 320
+/* Other requests beside the image, and the one byte that keeps a full ring from looking empty. */
+#define RAM_RX_SPARE 24
+
+#define RAM_FOR_RX (RAM_BYTES - APP_IMAGE_BYTES - MODEL_ARENA_BYTES - RAM_OTHERS - RAM_STACK)
+
+#if RAM_FOR_RX >= APP_FRAME_BYTES + RAM_RX_SPARE
+#define RAM_RX_BYTES (APP_FRAME_BYTES + RAM_RX_SPARE)
+#define RAM_SLOTS    2
+#else
+/* One image outstanding: nothing comes during inference, and 64 bytes bridge the rest even at 1 Mbaud. */
+#define RAM_RX_BYTES 64
+#define RAM_SLOTS    1
+#endif
+
+#endif

@@ -1,0 +1,57 @@
+"""What a board must say of itself before it gets its first image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from host.errors import DeviceError
+from host.link import wire
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What READY must answer for one exported model; each kernel keeps the same integers as other bytes, hence several
+    CRCs."""
+
+    model_hash: bytes
+    weights_crcs: tuple[int, ...]
+    height: int
+    width: int
+    classes: int
+    format: int
+
+
+def check_protocol(ready: bytes) -> None:
+    """Raise DeviceError where READY's first byte is another version, whose READY may have another length."""
+    if ready and ready[0] != wire.PROTOCOL_VERSION:
+        raise DeviceError(
+            f"board: protocol: found version {ready[0]}, need {wire.PROTOCOL_VERSION}; flash the firmware again"
+        )
+
+
+def check_identity(ready: wire.Ready, candidates: Sequence[Identity]) -> Identity:
+    """The candidate that the board carries; raise DeviceError where it carries none of them, or carries it damaged."""
+    named = [candidate for candidate in candidates if candidate.model_hash == ready.model_hash]
+    if not named:
+        wanted = " or ".join(sorted({candidate.model_hash.hex() for candidate in candidates}))
+        raise DeviceError(
+            f"board: model: found {ready.model_hash.hex()}, need {wanted}; "
+            "export this model and flash it: `host export MODEL` then `pio run -e uno -t upload`"
+        )
+    candidate = next((one for one in named if ready.weights_crc in one.weights_crcs), named[0])
+    found = (ready.height, ready.width, ready.classes, ready.format)
+    need = (candidate.height, candidate.width, candidate.classes, candidate.format)
+    if found != need:
+        raise DeviceError(
+            f"board: height, width, classes, format: found {found}, need {need}; flash the firmware again"
+        )
+    if ready.weights_crc not in candidate.weights_crcs:
+        wanted = " or ".join(f"{crc:08x}" for crc in candidate.weights_crcs)
+        raise DeviceError(
+            f"board: CRC of the weights in flash: found {ready.weights_crc:08x}, need {wanted}; "
+            "the flash is damaged or was built from other weights: flash it again"
+        )
+    if ready.slots < 1 or ready.tick_hz < 1:
+        raise DeviceError(f"board: found {ready.slots} slots and {ready.tick_hz} ticks/s, need 1 or more of each")
+    return candidate

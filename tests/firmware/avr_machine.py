@@ -1,0 +1,131 @@
+"""Calls single AVR routines in the simulator: registers and memory in, memory, cycles and stack out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from elftools.elf.elffile import ELFFile
+from firmware_build import LIB, compile_c, need
+from numpy.typing import NDArray
+
+HERE = Path(__file__).parent
+AVR = LIB / "nn/avr"
+CALLS_A_RUN = 255
+"""Each call is a region of its own, and there are so many."""
+OVERHEAD_CYCLES = 4
+"""What a region counts around the routine itself; see avr_call.S."""
+RAM_BIT = 0x800000
+"""What avr-gcc adds to the addresses of data."""
+_ANSWER_BYTES = 3
+
+
+@dataclass(frozen=True)
+class Byte:
+    """An argument of type uint8_t: the other half of its register pair holds anything."""
+
+    value: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """Write `memory` (address, bytes), call, read `wanted` (address, length) back. Arguments take a register pair each,
+    from r25 downwards."""
+
+    function: str
+    arguments: tuple[int | Byte, ...]
+    memory: tuple[tuple[int, bytes], ...] = ()
+    wanted: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def c_cycles(self) -> int:
+        """What calling it from C adds: two registers for each argument, and CALL."""
+        return 2 * len(self.arguments) + 4
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`value` is r25:r24. `cycles` are those of the routine, RET included, and of a call from C, as docs/avr-kernels.md
+    counts them; `stack` in bytes, the return address included."""
+
+    value: int
+    cycles: int
+    stack: int
+    memory: tuple[NDArray[np.uint8], ...] = field(repr=False)
+
+
+class Machine:
+    """An ATmega328P with the assembly kernels, `blob` in its flash, and what `sources` add."""
+
+    def __init__(self, folder: Path, cyclecount: Path, blob: bytes = b"\0", sources: Sequence[Path] = ()) -> None:
+        self._cyclecount = cyclecount
+        self._folder = folder
+        numbers = ", ".join(map(str, blob))
+        (folder / "blob.h").write_text(f"static const uint8_t blob[{len(blob)}] PROGMEM = {{{numbers}}};\n")
+        kernels = [*sorted(AVR.glob("*.S")), *sources]
+        parts = [HERE / "avr_monitor.c", HERE / "avr_call.S", *kernels]
+        flags = ["-mmcu=atmega328p", "-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror", f"-I{folder}", f"-I{LIB / 'nn'}"]
+        self._elf = folder / "machine.elf"
+        compile_c([need("avr-gcc", "gcc-avr avr-libc"), *flags, *parts, "-o", self._elf])
+        with self._elf.open("rb") as file:
+            table = ELFFile(file).get_section_by_name(".symtab")
+            self._symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
+
+    @property
+    def room(self) -> int:
+        """RAM to work in: 1,500 bytes."""
+        return self._symbols["room"] - RAM_BIT
+
+    @property
+    def blob(self) -> int:
+        """Where in flash the blob lies."""
+        return self._symbols["blob"]
+
+    def run(self, calls: Sequence[Call]) -> list[Answer]:
+        """Each call's answer. Fails where a routine does not keep the registers that C wants kept."""
+        answers = []
+        for start in range(0, len(calls), CALLS_A_RUN):
+            answers += self._run(calls[start : start + CALLS_A_RUN])
+        return answers
+
+    def _run(self, calls: Sequence[Call]) -> list[Answer]:
+        given, taken = self._folder / "given", self._folder / "taken"
+        given.write_bytes(b"".join(self._commands(call, region) for region, call in enumerate(calls, start=1)))
+        command = [self._cyclecount, "--mcu", "atmega328p", "--elf", self._elf, "--in", given, "--out", taken]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        regions, rest = json.loads(result.stdout)["regions"], np.frombuffer(taken.read_bytes(), np.uint8)
+        answers = []
+        for region, call in enumerate(calls, start=1):
+            head, memory = rest[:_ANSWER_BYTES], []
+            rest = rest[_ANSWER_BYTES:]
+            assert head[2] == 0, f"{call.function}: left {head[2]} registers changed"
+            for _, length in call.wanted:
+                memory.append(rest[:length])
+                rest = rest[length:]
+            counted = regions[str(region)]
+            cycles = counted["min"] - OVERHEAD_CYCLES + call.c_cycles
+            answers.append(Answer(int(head[0]) | int(head[1]) << 8, cycles, counted["stack"], tuple(memory)))
+        return answers
+
+    def _commands(self, call: Call, region: int) -> bytes:
+        # Whatever is no argument, or only half of one, is filled with something that is neither 0 nor always the same.
+        registers = bytearray((7 * region + 37 * number) % 255 + 1 for number in range(2, 26))
+        for index, argument in enumerate(call.arguments):
+            low = 22 - 2 * index
+            value = argument.value if isinstance(argument, Byte) else argument
+            registers[low] = value & 0xFF
+            if not isinstance(argument, Byte):
+                registers[low + 1] = value >> 8 & 0xFF
+        function = self._symbols[call.function] // 2
+        commands = b"".join(b"P" + _words(at, len(data)) + data for at, data in call.memory)
+        commands += b"C" + bytes(registers) + _words(function) + bytes([region])
+        return commands + b"".join(b"G" + _words(at, length) for at, length in call.wanted)
+
+
+def _words(*numbers: int) -> bytes:
+    return np.array(numbers, "<u2").tobytes()

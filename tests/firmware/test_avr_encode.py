@@ -1,0 +1,141 @@
+"""The host's machine code of compiled weights against what avr-gcc assembles and links."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from firmware_build import need
+from int8_nets import REQUANTISERS, int8_net
+
+from host.deploy import avr_encode
+from host.deploy import model as model_file
+from host.deploy.avr_encode import machine_code
+from host.deploy.avr_ops import Op
+from host.deploy.nets import DeployedNet
+from host.deploy.numerics import WeightFormat
+from host.deploy.plan import plan
+from host.deploy.quantise import LEVELS, quantise
+from host.deploy.render import render
+from host.deploy.twin import UnrolledTwin
+
+Assemble = Callable[[str], bytes]
+
+FORMS = {
+    # Instruction → the operands it is tried with.
+    **dict.fromkeys(avr_encode._TWO_REGISTERS, [f"r{a}, r{b}" for a in (0, 7, 16, 31) for b in range(32)]),
+    **dict.fromkeys([*avr_encode._ALIASES, *avr_encode._ONE_REGISTER], [f"r{a}" for a in range(32)]),
+    **dict.fromkeys(avr_encode._IMMEDIATE, [f"r{a}, {k}" for a in range(16, 32) for k in (0, 1, 15, 16, 127, 128, 255)]),
+    **dict.fromkeys(avr_encode._PAIR_IMMEDIATE, [f"r{a}, {k}" for a in (24, 26, 28, 30) for k in range(64)]),
+    **dict.fromkeys(avr_encode._BRANCHES, [".+0", ".+2", ".+4", ".+126"]),
+    "rjmp": [".+0", ".+2", ".+4094"],
+    "movw": [f"r{a}, r{b}" for a in range(0, 32, 2) for b in range(0, 32, 2)],
+    "sbrc": [f"r{a}, {k}" for a in range(32) for k in range(8)],
+    "ldd": [f"r{a}, Z+{k}" for a in (0, 15, 16, 31) for k in range(64)],
+    "std": [f"Z+{k}, r{a}" for a in (0, 15, 16, 31) for k in range(64)],
+    "st": [f"Z+, r{a}" for a in range(32)],
+    "ret": [""],
+}
+
+
+@pytest.fixture
+def assemble(tmp_path: Path) -> Assemble:
+    """`assemble(text)` is the code that avr-gcc makes and links of assembly that defines model_dense."""
+    compiler, objcopy = need("avr-gcc", "gcc-avr"), need("avr-objcopy", "binutils-avr")
+
+    def run(text: str) -> bytes:
+        source, elf, raw = tmp_path / "code.S", tmp_path / "code.elf", tmp_path / "code.bin"
+        source.write_text(text)
+        link = ["-nostdlib", "-Wl,-e,model_dense", "-Wl,-u,model_dense"]
+        for command in (
+            [compiler, "-mmcu=atmega328p", *link, source, "-o", elf],
+            [objcopy, "-O", "binary", "-j", ".text", elf, raw],
+        ):
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert result.returncode == 0, result.stderr
+        return raw.read_bytes()
+
+    return run
+
+
+def check(assemble: Assemble, net: DeployedNet) -> set[str]:
+    """Compares; the instructions that the routine uses."""
+    planned = plan(net, "unrolled")
+    assert isinstance(planned.twin, UnrolledTwin)
+    unrolled = planned.twin.unrolled
+    assert assemble(render(planned)["model_code.S"]) == unrolled.machine_code == planned.flash_rom
+    assert len(unrolled.machine_code) == unrolled.flash_bytes
+    return {op.text.split()[0] for part in unrolled.parts for op in part.ops if not op.text.endswith(":")}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_with_every_operand_that_matters(assemble: Assemble, name: str) -> None:
+    lines = [f"{name} {operands}".strip() for operands in FORMS[name]]
+    text = "\n".join([".section .text.model_dense", ".global model_dense", "model_dense:", *lines, ""])
+    assert assemble(text) == machine_code(Op(line) for line in lines)
+
+
+@pytest.mark.parametrize("distance", [-64, -2, -1, 0, 1, 63])
+def test_branches_to_labels_either_way(assemble: Assemble, distance: int) -> None:
+    for name in avr_encode._BRANCHES:
+        ops = [Op("movw r26, r24")] * 140
+        ops[70] = Op(f"{name} .Ltarget")
+        ops.insert(70 + 1 + distance if distance >= 0 else 70 + 1 + distance, Op(".Ltarget:", 0, 0))
+        lines = [op.text for op in ops]
+        text = "\n".join([".section .text.model_dense", ".global model_dense", "model_dense:", *lines, ""])
+        assert assemble(text) == machine_code(ops)
+
+
+def test_half_words_of_either_sign(assemble: Assemble) -> None:
+    ops = [
+        Op(f"{name} r{to}, {half}({value})")
+        for value in (0, 1, 255, 256, 32767, 65535, -1, -64, -300, "--64", "--300")
+        for name, to, half in (("ldi", 27, "lo8"), ("ldi", 16, "hi8"), ("subi", 30, "lo8"), ("sbci", 31, "hi8"))
+    ]
+    lines = [op.text for op in ops]
+    text = "\n".join([".section .text.model_dense", ".global model_dense", "model_dense:", *lines, ""])
+    assert assemble(text) == machine_code(ops)
+
+
+def test_nets_of_many_kinds_and_together_every_instruction(assemble: Assemble) -> None:
+    used: set[str] = set()
+    for number, (style, way, sizes, levels) in enumerate(
+        [
+            ("dense", "narrow", (64, 40, 10), 63),
+            ("sparse", "wide", (196, 24, 10), 63),
+            ("few", "moved", (30, 13, 5), 63),
+            ("dense", "shifted", (17, 12, 12), 63),
+            ("few", "rotated", (12, 9, 3), 63),
+            ("dense", "rounding to zero", (20, 15, 10), 255),
+            ("few", "narrow", (16, 25, 70, 12, 9), 63),
+            ("dense", "narrow", (1, 1, 1), 63),
+        ]
+    ):
+        random = np.random.default_rng(number)
+        most = 8000 if way == "rotated" else 32767
+        used |= check(assemble, int8_net(random, sizes, style=style, way=way, levels=levels, most=most))
+    known = {*avr_encode._TWO_REGISTERS, *avr_encode._ALIASES, *avr_encode._ONE_REGISTER, *FORMS}
+    # Only as the aliases' second names.
+    assert known - used == {"eor", "and"}
+
+
+@pytest.mark.parametrize("way", REQUANTISERS)
+def test_every_way_of_requantising(assemble: Assemble, way: str) -> None:
+    check(assemble, int8_net(np.random.default_rng(3), (20, 14, 10), way=way, style="few", most=2000))
+
+
+def test_a_trained_net(assemble: Assemble, repository: Path) -> None:
+    network = model_file.load(repository / "firmware/model/default.h5")
+    net = quantise(network, WeightFormat.INT8, levels=LEVELS[6])
+    check(assemble, net)
+    check(assemble, replace(net, labels=("*/ #error", *net.labels[1:])))
+
+
+def test_what_no_toolchain_has_to_be_there_for() -> None:
+    with pytest.raises(AssertionError, match="unknown instruction 'sleep'"):
+        machine_code([Op("sleep")])

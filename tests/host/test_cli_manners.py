@@ -1,0 +1,177 @@
+"""How the command behaves as a process: help, interrupts, pipes that close, terminals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import LIMIT_S, run_host, start_host, surroundings
+from serial.tools import list_ports, list_ports_common
+
+from host.cli import main
+from host.deploy import model as model_file
+
+COMMANDS = ("demo", "fetch", "train", "evaluate", "export", "ports", "doctor", "simulate", "verify")
+Capture = pytest.CaptureFixture[str]
+
+
+def test_help_names_every_command_and_each_has_an_example(capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    overview = capsys.readouterr().out
+    for command in COMMANDS:
+        assert re.search(rf"^    {command} +\w", overview, re.M), command
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert f"Example: host {command}" in capsys.readouterr().out
+
+
+def test_help_and_version_answer_at_once() -> None:
+    """No library that takes long to import is needed for them."""
+    loaded = "import sys, host.cli.parser as p; p.build_parser().format_help(); print(*sys.modules)"
+    command = [sys.executable, "-c", loaded]
+    modules = subprocess.run(command, capture_output=True, text=True, env=surroundings(), check=True).stdout.split()
+    assert not {"numpy", "scipy", "h5py", "sklearn", "serial", "jinja2", "pooch"} & set(modules)
+    done = run_host("--version")
+    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "digitduino", "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "--list"], ["--help"], ["evaluate", "firmware/model/default.h5", "--data", "digits"]]
+)
+def test_a_reader_that_goes_away_is_no_error(repository: Path, arguments: list[str]) -> None:
+    assert closed_output(repository, arguments) == (0, "")
+
+
+def test_a_reader_that_goes_away_does_not_change_the_verdict(repository: Path) -> None:
+    arguments = ["verify", "firmware/model/default.h5", "--data", "digits", "--board", "native", "--min-accuracy", "1"]
+    assert closed_output(repository, arguments) == (1, "")
+
+
+def closed_output(repository: Path, arguments: list[str]) -> tuple[int, str]:
+    """Exit code and errors of a command whose standard output nobody reads."""
+    readable, writable = os.pipe()
+    os.close(readable)
+    command = [sys.executable, "-m", "host", *arguments]
+    done = subprocess.run(
+        command, stdout=writable, stderr=subprocess.PIPE, env=surroundings(), cwd=repository, check=False
+    )
+    os.close(writable)
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.fixture
+def terminal() -> tuple[int, int]:
+    """Both ends of a terminal for the command's errors; its progress bar goes there. It does not tell its width."""
+    return pty.openpty()
+
+
+def read_until(fd: int, wanted: str) -> str:
+    """What comes over a terminal up to `wanted`."""
+    seen, end = "", time.monotonic() + LIMIT_S
+    while wanted not in seen:
+        assert select.select([fd], [], [], end - time.monotonic())[0], seen
+        seen += os.read(fd, 4096).decode(errors="replace")
+    return seen
+
+
+def interrupted_training(terminal: tuple[int, int], number: int, *arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and terminal of an endless training, interrupted when it shows its progress."""
+    ours, theirs = terminal
+    command = [sys.executable, "-m", "host", "train", "--epochs", "1000000", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=surroundings(), text=True)
+    try:
+        seen = read_until(ours, " %")
+        process.send_signal(number)
+        output = process.communicate(timeout=LIMIT_S)[0]
+    finally:
+        process.kill()
+        os.close(theirs)
+    return process.returncode, output, seen + read_until(ours, "host: interrupted")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_training_saves_the_best_so_far_where_asked(
+    terminal: tuple[int, int], tmp_path: Path, number: int
+) -> None:
+    model = tmp_path / "m.h5"
+    code, output, bar = interrupted_training(terminal, number, "-o", model, "--checkpoint")
+    assert code == 130
+    assert output == f"saved the best network so far to {model}\n"
+    assert re.search(r"training.*loss \d\.\d+ accuracy \d+\.\d\d %", bar)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.h5"]
+    assert model_file.load(model).provenance.metrics["train"] > 0.3
+    assert main(["evaluate", str(model), "--data", "digits"]) == 0
+
+
+def test_interrupted_training_leaves_nothing_where_not_asked(terminal: tuple[int, int], tmp_path: Path) -> None:
+    code, output, _ = interrupted_training(terminal, signal.SIGINT, "-o", tmp_path / "m.h5")
+    assert (code, output) == (130, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_training_leaves_an_older_model_as_it_was(terminal: tuple[int, int], tmp_path: Path) -> None:
+    model = tmp_path / "m.h5"
+    model.write_text("older")
+    assert interrupted_training(terminal, signal.SIGINT, "-o", model)[0] == 130
+    assert model.read_text() == "older"
+
+
+def test_no_progress_bar_where_there_is_no_terminal(tmp_path: Path) -> None:
+    done = run_host("train", "--preset", "preconv-seed", "--epochs", 5, "-o", tmp_path / "m.h5")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\r" not in done.stdout
+
+
+def test_an_interrupt_while_starting_is_quiet() -> None:
+    with start_host("doctor") as process:
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=LIMIT_S)[1]
+    if process.returncode == 130:  # else Python itself had not started yet, or the command had ended
+        assert errors == "host: interrupted\n"
+
+
+def test_doctor_finds_everything_here(capsys: Capture) -> None:
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("gcc", "make", "simulated board", "data digits"):
+        assert re.search(rf"^ok +{name}: ", shown, re.M), shown
+
+
+def test_doctor_says_what_is_missing_and_what_brings_it(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in (("PATH", tmp_path), ("DIGITDUINO_CACHE", tmp_path / "c"), ("DIGITDUINO_DATA", tmp_path)):
+        monkeypatch.setenv(name, str(value))
+    assert main(["doctor"]) == 4
+    shown = capsys.readouterr().out
+    assert re.search(r"^missing +gcc: .*apt install gcc", shown, re.M), shown
+    assert re.search(r"^missing +avr-gcc: .*apt install gcc-avr avr-libc", shown, re.M), shown
+    assert re.search(r"^missing +simulated board: .*apt install", shown, re.M), shown
+    assert re.search(r"^missing +data usps: .*host fetch usps", shown, re.M), shown
+
+
+def port(device: str, vendor: int | None, description: str) -> list_ports_common.ListPortInfo:
+    found = list_ports_common.ListPortInfo(device)
+    found.vid, found.description = vendor, description
+    return found
+
+
+def test_ports_puts_likely_boards_first(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [port("/dev/ttyS0", None, "n/a"), port("/dev/ttyUSB0", 0x1A86, "USB2.0-Ser!")]
+    monkeypatch.setattr(list_ports, "comports", lambda: there)
+    assert main(["ports"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["/dev/ttyUSB0  CH340  (likely a board)", "/dev/ttyS0  n/a"]
+    there.clear()
+    assert main(["ports"]) == 0
+    assert "no serial ports" in capsys.readouterr().out
