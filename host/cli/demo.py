@@ -9,12 +9,14 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from host.cli.console import Console
+from host.deploy.target import board as find_board
 
 
 def run(arguments: argparse.Namespace) -> int:
     from host.cli.parser import build_parser
 
     console = Console(arguments.json)
+    find_board(arguments.board)  # before anything is trained
     place = Path(arguments.output)
     place.mkdir(parents=True, exist_ok=True)
     model = str(place / "digits.h5")

@@ -14,6 +14,7 @@ import numpy as np
 from host import data
 from host.cli.console import Console, percent
 from host.cli.evaluate import load_split
+from host.cli.resume import journal_of
 from host.deploy import model as model_file
 from host.deploy.budget import check_fit
 from host.deploy.choose import all_plans, choose
@@ -25,6 +26,7 @@ from host.errors import InputError
 from host.link import wire
 from host.link.boards import Connection, connect_board, connect_port
 from host.link.build import Built, build_firmware
+from host.link.faults import parse_faults
 from host.link.run import Outcome, identity, stream
 from host.report.compare import Comparison
 from host.report.document import RunFacts, verification
@@ -42,15 +44,22 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.baud not in (None, *wire.BAUD_RATES):
         rates = ", ".join(map(str, wire.BAUD_RATES))
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
+    faults = parse_faults(arguments.faults) if arguments.faults is not None else None
     plans, built, connection = _prepare(console, arguments, network)
     start = time.monotonic()
-    with connection as line, console.progress("verifying", "digit") as update:
+    with (
+        journal_of(arguments, console, network, dataset, split, plans) as journal,
+        connection as line,
+        console.progress("verifying", "digit") as update,
+    ):
         outcome = stream(
             line.transport,
             [image.tobytes() for image in split.images],
             [identity(planned) for planned in plans],
             baud=arguments.baud or wire.DEFAULT_BAUD,
             progress=update,
+            faults=faults,
+            journal=journal,
         )
     seconds = time.monotonic() - start
     planned = next(p for p in plans if p.net.hash_bytes == outcome.identity.model_hash)
@@ -81,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
         )
     console.document(result)
+    if journal is not None:
+        journal.finish()
     return 0 if facts.passed else EXIT_FAILED
 
 
@@ -90,7 +101,9 @@ def _prepare(
     """The plans that the board may carry, the build if there is one, and the line to open."""
     if arguments.port is not None:
         if arguments.profile:
-            raise InputError("verify: --profile: found --port, need --board; a flashed board times its layers if built so")
+            raise InputError(
+                "verify: --profile: found --port, need --board; a flashed board times its layers if built so"
+            )
         formats = [fmt for fmt in WeightFormat if arguments.format in (None, fmt.label)]
         return [planned for fmt in formats for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
@@ -137,8 +150,14 @@ def _say(console: Console, comparison: Comparison, split: data.Split, result: di
     link = result["link"]
     rate = "" if link["images_per_s"] is None else f"{link['images_per_s']} digits/s, "
     console.say(f"link       {rate}{link['retries']} retries, {link['overruns']} overruns, {link['resets']} resets")
+    if link["faults"] is not None:
+        console.say(f"faults     {link['crc_errors']:,} broken frames; injected: {_injected(link['faults'])}")
     diverging = comparison.diverging()
     if len(diverging):
         console.say(divergence(comparison, split.images, int(diverging[0])))
         console.say(f"{len(diverging)} of {n} digits differ between device and reference")
     console.say(f"verdict: {result['verdict'].upper()}")
+
+
+def _injected(faults: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in faults.items() if count) or "none"

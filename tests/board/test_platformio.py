@@ -112,7 +112,7 @@ def test_flags_of_the_project_reach_our_sources_and_strictness_stays_there(
     assert done.returncode == 0, done.stdout
     compiled = dict(re.findall(r"^(avr-g(?=.* -c ).* -o \S*/(\w+/[^/ ]+)\.o .*)$", done.stdout, re.MULTILINE))
     lines = {name: line.split() for line, name in compiled.items()}
-    kernel, glue, core = lines["nn/nn_preconv.c"], lines["src/main.cpp"], lines["FrameworkArduino/wiring.c"]
+    kernel, glue, core = lines["nn/nn_preconv.c"], lines["src/main_avr.c"], lines["FrameworkArduino/wiring.c"]
     for line in (kernel, glue, core):
         assert {"-flto", "-ffp-contract=off", "-mmcu=atmega328p", "-Ifirmware/model"} <= set(line)
     assert kernel.index("-O2") > kernel.index("-Os")
@@ -129,7 +129,7 @@ def test_flags_of_the_project_reach_our_sources_and_strictness_stays_there(
         ("native", "lib/nn/nn_argmax.c"),
         ("uno", "lib/app/app.c"),
         ("native", "src/native_main.c"),
-        ("uno", "src/main.cpp"),
+        ("uno", "src/main_avr.c"),
     ],
 )
 def test_a_narrowing_in_our_sources_is_an_error(

@@ -84,7 +84,7 @@ def test_memory_figures_are_the_linkers(trained: Model, tmp_path: Path, fmt: str
     assert (memory["flash"], memory["ram_static"]) == (text + data, data + bss)
     # The rest of the RAM is the stack's: the part it used, and the part it never touched.
     assert memory["ram_static"] + memory["stack_max"] + memory["ram_free_min"] == 2048
-    assert 40 < memory["stack_max"] < 400
+    assert 20 < memory["stack_max"] < 120
     assert len(planned(model, fmt).rom) < memory["flash"] < 32256
 
 
@@ -96,7 +96,7 @@ def test_a_faster_line_loses_nothing(trained: Model, tmp_path: Path, baud: int) 
     assert (link["retries"], link["crc_errors"], link["overruns"], link["resets"]) == (0, 0, 0, 0)
     assert link["baud"] == baud
     assert link["line_limit_images_per_s"] == pytest.approx(baud / 2640, rel=0.01)
-    assert 40 < link["images_per_s"] < link["line_limit_images_per_s"]
+    assert 40 < link["images_per_s"] <= 1.001 * link["line_limit_images_per_s"]
 
 
 def test_the_native_build_has_neither_line_nor_cycles(trained: Model, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The codec compiled for AVR and run in the simulator: the same bits as on the PC, in the cycles that its headers name."""
+"""The codec compiled for AVR and simulated: the same bits as on the PC, in the cycles that its headers name."""
 
 from __future__ import annotations
 
