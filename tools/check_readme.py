@@ -1,8 +1,9 @@
 """Runs the README's commands and compares what they print with what the README shows; `--update` writes it anew.
 
-A block that is run follows a line `<!-- run -->`, or `<!-- run usps -->` where it needs that data set. Its `$` lines are
-commands, executed in order in one temporary folder for the whole README; the other lines are their output. Numbers may
-differ by a few per cent, since training is exact on one machine only; hashes, times and the pty's name may differ freely.
+A block that is run follows a line `<!-- run -->`, or `<!-- run usps -->` where it needs that data set. Its `$` lines
+are commands, executed in order in one temporary folder for the whole README; the other lines are their output. Numbers
+may differ by a few per cent, since training is exact on one machine only; hashes, times and the pty's name may differ
+freely.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ def run(command: str, place: Path) -> str:
     if program != "host":
         raise SystemExit(f"README: found the command {program!r}, need host; do not mark that block to be run")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command_line = [sys.executable, "-m", "host", *arguments]
     result = subprocess.run(
-        [sys.executable, "-m", "host", *arguments], cwd=place, env=environment, capture_output=True, text=True, check=False
+        command_line, cwd=place, env=environment, capture_output=True, text=True, check=False
     )
     if result.returncode:
         raise SystemExit(f"README: `{command}` ended with {result.returncode}: {result.stderr.strip()}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from host import data
 from host.cli.console import Console, percent, table
 from host.deploy import model as model_file
+from host.deploy.calibrate import preferred_levels
 from host.deploy.numerics import WeightFormat
 from host.deploy.plan import plan
 from host.deploy.quantise import quantise
@@ -28,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     classes: dict[str, NDArray[np.integer]] = {}
     sizes = {}
     for fmt in formats:
-        net = quantise(network, fmt)
+        # As `host export` would flash it by default.
+        net = quantise(network, fmt, levels=preferred_levels(network))
         classes[fmt.label] = infer(net, split.images).classes
         sizes[fmt.label] = len(plan(net).rom)
     result = evaluation(dataset.name, arguments.split, split.labels, classes, len(network.labels))
@@ -55,7 +57,8 @@ def load_split(name: str, split_name: str, network: Network, limit: int | None) 
         )
     if len(dataset.labels) != len(network.labels):
         raise InputError(
-            f"{name}: classes: found {len(dataset.labels)}, need {len(network.labels)}; choose the data it was trained on"
+            f"{name}: classes: found {len(dataset.labels)}, need {len(network.labels)} for this model; "
+            "choose the data it was trained on"
         )
     if limit is not None:
         split = data.Split(split.images[:limit], split.labels[:limit])

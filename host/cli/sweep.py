@@ -35,6 +35,7 @@ SETTINGS = (
     Setting("preconv", 40),
     Setting("preconv-cheap", 48, 4000),
     Setting("preconv-cheap", 40, 3500),
+    Setting("preconv-cheap", 48, 3400),
     Setting("preconv-cheap", 36, 3150),
     Setting("preconv-cheap", 32, 2900),
     Setting("preconv-cheap", 36, 2700),

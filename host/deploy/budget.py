@@ -1,6 +1,6 @@
 """What a plan will cost on a board, before anything is compiled, and what to do when it does not fit.
 
-Sizes in bytes, times in CPU cycles; `costs` holds the measured coefficients.
+Sizes in bytes, times in CPU cycles; `sizes` and `costs` hold the measured coefficients.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from host.deploy import costs
+from host.deploy import costs, sizes
 from host.deploy.numerics import WeightFormat
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import quantise
 from host.deploy.target import Board
+from host.deploy.twin import MAX_ROM_BYTES
 from host.errors import FitError
 from host.train.network import Dense, Network
 
@@ -27,6 +28,7 @@ class Budget:
     part of one inference, named as the profiling build names them."""
 
     flash: int
+    weights: int
     ram_static: int
     stack: int
     parts: tuple[tuple[str, int], ...]
@@ -36,16 +38,18 @@ class Budget:
         return sum(cycles for _, cycles in self.parts)
 
     def fits(self, board: Board) -> bool:
-        return not board.is_avr or (self.flash <= board.flash and self.ram_static + self.stack <= board.ram)
+        memory = self.flash <= board.flash and self.ram_static + self.stack <= board.ram
+        return not board.is_avr or (memory and self.weights <= MAX_ROM_BYTES)
 
 
 def predict(planned: Plan, board: Board) -> Budget:
     """The budget of `planned` on `board`, an AVR; for the native build the figures are an Uno's."""
     return Budget(
-        flash=costs.flash(planned),
-        ram_static=costs.ram_static(planned, board),
-        stack=costs.STACK_BYTES,
-        parts=tuple(zip(planned.marks, costs.cycles(planned), strict=True)),
+        flash=sizes.flash(planned, board),
+        weights=len(planned.flash_rom),
+        ram_static=sizes.ram_static(planned, board),
+        stack=sizes.STACK_BYTES,
+        parts=tuple(zip(planned.marks, costs.cycles(planned, board), strict=True)),
     )
 
 
@@ -63,6 +67,8 @@ def check_fit(network: Network, planned: Plan, board: Board) -> Budget:
         needs.append(f"flash: found {budget.flash:,} bytes needed, {board.flash:,} there")
     if budget.ram_static + budget.stack > board.ram:
         needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
+    if budget.weights > MAX_ROM_BYTES:
+        needs.append(f"weights: found {budget.weights:,} bytes, need {MAX_ROM_BYTES:,} at most for near reads from flash")
     what = f"{planned.net.format.label}, kernel {planned.kernel}"
     raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, planned, board)}")
 
@@ -76,7 +82,9 @@ def _what_would_fit(network: Network, planned: Plan, board: Board) -> str:
             if fits(smaller, board):
                 return f"--format {fmt.label} would fit with {predict(smaller, board).flash:,} bytes of flash"
     hidden = _largest_hidden(network, board)
-    return f"a net of --hidden {hidden} would fit as int8" if hidden else "no net of this image size fits; use --board mega"
+    if hidden:
+        return f"a net of --hidden {hidden} would fit as int8"
+    return "no net of this image size fits; use --board mega"
 
 
 def _largest_hidden(network: Network, board: Board) -> int:

@@ -13,8 +13,8 @@ from host.deploy.reference import infer, layer_inputs
 from host.train.frontend import preconv_features
 from host.train.network import Calibration, Network
 
-ACCURACY_RULE = 0.002
-"""6-bit activations are taken where they lose at most this share on the training images: 0.2 points."""
+ACCURACY_RULE = 0.001
+"""6-bit activations are taken where they lose at most this share on the training images: 0.1 points."""
 
 
 def calibrate(network: Network, train: Split) -> Network:

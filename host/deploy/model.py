@@ -44,20 +44,19 @@ def content_hash(network: Network) -> str:
 
 def save(network: Network, path: Path) -> None:
     """Write `network` to `path` atomically; raise InputError where it cannot be written."""
-    with replacing(path) as temporary:
-        # Times are left out so that the same model gives the same bytes.
-        with h5py.File(temporary, "w", track_order=False) as file:
-            file.attrs["format_version"] = FORMAT_VERSION
-            file.attrs["input_shape"] = np.array(network.input_shape, np.int64)
-            file.attrs["front_end"] = network.front_end
-            file.attrs["levels"] = network.levels
-            file.attrs["labels"] = json.dumps(network.labels)
-            file.attrs["content_hash"] = content_hash(network)
-            for index, layer in enumerate(network.layers):
-                _save_layer(file.create_group(f"layers/{index}"), layer)
-            for known in network.calibrations:
-                _save_calibration(file.create_group(f"calibrations/{known.levels}"), known)
-            _save_provenance(file.create_group("provenance"), network.provenance)
+    # Times are left out so that the same model gives the same bytes.
+    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["input_shape"] = np.array(network.input_shape, np.int64)
+        file.attrs["front_end"] = network.front_end
+        file.attrs["levels"] = network.levels
+        file.attrs["labels"] = json.dumps(network.labels)
+        file.attrs["content_hash"] = content_hash(network)
+        for index, layer in enumerate(network.layers):
+            _save_layer(file.create_group(f"layers/{index}"), layer)
+        for known in network.calibrations:
+            _save_calibration(file.create_group(f"calibrations/{known.levels}"), known)
+        _save_provenance(file.create_group("provenance"), network.provenance)
 
 
 def load(path: Path) -> Network:

@@ -36,11 +36,12 @@ class Int8Dense:
 
 @dataclass(frozen=True)
 class FloatDense:
-    """weights float32 or float16 (outputs, inputs), bias float32 (outputs,)."""
+    """weights float32 or float16 (outputs, inputs), bias float32 (outputs,); `density` as in Int8Dense."""
 
     weights: NDArray[np.float32] | NDArray[np.float16]
     bias: NDArray[np.float32]
     relu: bool
+    density: NDArray[np.float32]
 
 
 DeployedDense: TypeAlias = Int8Dense | FloatDense

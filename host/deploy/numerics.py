@@ -75,7 +75,7 @@ def fits_int16(bounds: NDArray[np.int64]) -> bool:
 
 def choose_requantiser(accumulator_step: float, output_max: float, levels: int, max_shift: int) -> tuple[int, int]:
     """(multiplier, shift) whose range `levels · accumulator_step · 2^shift / multiplier` is the smallest that holds
-    `output_max`. The multiplier is at most 255, and below 2^16 when brought to `max_shift`, as the AVR kernels want it."""
+    `output_max`. The multiplier is at most 255, and below 2^16 when brought to `max_shift`, as AVR kernels want it."""
     wanted = min(levels * accumulator_step / max(output_max, accumulator_step), 0xFFFF / 2.0**max_shift)
     shift = int(np.clip(np.floor(np.log2(255.0 / wanted)), 1, max_shift))
     return int(np.clip(np.floor(wanted * 2.0**shift), 1, 255)), shift

@@ -53,5 +53,5 @@ def _prune_float(layer: FloatDense, following: FloatDense, levels: int) -> tuple
         dead[0] = False
     return (
         replace(layer, weights=layer.weights[~dead], bias=layer.bias[~dead]),
-        replace(following, weights=following.weights[:, ~dead]),
+        replace(following, weights=following.weights[:, ~dead], density=following.density[~dead]),
     )

@@ -52,13 +52,13 @@ def quantise(network: Network, fmt: WeightFormat, *, levels: int | None = None, 
 
 
 def _quantise_int8(network: Network, levels: int) -> tuple[DeployedDense, ...]:
-    densities = next((known.densities for known in network.calibrations if known.levels == levels), None)
+    densities = _densities(network, levels)
     layers: list[DeployedDense] = []
     # A feature of fewer levels is the same feature in larger steps.
     input_step = network.levels / levels
     for index, layer in enumerate(network.layers):
         weights, bias, accumulator_step = _round_weights(layer, index, input_step, levels)
-        density = np.ones(weights.shape[1], np.float32) if densities is None else densities[index]
+        density = densities[index]
         if index == len(network.layers) - 1:
             layers.append(Int8Dense(weights, bias, None, density))
             break
@@ -66,6 +66,12 @@ def _quantise_int8(network: Network, levels: int) -> tuple[DeployedDense, ...]:
         layers.append(Int8Dense(weights, bias, Requantiser(multiplier, shift, levels), density))
         input_step = accumulator_step * 2.0**shift / multiplier
     return tuple(layers)
+
+
+def _densities(network: Network, levels: int) -> tuple[NDArray[np.float32], ...]:
+    """Per layer (inputs,), how often each is not zero; ones where nothing was measured."""
+    measured = (known.densities for known in network.calibrations if known.levels == levels)
+    return next(measured, tuple(np.ones(layer.weights.shape[1], np.float32) for layer in network.layers))
 
 
 def _round_weights(
@@ -86,10 +92,11 @@ def _round_weights(
 
 def _round_floats(network: Network, fmt: WeightFormat) -> tuple[DeployedDense, ...]:
     layers = []
+    densities = _densities(network, network.levels)  # the int8 net's; its hidden zeros are nearly the float net's
     for index, layer in enumerate(network.layers):
         weights = to_half(layer.weights) if fmt is WeightFormat.FLOAT16 else layer.weights.astype(np.float32)
         bias = (layer.bias.astype(np.float64) - _offset_sum(weights, layer)).astype(np.float32)
-        layers.append(FloatDense(weights, bias, relu=index < len(network.layers) - 1))
+        layers.append(FloatDense(weights, bias, index < len(network.layers) - 1, densities[index]))
     return tuple(layers)
 
 

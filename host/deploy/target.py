@@ -15,7 +15,7 @@ from host.errors import InputError
 
 @dataclass(frozen=True)
 class Board:
-    """flash and ram in bytes, clock in Hz; `environment` is the name in platformio.ini. `is_avr` is false for the native
+    """flash and ram in bytes, clock in Hz; `environment` is platformio.ini's name. `is_avr` is false for the native
     build, whose memory no one counts."""
 
     name: str
@@ -28,6 +28,11 @@ class Board:
     @property
     def is_avr(self) -> bool:
         return self.mcu.startswith("atmega")
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its program counter has three bytes, which every call and return shows."""
+        return self.is_avr and self.flash > 128 * 1024
 
 
 BOARDS = {

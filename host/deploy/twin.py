@@ -21,6 +21,7 @@ FRONT_END_SHAPES = ((16, 16), (28, 28))
 DENSE16_MAX = 12
 DENSE24_MAX = 7
 MAX_INPUTS = {16: 1020, 24: 255}
+MAX_ROM_BYTES = 2**15 - 1
 _SUM_BYTES = {16: 2, 24: 4}
 _LOWEST_24, _HIGHEST_24 = -(2**23), 2**23 - 1
 
@@ -101,7 +102,7 @@ def asm_twin(net: DeployedNet) -> AsmTwin:
                 density=layer.density,
             )
         )
-    return AsmTwin(_front_end(net), tuple(steps), bytes(rom))
+    return AsmTwin(_front_end(net), tuple(steps), _checked(bytes(rom), "asm"))
 
 
 def unrolled_twin(net: DeployedNet) -> UnrolledTwin:
@@ -120,7 +121,7 @@ def unrolled_twin(net: DeployedNet) -> UnrolledTwin:
         for layer, source, target in _placed(net)
     )
     unrolled = unroll(sources)
-    return UnrolledTwin(_front_end(net), unrolled, sources, unrolled.machine_code)
+    return UnrolledTwin(_front_end(net), unrolled, sources, _checked(unrolled.machine_code, "unrolled"))
 
 
 def twin_arena_bytes(twin: AsmTwin | UnrolledTwin) -> int:
@@ -130,11 +131,23 @@ def twin_arena_bytes(twin: AsmTwin | UnrolledTwin) -> int:
     return max(step.target + step.sum_bytes * step.outputs for step in twin.steps)
 
 
+def _checked(rom: bytes, kernel: str) -> bytes:
+    """`rom`, unless it is larger than an object may be where pointers and sizes have 16 bits."""
+    if len(rom) > MAX_ROM_BYTES:
+        raise InputError(
+            f"{kernel}: found {len(rom):,} bytes of weights, need {MAX_ROM_BYTES:,} at most; use --kernel portable, "
+            "or a smaller --hidden"
+        )
+    return rom
+
+
 def _placed(net: DeployedNet) -> list[tuple[Int8Dense, int, int]]:
     """(layer, source, target) with arena offsets: two regions in turn, the first at 0 behind which the features end."""
     layers = [layer for layer in net.layers if isinstance(layer, Int8Dense)]
     if net.format is not WeightFormat.INT8 or len(layers) != len(net.layers):
-        raise InputError(f"kernel: found format {net.format.label}, need int8 for asm and unrolled; use --kernel portable")
+        raise InputError(
+            f"kernel: found format {net.format.label}, need int8 for asm and unrolled; use --kernel portable"
+        )
     height, width = net.input_shape
     sums = [4 * layer.weights.shape[0] for layer in layers]
     second = (max([(height // 2) * (width // 2), *sums[1::2]]) + 3) & ~3

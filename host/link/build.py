@@ -86,7 +86,8 @@ def build_simulator() -> Path:
                 raise ToolMissing("simulated board: make is not installed; `apt install make gcc`") from error
             if result.returncode:
                 raise ToolMissing(
-                    f"simulated board: cannot be built: {_last_error(result)}; `apt install gcc libsimavr-dev libelf-dev`"
+                    f"simulated board: cannot be built: {_last_error(result)}; "
+                    "`apt install gcc libsimavr-dev libelf-dev`"
                 )
             _publish(work, ("simboard",), final)
     return final / "simboard"

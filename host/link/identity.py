@@ -55,3 +55,18 @@ def check_identity(ready: wire.Ready, candidates: Sequence[Identity]) -> Identit
     if ready.slots < 1 or ready.tick_hz < 1:
         raise DeviceError(f"board: found {ready.slots} slots and {ready.tick_hz} ticks/s, need 1 or more of each")
     return candidate
+
+
+def no_answer(ready: wire.Ready | None, babble: int, greetings: int, state: str) -> str:
+    """The remedy where a board has not answered; `babble` counts the broken frames before its first READY."""
+    if ready is not None:
+        return f"board: stopped answering in state {state}; check the cable and run again"
+    if babble:
+        return (
+            f"board: found {babble} broken frames and no READY; "
+            "another sketch or another baud rate answers: flash digitduino's firmware"
+        )
+    return (
+        f"board: found no answer in {greetings} greetings, need READY; is digitduino's firmware "
+        "flashed (`pio run -e uno -t upload`), and is this its port (`host ports`)?"
+    )

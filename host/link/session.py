@@ -3,11 +3,8 @@
     WAITING ──READY──► GREETING ──READY(nonce)──► [RATE ──BAUD_SET──► TRIAL ──PONG──►] RUNNING ──► CLOSING ──► DONE
 
 A READY that nobody asked for means that the board has reset: the session greets again, checks the identity again and
-sends again what was outstanding. At most `slots` images are outstanding (credits, no sleeps). Every wait has a deadline
-and every retry a bound. Each index is recorded once, whatever arrives twice.
-
-A board answers in the order in which it was asked. So a broken frame, at either end, stands for the image that was sent
-longest ago, and an image whose successor is answered first was lost.
+sends again what was outstanding. Every wait has a deadline and every retry a bound. Which images are on their way is
+host.link.window's affair.
 
 A board that resets falls back to the first rate, where a host at a higher one cannot hear it. So after several broken
 frames in a row the session greets again at the first rate, and from then on at either rate in turn until it is heard.
@@ -15,25 +12,15 @@ frames in a row the session greets again at the first rate, and from then on at 
 
 from __future__ import annotations
 
-import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from host.errors import DeviceError, FrameError, LinkTimeout
 from host.link import wire
-from host.link.identity import Identity, check_identity, check_protocol
+from host.link.identity import Identity, check_identity, check_protocol, no_answer
 from host.link.timing import Counters, Timing
+from host.link.window import Window
 from host.link.wire import ErrorCode, Frame, MessageType
-
-
-@dataclass
-class _Outstanding:
-    index: int
-    digest: int
-    deadline: float
-    tries: int = 1
 
 
 class State(Enum):
@@ -68,9 +55,7 @@ class Session:
         baud: int = wire.DEFAULT_BAUD,
         timing: Timing | None = None,
     ) -> None:
-        self._images = images
         self._candidates = candidates
-        self._record = record
         self._clock = clock
         self._nonce = nonce
         self._set_baud = set_baud
@@ -80,18 +65,19 @@ class Session:
         self._timing = timing or Timing()
         self._splitter = wire.FrameSplitter()
         self._output = bytearray()
-        self._outstanding: OrderedDict[int, _Outstanding] = OrderedDict()
-        self._next_index = 0
         self._tries = 0
         self._trials = 0
         self._failures = 0
         self._times_lost = 0
-        self._is_answered = False
+        self._is_answered = self._is_heard = False
+        self._is_known = False
         self._was_at_rate = False
         self._knows_of_reset = False
         self._deadline = clock() + self._timing.quiet_s
         self.state = State.WAITING
         self.counters = Counters()
+        self._window = Window(images, record, self._output.extend, clock, self._timing, self.counters)
+        self._window.rate = min(baud, wire.DEFAULT_BAUD)
         self._babble = 0
         self.ready: wire.Ready | None = None
         self.identity: Identity | None = None
@@ -110,8 +96,7 @@ class Session:
 
     def seconds_to_deadline(self) -> float:
         """How long the caller may wait for bytes before it must call `tick`."""
-        deadlines = [image.deadline for image in self._outstanding.values()]
-        nearest = min(deadlines) if self.state is State.RUNNING else self._deadline
+        nearest = self._window.deadline if self.state is State.RUNNING else self._deadline
         return max(0.0, nearest - self._clock())
 
     def receive(self, data: bytes) -> None:
@@ -120,6 +105,7 @@ class Session:
             try:
                 frame = wire.decode(piece)
                 self._failures = 0
+                self._is_heard = self._is_known = True
                 self._handle(frame)
             except FrameError:
                 # Opening a port cuts into whatever was on its line: before READY this says nothing about the line.
@@ -132,15 +118,10 @@ class Session:
 
     def tick(self) -> None:
         """Act on every deadline that has passed."""
-        now = self._clock()
         if self.state is State.RUNNING:
-            for sequence, image in list(self._outstanding.items()):
-                if image.deadline <= now and self.state is State.RUNNING:
-                    # Whatever is left of its first bytes at the board must not spoil the second.
-                    self._output += wire.DELIMITER
-                    self._resend(sequence, image)
-                    self._notice_failure(3)
-        elif self._deadline <= now and not self.done:
+            if self._window.resend_late():
+                self._notice_failure(3)
+        elif self._deadline <= self._clock() and not self.done:
             self._ask_again()
 
     def _handle(self, frame: Frame) -> None:
@@ -216,7 +197,7 @@ class Session:
     def _greet(self) -> None:
         self.state = State.GREETING
         self._tries = 0
-        self._is_answered = False
+        self._is_answered = self._is_heard = False
         self._failures = 0
         # The nonce changes with each greeting, so that no answer to an earlier one is taken for this one's.
         self._nonce = (self._nonce + 1) & 0xFFFFFFFF or 1
@@ -259,41 +240,23 @@ class Session:
     def _run(self) -> None:
         self.state = State.RUNNING
         self._tries = self._trials = 0
-        for sequence, image in list(self._outstanding.items()):
-            self._send_image(sequence, image)
-        self._fill()
-
-    def _fill(self) -> None:
-        """Send new images while credits last; when all are recorded, ask for the closing counters."""
         assert self.ready is not None
-        while len(self._outstanding) < self.ready.slots and self._next_index < len(self._images):
-            if self._next_index & 0xFF in self._outstanding:
-                break  # 256 images back, one is still to be answered
-            index = self._next_index
-            image = _Outstanding(index, zlib.crc32(self._images[index]), 0.0)
-            self._outstanding[index & 0xFF] = image
-            self._send_image(index & 0xFF, image)
-            self._next_index += 1
-        if not self._outstanding:
+        self._window.slots = self.ready.slots
+        self._window.send_all_again()
+        self._window.fill()
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        """When all is recorded, ask for the closing counters."""
+        if self._window.is_done:
             self.state = State.CLOSING
             self._tries = 0
             self._request(MessageType.STATS)
 
     def _on_result(self, frame: Frame) -> None:
         assert self.ready is not None
-        result = wire.Result.unpack(frame.payload, self.ready.classes, self.ready.marks)
-        image = self._outstanding.get(frame.sequence)
-        if image is None:
-            return
-        if result.digest != image.digest:
-            self._resend(frame.sequence, image)
-            return
-        before = list(self._outstanding)
-        del self._outstanding[frame.sequence]
-        self._record(image.index, result)
-        for sequence in before[: before.index(frame.sequence)]:
-            self._resend(sequence, self._outstanding[sequence])
-        self._fill()
+        self._window.take(frame.sequence, wire.Result.unpack(frame.payload, self.ready.classes, self.ready.marks))
+        self._close_if_done()
 
     def _on_error(self, refusal: wire.Refusal) -> None:
         if refusal.code == ErrorCode.BAD_FRAME:
@@ -305,28 +268,8 @@ class Session:
         )
 
     def _reply_was_lost(self) -> None:
-        if self.state is State.RUNNING and self._outstanding:
-            sequence, image = next(iter(self._outstanding.items()))
-            if image.tries < self._timing.quick_tries:
-                self._resend(sequence, image)
-
-    def _resend(self, sequence: int, image: _Outstanding) -> None:
-        image.tries += 1
-        self.counters.retries += 1
-        if image.tries > self._timing.tries:
-            raise LinkTimeout(
-                f"image {image.index}: found no valid answer in {self._timing.tries} tries, need one; "
-                "check the cable and try a lower --baud"
-            )
-        self._send_image(sequence, image)
-
-    def _send_image(self, sequence: int, image: _Outstanding) -> None:
-        self._outstanding.move_to_end(sequence)  # they stand in the order of sending
-        payload = self._images[image.index]
-        frame = wire.encode(Frame(MessageType.IMAGE, sequence, payload))
-        self._output += frame
-        line_s = 10 * len(frame) * len(self._outstanding) / min(self._baud, wire.DEFAULT_BAUD)
-        image.deadline = self._clock() + self._timing.reply_s + line_s
+        if self.state is State.RUNNING:
+            self._window.answer_was_lost()
 
     def _request(self, kind: MessageType, payload: bytes = b"") -> None:
         self._output += wire.encode(Frame(kind, self._tries & 0xFF, payload))
@@ -338,29 +281,20 @@ class Session:
             self._greet()
             return
         self._tries += 1
-        if self._tries > (self._timing.regreetings if self.ready else self._timing.greetings):
-            raise LinkTimeout(self._silence())
+        if self._tries > (self._timing.regreetings if self._is_known else self._timing.greetings):
+            raise LinkTimeout(no_answer(self.ready, self._babble, self._tries - 1, self.state.name))
         if self.state in (State.RATE, State.TRIAL) or (self._rate != wire.DEFAULT_BAUD and self.state is State.CLOSING):
             # An unconfirmed board falls back to its first rate by itself; start again from there.
             self._lose_touch()
         elif self.state is State.GREETING:
-            if self._baud != wire.DEFAULT_BAUD and self.ready is not None:
+            if self._is_answered and self._tries % 4:
+                self._output += wire.DELIMITER
+                self._request(MessageType.STATS)
+                return
+            if self._baud != wire.DEFAULT_BAUD and self.ready is not None and not self._is_heard:
                 # It may have reset, or it may have changed its rate and its word on that was lost.
                 self._change_rate(self._baud if self._rate == wire.DEFAULT_BAUD else wire.DEFAULT_BAUD)
-            self._is_answered = False
+            self._is_answered = self._is_heard = False
             self._say_hello()
         else:
             self._request(MessageType.STATS)
-
-    def _silence(self) -> str:
-        if self.ready is None and self._babble == 0:
-            return (
-                f"board: found no answer in {self._timing.greetings} greetings, need READY; is digitduino's firmware "
-                "flashed (`pio run -e uno -t upload`), and is this its port (`host ports`)?"
-            )
-        if self.ready is None:
-            return (
-                f"board: found {self._babble} broken frames and no READY; "
-                "another sketch or another baud rate answers: flash digitduino's firmware"
-            )
-        return f"board: stopped answering in state {self.state.name}; check the cable and run again"

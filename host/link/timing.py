@@ -15,14 +15,14 @@ class Timing:
     reply_s: float = 3.0
     greetings: int = 8
     """To a board that has never answered."""
-    regreetings: int = 24
+    regreetings: int = 32
     """To a board that has: the line is known to work, however badly."""
     tries: int = 30
     """Of one image."""
     quick_tries: int = 10
     """So often an image is sent again at once; then only when its deadline has passed, because bytes that are no answer
     to anything may come as fast as they like."""
-    trials: int = 8
+    trials: int = 16
     """Of a higher rate, one after the other."""
     failures: int = 6
     """Broken frames in a row, after which both ends may be at different rates."""

@@ -98,6 +98,8 @@ class Payload:
 
 @dataclass(frozen=True)
 class Hello(Payload):
+    """The host's greeting; READY echoes its nonce."""
+
     layout = "BI"
     protocol: int
     nonce: int
@@ -141,12 +143,16 @@ class Stats(Payload):
 
 @dataclass(frozen=True)
 class Ping(Payload):
+    """Payload of PING and PONG."""
+
     layout = "I"
     token: int
 
 
 @dataclass(frozen=True)
 class Baud(Payload):
+    """Payload of SET_BAUD and BAUD_SET."""
+
     layout = "I"
     baud: int
 
@@ -200,9 +206,9 @@ class Frame:
 
 
 def cobs_encode(data: bytes) -> bytes:
-    """Consistent Overhead Byte Stuffing (Cheshire and Baker 1999); no delimiter added.
+    r"""Consistent Overhead Byte Stuffing (Cheshire and Baker 1999); no delimiter added.
 
-    >>> cobs_encode(b"\\x11\\x00\\x22").hex()
+    >>> cobs_encode(b"\x11\x00\x22").hex()
     '02110222'
     """
     out = bytearray()

@@ -17,7 +17,7 @@ from host.deploy.plan import Plan
 from host.deploy.target import BOARDS
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 120
+LIMIT_S = 300
 """Generous for commands that take seconds on an idle machine."""
 
 

@@ -1,5 +1,6 @@
 /* nn_avr_normalize on every value under every range, on the simulated chip itself. The definition's quotient is kept by
- * counting up, without a division. Sends two 32-bit numbers through GPIOR1, low byte first: pairs tried, pairs wrong. */
+ * counting up, without a division. Sends two 32-bit numbers through GPIOR1, low byte first: pairs tried, pairs wrong.
+ */
 #include <avr/interrupt.h>
 #include <avr/io.h>
 #include <avr/sleep.h>

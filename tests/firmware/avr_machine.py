@@ -68,7 +68,8 @@ class Machine:
         (folder / "blob.h").write_text(f"static const uint8_t blob[{len(blob)}] PROGMEM = {{{numbers}}};\n")
         kernels = [*sorted(AVR.glob("*.S")), *sources]
         parts = [HERE / "avr_monitor.c", HERE / "avr_call.S", *kernels]
-        flags = ["-mmcu=atmega328p", "-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror", f"-I{folder}", f"-I{LIB / 'nn'}"]
+        flags = ["-mmcu=atmega328p", "-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror"]
+        flags += [f"-I{folder}", f"-I{LIB / 'nn'}"]
         self._elf = folder / "machine.elf"
         compile_c([need("avr-gcc", "gcc-avr avr-libc"), *flags, *parts, "-o", self._elf])
         with self._elf.open("rb") as file:

@@ -28,7 +28,9 @@ FORMS = {
     # Instruction → the operands it is tried with.
     **dict.fromkeys(avr_encode._TWO_REGISTERS, [f"r{a}, r{b}" for a in (0, 7, 16, 31) for b in range(32)]),
     **dict.fromkeys([*avr_encode._ALIASES, *avr_encode._ONE_REGISTER], [f"r{a}" for a in range(32)]),
-    **dict.fromkeys(avr_encode._IMMEDIATE, [f"r{a}, {k}" for a in range(16, 32) for k in (0, 1, 15, 16, 127, 128, 255)]),
+    **dict.fromkeys(
+        avr_encode._IMMEDIATE, [f"r{a}, {k}" for a in range(16, 32) for k in (0, 1, 15, 16, 127, 128, 255)]
+    ),
     **dict.fromkeys(avr_encode._PAIR_IMMEDIATE, [f"r{a}, {k}" for a in (24, 26, 28, 30) for k in range(64)]),
     **dict.fromkeys(avr_encode._BRANCHES, [".+0", ".+2", ".+4", ".+126"]),
     "movw": [f"r{a}, r{b}" for a in range(0, 32, 2) for b in range(0, 32, 2)],

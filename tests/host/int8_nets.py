@@ -20,7 +20,7 @@ REQUANTISERS = {
 
 
 def random_weights(random, shape, style):
-    """int64 (outputs, inputs): `dense`, `sparse` with silent inputs, or `few` distinct magnitudes with powers of two."""
+    """int64 (outputs, inputs): `dense`, `sparse` with silent inputs, or `few` magnitudes with powers of two."""
     if style == "few":
         return random.choice([-16, -4, -2, -1, 0, 0, 0, 1, 2, 3, 4, 5, 8], shape)
     weights = np.rint(random.laplace(0, 12, shape)).clip(-127, 127).astype(np.int64)

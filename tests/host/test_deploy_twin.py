@@ -1,4 +1,4 @@
-"""The assembly's layout of a net, read back and executed as nn_avr.h defines it, in one array of bytes for the arena."""
+"""The assembly's layout of a net, read back and executed as nn_avr.h defines it, in one array for the arena."""
 
 import dataclasses
 
@@ -73,7 +73,8 @@ def test_executed_as_laid_out_it_gives_the_references_scores(sizes, levels):
 @pytest.mark.parametrize("levels", [63, 255])
 @pytest.mark.parametrize("outputs", [1, 7, 8, 12, 13, 24, 25, 40, 255])
 def test_blocks_are_as_few_and_as_even_as_they_go(outputs, levels):
-    net = int8_net(np.random.default_rng(outputs), (20, outputs, 10), levels=levels, most=32767 if levels == 63 else 2**22)
+    most = 32767 if levels == 63 else 2**22
+    net = int8_net(np.random.default_rng(outputs), (20, outputs, 10), levels=levels, most=most)
     twin = asm_twin(net)
     at = 0
     for step in twin.steps:
@@ -144,7 +145,9 @@ def test_only_int8_nets_have_a_twin(fmt, work):
     assert f"found format {fmt.label}, need int8" in refused(work, quantise(random_network(), fmt))
 
 
-@pytest.mark.parametrize(("shape", "name"), [((16, 16), "16x16"), ((28, 28), "28x28"), ((8, 8), None), ((28, 16), None)])
+@pytest.mark.parametrize(
+    ("shape", "name"), [((16, 16), "16x16"), ((28, 28), "28x28"), ((8, 8), None), ((28, 16), None)]
+)
 @pytest.mark.parametrize("work", [asm_twin, unrolled_twin])
 def test_the_front_end_in_assembly_is_for_the_sizes_that_it_has(shape, name, work):
     inputs = shape[0] * shape[1] // 4

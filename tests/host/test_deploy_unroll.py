@@ -43,7 +43,7 @@ def test_every_product_comes_out_right_once(shifts, held):
         for shift, phase in enumerate(found.phases):
             for before, product in itertools.pairwise((None, *phase)):
                 assert product.kind != "mul" or product.immediate << shift == product.magnitude
-                assert product.kind not in ("add", "double") or before is not None and before.kind != "input"
+                assert product.kind not in ("add", "double") or (before is not None and before.kind != "input")
 
 
 def test_the_price_of_a_plan_is_what_its_products_take():
@@ -184,5 +184,5 @@ def test_sums_at_the_very_edge_are_taken():
 @pytest.mark.parametrize("distance", [-300, -64, -63, -1, 64, 300])
 def test_the_pointer_moves_in_two_words_at_most(distance):
     ops = avr_ops.move_pointer(distance)
-    assert avr_ops.words(ops) == (1 if -63 <= distance else 2) or distance > 0
+    assert avr_ops.words(ops) == (1 if distance >= -63 else 2) or distance > 0
     assert avr_ops.cycles(ops) == 2

@@ -103,7 +103,7 @@ def test_a_rate_that_never_works_ends_in_an_error():
             handle(frame)
 
     board.handle = fall_back
-    with pytest.raises(LinkTimeout, match="at 500000 baud in 8 trials; try a lower --baud"):
+    with pytest.raises(LinkTimeout, match="at 500000 baud in 16 trials; try a lower --baud"):
         RatedBench(board).run()
 
 

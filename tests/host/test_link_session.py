@@ -253,7 +253,7 @@ def test_an_image_that_never_gets_through_is_given_up():
 
     board = Deaf()
     board.reset()
-    with pytest.raises(LinkTimeout, match="image 0: .* 30 tries"):
+    with pytest.raises(LinkTimeout, match=r"image 0: .* 30 tries"):
         Bench(board).run()
 
 

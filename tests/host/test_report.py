@@ -115,14 +115,8 @@ def test_the_divergence_shows_image_scores_and_the_place():
     words[0, 2] = 99
     text = divergence(comparison(device_words=words), np.full((N, 2, 2), 255, np.uint8), 0)
     assert "digit 0, label 2" in text and "@@@@" in text
-    assert [line for line in text.splitlines() if "differs" in line][0].split() == [
-        "2",
-        "0.900",
-        "2",
-        "99",
-        "<-",
-        "differs",
-    ]
+    differing = next(line for line in text.splitlines() if "differs" in line)
+    assert differing.split() == ["2", "0.900", "2", "99", "<-", "differs"]
 
 
 def test_float_scores_differ_visibly_in_the_last_bit():

@@ -163,13 +163,13 @@ def test_every_length_of_training_ends_in_whole_numbers():
     ("options", "message"),
     [
         ({"preset_name": "preconv", "cycles": 3000}, "train: cycles: found a wish, need preset preconv-cheap"),
-        ({"preset_name": "preconv-cheap", "cycles": 900}, "train: cycles: found 900, need a whole number 1162 or more"),
+        ({"preset_name": "preconv-cheap", "cycles": 900}, "train: cycles: found 900, need a whole number 1366 or more"),
         ({"preset_name": "preconv-cheap", "cycles": True}, "train: cycles: found True"),
-        ({"preset_name": "preconv-cheap", "hidden": 200}, "train: cycles: found 3150"),
+        ({"preset_name": "preconv-cheap", "hidden": 200}, "train: cycles: found 4000"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_refused(options, message):
-    assert rest_cycles(36) == 1062
+    assert rest_cycles(48) == 1266
     with pytest.raises(InputError) as caught:
         train(BARS, **options)
     assert str(caught.value).startswith(message)
@@ -194,7 +194,7 @@ def test_a_step_that_cannot_be_is_refused(network, tmp_path, value):
 
 
 @pytest.mark.slow
-def test_the_default_wish_gives_95_and_a_half_percent_in_10500_cycles_on_usps(real_data):
+def test_the_default_wish_gives_96_percent_in_10700_cycles_on_usps(real_data):
     usps = load("usps")
     right, spent = [], []
     for seed in range(3):
@@ -202,5 +202,5 @@ def test_the_default_wish_gives_95_and_a_half_percent_in_10500_cycles_on_usps(re
         plan = choose(network, WeightFormat.INT8, board("uno"), "unrolled")
         right.append(np.mean(infer(plan.net, usps.test.images).classes == usps.test.labels))
         spent.append(sum(cycles(plan)))
-    assert mean(right) >= 0.955
-    assert mean(spent) <= 10500
+    assert mean(right) >= 0.96
+    assert mean(spent) <= 10700

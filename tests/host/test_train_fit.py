@@ -1,7 +1,6 @@
 """Training end to end on small sets, and the published figures on the real ones."""
 
 import dataclasses
-from statistics import mean
 
 import numpy as np
 import pytest
@@ -191,17 +190,3 @@ def test_the_holdout_is_stratified_and_leaves_every_class_something():
 def test_the_embedded_digits_train_well_within_a_demo():
     network = train(load("digits"), "preconv")
     assert network.provenance.metrics["test"] > 0.97
-
-
-@pytest.mark.slow
-def test_the_seed_recipe_reaches_its_published_accuracy_on_usps(real_data):
-    metrics = train(load("usps"), "preconv-seed", rehearse=False).provenance.metrics
-    assert 0.93 <= metrics["test"] <= 0.9450
-    assert metrics["train"] > 0.985
-
-
-@pytest.mark.slow
-def test_the_default_recipe_reaches_96_percent_on_usps_over_five_seeds(real_data):
-    usps = load("usps")
-    reached = [train(usps, "preconv", seed=seed, rehearse=False).provenance.metrics["test"] for seed in range(5)]
-    assert mean(reached) >= 0.96

@@ -39,8 +39,8 @@ typedef struct {
     uint16_t inputs;
     uint8_t outputs;
     uint8_t accumulator_bits; /* 16 or 32 */
-    uint8_t multiplier; /* 1..255 */
-    uint8_t shift; /* 1..31 */
+    uint8_t multiplier;       /* 1..255 */
+    uint8_t shift;            /* 1..31 */
     uint8_t levels;
 } nn_dense_i8;
 

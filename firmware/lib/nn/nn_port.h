@@ -8,12 +8,30 @@
 #if defined(__AVR__)
 #include <avr/pgmspace.h>
 #define NN_ROM PROGMEM
-static inline uint8_t nn_rom_u8(const uint8_t *p) { return pgm_read_byte(p); }
-static inline int8_t nn_rom_i8(const int8_t *p) { return (int8_t)pgm_read_byte(p); }
-static inline uint16_t nn_rom_u16(const uint16_t *p) { return pgm_read_word(p); }
-static inline int32_t nn_rom_i32(const int32_t *p) { return (int32_t)pgm_read_dword(p); }
-static inline uint32_t nn_rom_u32(const uint32_t *p) { return pgm_read_dword(p); }
-static inline float nn_rom_f32(const float *p) { return pgm_read_float(p); }
+static inline uint8_t nn_rom_u8(const uint8_t *p)
+{
+    return pgm_read_byte(p);
+}
+static inline int8_t nn_rom_i8(const int8_t *p)
+{
+    return (int8_t)pgm_read_byte(p);
+}
+static inline uint16_t nn_rom_u16(const uint16_t *p)
+{
+    return pgm_read_word(p);
+}
+static inline int32_t nn_rom_i32(const int32_t *p)
+{
+    return (int32_t)pgm_read_dword(p);
+}
+static inline uint32_t nn_rom_u32(const uint32_t *p)
+{
+    return pgm_read_dword(p);
+}
+static inline float nn_rom_f32(const float *p)
+{
+    return pgm_read_float(p);
+}
 /* Reads and steps on: LPM's own post-increment, which gcc does not find by itself. */
 static inline int8_t nn_rom_next_i8(const int8_t **p)
 {
@@ -30,14 +48,38 @@ static inline uint8_t nn_next_u8(const uint8_t **p)
 }
 #else
 #define NN_ROM
-static inline uint8_t nn_rom_u8(const uint8_t *p) { return *p; }
-static inline int8_t nn_rom_i8(const int8_t *p) { return *p; }
-static inline uint16_t nn_rom_u16(const uint16_t *p) { return *p; }
-static inline int32_t nn_rom_i32(const int32_t *p) { return *p; }
-static inline uint32_t nn_rom_u32(const uint32_t *p) { return *p; }
-static inline float nn_rom_f32(const float *p) { return *p; }
-static inline int8_t nn_rom_next_i8(const int8_t **p) { return *(*p)++; }
-static inline uint8_t nn_next_u8(const uint8_t **p) { return *(*p)++; }
+static inline uint8_t nn_rom_u8(const uint8_t *p)
+{
+    return *p;
+}
+static inline int8_t nn_rom_i8(const int8_t *p)
+{
+    return *p;
+}
+static inline uint16_t nn_rom_u16(const uint16_t *p)
+{
+    return *p;
+}
+static inline int32_t nn_rom_i32(const int32_t *p)
+{
+    return *p;
+}
+static inline uint32_t nn_rom_u32(const uint32_t *p)
+{
+    return *p;
+}
+static inline float nn_rom_f32(const float *p)
+{
+    return *p;
+}
+static inline int8_t nn_rom_next_i8(const int8_t **p)
+{
+    return *(*p)++;
+}
+static inline uint8_t nn_next_u8(const uint8_t **p)
+{
+    return *(*p)++;
+}
 #endif
 
 #endif

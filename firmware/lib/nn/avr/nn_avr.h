@@ -32,7 +32,7 @@ void nn_avr_normalize(uint16_t *pooled, uint16_t count, uint16_t smallest, uint1
 /* One block of B outputs, B up to NN_AVR_DENSE16_MAX. inputs: 1..1020. block, in flash:
  * int16 bias[B], then int8 weight[inputs][B]. Sums are exact where they fit 16 bits. */
 #define NN_AVR_DENSE16_MAX 12
-#define NN_AVR_DENSE16(b) \
+#define NN_AVR_DENSE16(b)                                                                                              \
     void nn_avr_dense16_##b(const uint8_t *in, uint16_t inputs, const uint8_t *block, int16_t *sums)
 NN_AVR_DENSE16(1);
 NN_AVR_DENSE16(2);
@@ -50,7 +50,7 @@ NN_AVR_DENSE16(12);
 /* The same with 24-bit sums. inputs: 1..255. block, in flash: bias[B] of three bytes each, low byte first, then
  * uint8 weight[inputs][B], each weight + 128. */
 #define NN_AVR_DENSE24_MAX 7
-#define NN_AVR_DENSE24(b) \
+#define NN_AVR_DENSE24(b)                                                                                              \
     void nn_avr_dense24_##b(const uint8_t *in, uint16_t inputs, const uint8_t *block, int32_t *sums)
 NN_AVR_DENSE24(1);
 NN_AVR_DENSE24(2);
