@@ -52,9 +52,7 @@ def run(command: str, place: Path) -> str:
         raise SystemExit(f"README: found the command {program!r}, need host; do not mark that block to be run")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command_line = [sys.executable, "-m", "host", *arguments]
-    result = subprocess.run(
-        command_line, cwd=place, env=environment, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run(command_line, cwd=place, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(f"README: `{command}` ended with {result.returncode}: {result.stderr.strip()}")
     return result.stdout

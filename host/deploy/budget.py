@@ -68,7 +68,7 @@ def check_fit(network: Network, planned: Plan, board: Board) -> Budget:
     if budget.ram_static + budget.stack > board.ram:
         needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
     if budget.weights > MAX_ROM_BYTES:
-        needs.append(f"weights: found {budget.weights:,} bytes, need {MAX_ROM_BYTES:,} at most for near reads from flash")
+        needs.append(f"weights: found {budget.weights:,} bytes, need {MAX_ROM_BYTES:,} at most for near flash reads")
     what = f"{planned.net.format.label}, kernel {planned.kernel}"
     raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, planned, board)}")
 

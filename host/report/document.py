@@ -131,7 +131,8 @@ def _cycles(outcome: Outcome, facts: RunFacts) -> dict[str, Any] | None:
 def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, Any]:
     # The board's clock leaves out opening and greeting, and a simulated board's time is not ours. A reset sets it back.
     own_clock = outcome.counters.resets == 0 and facts.wall_seconds < _CLOCK_TURN_S
-    seconds = outcome.board_seconds if own_clock else facts.wall_seconds
+    # Wall time says nothing of a simulated board's speed, so there is none then.
+    seconds = outcome.board_seconds if own_clock else 0.0 if facts.simulated else facts.wall_seconds
     # Of these very images: how many bytes one takes on the line depends on its zeros. Ten bits a byte.
     limit = facts.baud * n / (10 * outcome.line_bytes)
     has_line = facts.kind != "native"

@@ -34,10 +34,7 @@ def run(make: Make, folder: Path, planned: Plan, features: NDArray[np.uint8]) ->
     untouched = bytes([0xA5] * (arena_bytes + score_bytes + 8))
     wanted = ((arena, arena_bytes), (arena + arena_bytes, 4), (scores, score_bytes), (scores + score_bytes, 4))
     return chip.run(
-        [
-            Call("model_dense", (arena, scores), ((arena, untouched), (arena, row.tobytes())), wanted)
-            for row in features
-        ]
+        [Call("model_dense", (arena, scores), ((arena, untouched), (arena, row.tobytes())), wanted) for row in features]
     )
 
 

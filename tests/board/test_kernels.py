@@ -1,0 +1,163 @@
+"""Every kernel on all of USPS: the simulated Uno gives the reference's bits, in the cycles that were promised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from firmware_build import need
+from networks import random_network
+from workbench import Workbench
+
+from host.cli import main
+from host.data import load
+from host.deploy import model as model_file
+from host.deploy.numerics import WeightFormat
+from host.deploy.plan import Plan, plan
+from host.deploy.quantise import LEVELS, quantise
+from host.deploy.target import BOARDS
+from host.link.run import identity
+from host.train.network import Network
+
+DIGITS = 2007
+FEW = 150
+# Kernel, activation bits, and the mean cycles that the seed's 64-40-10 may take at most.
+KERNELS = [
+    ("portable", 6, 60_000),
+    ("portable", 8, 80_000),
+    ("asm", 6, 26_000),
+    ("asm", 8, 33_000),
+    ("unrolled", 6, 15_500),
+]
+Model = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
+
+
+def verify(place: Path, *arguments: object) -> tuple[int, dict[str, Any]]:
+    """Exit code and document of one run over USPS."""
+    target = place / "result.json"
+    code = main(["verify", *map(str, arguments), "--data", "usps", "--json", str(target)])
+    return code, json.loads(target.read_text())
+
+
+def exported_kernel(place: Path, model: Path, *arguments: object) -> str:
+    target = place / "export.json"
+    assert main(["export", str(model), *map(str, arguments), "-o", str(place), "--json", str(target)]) == 0
+    return str(json.loads(target.read_text())["kernel"])
+
+
+@pytest.mark.parametrize(("kernel", "bits", "most"), KERNELS)
+def test_all_digits_agree_bit_for_bit(trained: Model, tmp_path: Path, kernel: str, bits: int, most: int) -> None:
+    choice = ["--kernel", kernel, "--activation-bits", bits, "--baud", 1_000_000]
+    code, result = verify(tmp_path, trained("preconv-seed"), "--board", "uno", *choice)
+    assert (code, result["verdict"], result["n"]) == (0, "pass", DIGITS)
+    assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == DIGITS
+    assert result["cycles"]["mean"] <= most
+    assert (result["link"]["retries"], result["link"]["overruns"], result["link"]["resets"]) == (0, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def workbench(simulators: Path, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    need("avr-gcc", "gcc-avr avr-libc")
+    return Workbench(tmp_path_factory.mktemp("workbench"))
+
+
+def planned(model: Path, kernel: str) -> Plan:
+    return plan(quantise(model_file.load(model), WeightFormat.INT8, levels=LEVELS[6]), kernel)
+
+
+@pytest.mark.parametrize("kernel", ["asm", "unrolled"])
+def test_a_switch_compiles_the_portable_path_of_the_same_headers(
+    trained: Model, workbench: Workbench, kernel: str
+) -> None:
+    uno, images = BOARDS["uno"], load("usps").test.images[:FEW]
+    with_twin = planned(trained("preconv-seed"), kernel)
+    fast = workbench.measure(with_twin, uno, images)
+    switched = workbench.measure(with_twin, uno, images, "-DNN_PORTABLE")
+    plain = workbench.measure(planned(trained("preconv-seed"), "portable"), uno, images)
+    # `measure` has compared every score already.
+    assert fast.cycles < 0.5 * switched.cycles
+    assert abs(switched.cycles - plain.cycles) < 0.01 * plain.cycles
+    assert abs(switched.flash - plain.flash) < 200
+
+
+@pytest.mark.parametrize("kernel", ["asm", "unrolled"])
+def test_the_same_headers_build_natively(trained: Model, tmp_path: Path, kernel: str) -> None:
+    code, result = verify(
+        tmp_path, trained("preconv-seed"), "--board", "native", "--kernel", kernel, "--activation-bits", 6
+    )
+    assert (code, result["agreement"]["scores_equal"]) == (0, DIGITS)
+
+
+def test_left_open_the_kernel_is_the_fastest_that_fits(trained: Model, tmp_path: Path) -> None:
+    model, six = trained("preconv-seed"), ("--activation-bits", 6)
+    assert exported_kernel(tmp_path, model, "--board", "uno", *six) == "unrolled"
+    assert exported_kernel(tmp_path, model, "--board", "mega", *six) == "unrolled"
+    assert exported_kernel(tmp_path, model, "--board", "native", *six) == "portable"
+    assert exported_kernel(tmp_path, model, "--board", "uno", "--activation-bits", 8) == "asm"
+    assert exported_kernel(tmp_path, model, "--board", "uno", "--format", "float16") == "portable"
+
+
+def test_code_that_does_not_fit_gives_way_to_tables(tmp_path: Path) -> None:
+    model = tmp_path / "wide.h5"
+    model_file.save(random_network(3, shape=(28, 28), hidden=24, classes=10, scale=0.002), model)
+    assert exported_kernel(tmp_path, model, "--board", "uno", "--activation-bits", "6") == "asm"
+
+
+def save_changed(place: Path, model: Path, change: Callable[[Network], Network]) -> Path:
+    changed = place / "changed.h5"
+    model_file.save(change(model_file.load(model)), changed)
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--kernel", "unrolled", "--activation-bits", "8"], "need 16 bits; use --kernel asm or 6-bit activations"),
+        (["--kernel", "asm", "--format", "float16"], "float16: found a kernel or activation bits, need int8"),
+        (["--kernel", "unrolled", "--format", "float32"], "float32: found a kernel or activation bits, need int8"),
+        (["--activation-bits", "6", "--format", "float32"], "float32: found a kernel or activation bits, need int8"),
+    ],
+)
+@pytest.mark.parametrize("command", ["export", "verify"])
+def test_a_kernel_that_cannot_run_the_net_is_refused_in_one_line(
+    trained: Model, tmp_path: Path, capsys: Capture, command: str, arguments: list[str], words: str
+) -> None:
+    model = trained("preconv-seed")
+    more = ["-o", str(tmp_path / "out")] if command == "export" else ["--data", "usps"]
+    capsys.readouterr()
+    assert main([command, str(model), "--board", "uno", *more, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_net_trained_for_six_bits_has_no_eight(trained: Model, tmp_path: Path, capsys: Capture) -> None:
+    model = save_changed(
+        tmp_path, trained("preconv-seed"), lambda network: replace(network, levels=63, calibrations=())
+    )
+    assert main(["export", str(model), "--board", "uno", "--activation-bits", "8", "-o", str(tmp_path / "out")]) == 2
+    assert "levels: found 255, need 63" in capsys.readouterr().err
+
+
+def test_a_board_tells_which_kernel_it_carries(trained: Model) -> None:
+    model = trained("preconv-seed")
+    answers = {kernel: identity(planned(model, kernel)) for kernel in ("portable", "asm", "unrolled")}
+    assert len({answer.model_hash for answer in answers.values()}) == 1
+    crcs = [set(answer.weights_crcs) for answer in answers.values()]
+    assert all(crcs[0] < other for other in crcs[1:])
+    assert len(set.union(*crcs)) == 3
+
+
+def test_hard_images_agree_as_well_as_digits(trained: Model, workbench: Workbench) -> None:
+    random = np.random.default_rng(4)
+    low, high = np.sort(random.integers(0, 256, (2, 60)), axis=0)
+    noise = random.integers(low[:, None, None], high[:, None, None] + 1, (60, 16, 16)).astype(np.uint8)
+    flat = np.repeat(np.arange(0, 256, 15, np.uint8), 256).reshape(-1, 16, 16)
+    for kernel in ("asm", "unrolled"):
+        workbench.measure(planned(trained("preconv-seed"), kernel), BOARDS["uno"], np.concatenate([noise, flat]))
