@@ -35,7 +35,7 @@ static volatile uint16_t overruns;
 static uint8_t tx_ring[TX_BYTES];
 static volatile uint8_t tx_head; /* where the next byte goes */
 static volatile uint8_t tx_tail; /* written by the interrupt: where the next byte is */
-static uint32_t passed_on; /* bytes: received and dropped, or written */
+static uint32_t passed_on;       /* bytes: received and dropped, or written */
 
 /* The three general purpose registers keep what the interrupts displace: half as long as the stack would take. No
  * interrupt here lets another in, so they can share them. */

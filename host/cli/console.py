@@ -14,6 +14,9 @@ from tqdm import tqdm
 
 from host.atomic import write_text
 
+_BAR = "{desc} {percentage:3.0f} %|{bar}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+"""Time passed and left, and the note in full within 80 columns."""
+
 
 class Update(Protocol):
     """Moves a progress bar."""
@@ -42,8 +45,10 @@ class Console:
     @contextmanager
     def progress(self, what: str, unit: str) -> Iterator[Update]:
         """Yield update(done, total, note). A bar appears on a terminal only."""
-        stream = sys.stderr
-        with tqdm(desc=what, unit=unit, file=stream, disable=not stream.isatty(), leave=False, ncols=_width()) as bar:
+        hidden = not sys.stderr.isatty()
+        with tqdm(
+            desc=what, unit=unit, file=sys.stderr, disable=hidden, leave=False, bar_format=_BAR, **_shape()
+        ) as bar:
 
             def update(done: int, total: int, note: str = "") -> None:
                 bar.total = total
@@ -62,12 +67,12 @@ def _write(text: str, stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _width() -> int | None:
-    """None lets the bar follow the terminal; one that does not tell its width (a container's) counts as 80 columns."""
+def _shape() -> dict[str, int]:
+    """Nothing, so that the bar follows the terminal; columns and rows for one (a container's) that tells neither."""
     try:
-        return None if os.get_terminal_size(sys.stderr.fileno()).columns else 80
-    except OSError:
-        return None
+        return {} if os.get_terminal_size(sys.stderr.fileno()).columns else {"ncols": 80, "nrows": 24}
+    except (OSError, ValueError):
+        return {}
 
 
 def percent(share: float) -> str:

@@ -84,6 +84,16 @@ def _limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
 
 
+def _faults(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--faults",
+        metavar="SPEC",
+        help="a bad line on purpose, the same for the same SPEC: drop, flip, dup, insert=P for each byte both ways; "
+        "truncate=P, stall=P[:SECONDS] for each frame; reset=N; unplug=BYTE; at=BYTE:KIND[:to|from]; seed=N; "
+        "such as drop=0.001,reset=10",
+    )
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", default="native", help="native (default) or uno, a simulated one")
     parser.add_argument("--seed", type=natural, default=0)
@@ -107,6 +117,15 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hidden", type=positive, help="hidden units")
     parser.add_argument("--epochs", type=positive, help="epochs, or iterations for preconv-seed")
     parser.add_argument("--reg", type=float, help="weight of the L2 penalty")
+    parser.add_argument("--cycles", type=positive, metavar="N", help="preconv-cheap: about what both layers shall cost")
+    parser.add_argument(
+        "--sweep-cost",
+        action="store_true",
+        help="train nets of several costs; print accuracy, cycles and flash of each",
+    )
+    parser.add_argument(
+        "--seeds", type=positive, default=3, metavar="N", help="with --sweep-cost: nets a row (default 3)"
+    )
     parser.add_argument("--no-rehearsal", action="store_true", help="skip the validation figure; half the time")
     parser.add_argument("--checkpoint", action="store_true", help="on Ctrl-C, save the best network so far")
     _json(parser)
@@ -136,6 +155,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
 def _simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", default="uno", help="uno (default) or mega")
     parser.add_argument("--elf", metavar="FILE", help="firmware (default .pio/build/BOARD/firmware.elf)")
+    _faults(parser)
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
@@ -153,6 +173,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baud", type=positive, help="rate after the greeting (default 115200)")
     parser.add_argument("--min-accuracy", type=share, metavar="A", help="fail below this device accuracy, 0..1")
     _limit(parser)
+    _faults(parser)
     _json(parser)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from host import data
 from host.cli.console import Console, percent
+from host.cli.sweep import run as run_sweep
 from host.deploy import model as model_file
 from host.deploy.calibrate import calibrate
 from host.errors import InputError
@@ -22,6 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
         for preset in PRESETS.values():
             console.say(f"{preset.name:14} {preset.summary}\n{'':14} {preset.figure}")
         return 0
+    if arguments.sweep_cost:
+        return run_sweep(console, arguments)
     if arguments.output is None:
         raise InputError("train: no output file; add -o MODEL.h5")
     output = Path(arguments.output)
@@ -59,6 +62,7 @@ def train_with_progress(
             hidden=arguments.hidden,
             epochs=arguments.epochs,
             reg=arguments.reg,
+            cycles=arguments.cycles,
             rehearse=not arguments.no_rehearsal,
             progress=show,
             checkpoint=save,

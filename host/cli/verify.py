@@ -25,6 +25,7 @@ from host.errors import InputError
 from host.link import wire
 from host.link.boards import Connection, connect_board, connect_port
 from host.link.build import Built, build_firmware
+from host.link.faults import parse_faults
 from host.link.run import Outcome, identity, stream
 from host.report.compare import Comparison
 from host.report.document import RunFacts, verification
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.baud not in (None, *wire.BAUD_RATES):
         rates = ", ".join(map(str, wire.BAUD_RATES))
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
+    faults = parse_faults(arguments.faults) if arguments.faults is not None else None
     plans, built, connection = _prepare(console, arguments, network)
     start = time.monotonic()
     with connection as line, console.progress("verifying", "digit") as update:
@@ -51,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
             [identity(planned) for planned in plans],
             baud=arguments.baud or wire.DEFAULT_BAUD,
             progress=update,
+            faults=faults,
         )
     seconds = time.monotonic() - start
     planned = next(p for p in plans if p.net.hash_bytes == outcome.identity.model_hash)
@@ -90,7 +93,9 @@ def _prepare(
     """The plans that the board may carry, the build if there is one, and the line to open."""
     if arguments.port is not None:
         if arguments.profile:
-            raise InputError("verify: --profile: found --port, need --board; a flashed board times its layers if built so")
+            raise InputError(
+                "verify: --profile: found --port, need --board; a flashed board times its layers if built so"
+            )
         formats = [fmt for fmt in WeightFormat if arguments.format in (None, fmt.label)]
         return [planned for fmt in formats for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
@@ -137,8 +142,14 @@ def _say(console: Console, comparison: Comparison, split: data.Split, result: di
     link = result["link"]
     rate = "" if link["images_per_s"] is None else f"{link['images_per_s']} digits/s, "
     console.say(f"link       {rate}{link['retries']} retries, {link['overruns']} overruns, {link['resets']} resets")
+    if link["faults"] is not None:
+        console.say(f"faults     {link['crc_errors']:,} broken frames; injected: {_injected(link['faults'])}")
     diverging = comparison.diverging()
     if len(diverging):
         console.say(divergence(comparison, split.images, int(diverging[0])))
         console.say(f"{len(diverging)} of {n} digits differ between device and reference")
     console.say(f"verdict: {result['verdict'].upper()}")
+
+
+def _injected(faults: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in faults.items() if count) or "none"

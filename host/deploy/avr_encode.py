@@ -19,9 +19,9 @@ _ONE_REGISTER = {"push": 0x920F, "pop": 0x900F, "lsr": 0x9406}
 # A register of r16..r31 and a byte: oooo KKKK dddd KKKK
 _IMMEDIATE = {"ldi": 0xE000, "subi": 0x5000, "sbci": 0x4000}
 # A register pair and six bits: oooo oooo KKdd KKKK
-_PAIR_IMMEDIATE = {"adiw": 0x9600, "sbiw": 0x9700}
+_PAIR_IMMEDIATE = {"sbiw": 0x9700}
 # A condition and a signed distance in words: oooo ookk kkkk ksss
-_BRANCHES = {"breq": 0xF001, "brne": 0xF401, "brmi": 0xF002, "brsh": 0xF400, "brge": 0xF404}
+_BRANCHES = {"breq": 0xF001, "brmi": 0xF002, "brsh": 0xF400, "brge": 0xF404}
 
 
 def machine_code(ops: Iterable[Op]) -> bytes:
@@ -58,8 +58,6 @@ def _encode(text: str, at: int, places: dict[str, int]) -> int:
         return _PAIR_IMMEDIATE[name] | (value & 0x30) << 2 | (_register(operands[0]) - 24) // 2 << 4 | (value & 0x0F)
     if name in _BRANCHES:
         return _BRANCHES[name] | (_distance(operands[0], at, places) & 0x7F) << 3
-    if name == "rjmp":
-        return 0xC000 | (_distance(operands[0], at, places) & 0x0FFF)
     if name == "movw":
         to, source = map(_register, operands)
         return 0x0100 | to // 2 << 4 | source // 2

@@ -61,18 +61,14 @@ def label(name: str) -> Op:
 
 
 def move_pointer(distance: int) -> list[Op]:
-    """Z += distance (bytes, either sign)."""
-    if distance == 0:
-        return []
-    if 0 < distance <= DISPLACEMENT_REACH:
-        return [Op(f"adiw r{POINTER}, {distance}", 1, 2)]
+    """Z += distance (bytes): either sign, and forward only what lies beyond the reach of LDD."""
     if -DISPLACEMENT_REACH <= distance < 0:
         return [Op(f"sbiw r{POINTER}, {-distance}", 1, 2)]
     return [Op(f"subi r{POINTER}, lo8({-distance})"), Op(f"sbci r{POINTER + 1}, hi8({-distance})")]
 
 
 def load_constant(register: int, value: int) -> list[Op]:
-    """register = value, 0..255; the low registers go through the factor register."""
+    """Register = value, 0..255; the low registers go through the factor register."""
     if value == 0:
         return [Op(f"clr r{register}")]
     if register >= LOWEST_IMMEDIATE:
@@ -114,7 +110,7 @@ def _shifted(rule: Requantise, high: int) -> list[Op]:
 
 
 def _rotated(rule: Requantise, low: int, high: int) -> list[Op]:
-    """sum >> shift in the spare register, a shift below 8: fewer rotations the other way, into the high half."""
+    """Sum >> shift in the spare register, a shift below 8: fewer rotations the other way, into the high half."""
     ops = [op for _ in range(8 - rule.shift) for op in (Op(f"lsl r{low}"), Op(f"rol r{high}"))]
     if rule.clamp:
         ops += _clamp(rule.levels, high)
@@ -122,7 +118,7 @@ def _rotated(rule: Requantise, low: int, high: int) -> list[Op]:
 
 
 def _clamp(levels: int, register: int) -> list[Op]:
-    """register = min(register, levels): four cycles either way."""
+    """Register = min(register, levels): four cycles either way."""
     return [
         Op(f"ldi r{FACTOR}, {levels}"),
         Op(f"cp r{FACTOR}, r{register}"),

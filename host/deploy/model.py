@@ -2,7 +2,7 @@
 
 /                 attributes: format_version, input_shape, front_end, levels, labels, content_hash
 /layers/0, 1, …   weights float32 (out, in), bias float32 (out,), optional input_offset int16 (in,);
-                  attribute output_max
+                  attribute output_max, and weight_step where the weights were trained on one
 /calibrations/63… attribute accuracy; densities/0, 1, … float32 (in,), one a layer
 /provenance       attributes: dataset, dataset_sha256, preset, seed, engine; groups history, metrics
 """
@@ -37,6 +37,8 @@ def content_hash(network: Network) -> str:
         offset = np.zeros(0, np.int16) if layer.input_offset is None else layer.input_offset
         for array in (layer.weights, layer.bias, offset, np.float64(layer.output_max)):
             digest.update(np.asarray(array).astype(np.asarray(array).dtype.newbyteorder("<")).tobytes())
+        if layer.weight_step:
+            digest.update(np.array(layer.weight_step, "<f8").tobytes())
     return digest.hexdigest()
 
 
@@ -80,6 +82,8 @@ def _save_layer(group: h5py.Group, layer: Dense) -> None:
     if layer.input_offset is not None:
         group.create_dataset("input_offset", data=layer.input_offset.astype(np.int16))
     group.attrs["output_max"] = float(layer.output_max)
+    if layer.weight_step:
+        group.attrs["weight_step"] = float(layer.weight_step)
 
 
 def _save_calibration(group: h5py.Group, known: Calibration) -> None:
@@ -165,6 +169,7 @@ class _Reader:
             bias=self._array(group, "bias", np.float32, 1),
             input_offset=offset,
             output_max=float(self._attribute(group, "output_max")),
+            weight_step=float(group.attrs.get("weight_step", 0.0)),
         )
 
     def _calibrations(self, file: h5py.File, layers: int) -> tuple[Calibration, ...]:
@@ -223,6 +228,9 @@ class _Reader:
                 raise self._wrong(f"layers/{index}/input_offset", layer.input_offset.shape, f"({inputs},)")
             if not (np.isfinite(layer.output_max) and layer.output_max >= 0):
                 raise self._wrong(f"layers/{index}.output_max", layer.output_max, "a finite number of 0 or more")
+            top = 127 * layer.weight_step
+            if layer.weight_step and not (np.isfinite(top) and np.abs(layer.weights).max(initial=0.0) <= top):
+                raise self._wrong(f"layers/{index}.weight_step", layer.weight_step, "0, or 1/127 of the largest weight")
             inputs = outputs
         for known in network.calibrations:
             shapes = [density.shape for density in known.densities]

@@ -14,7 +14,6 @@ The shifted x must stay one byte, so x <= 63 allows two shifts and x <= 255 none
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 MUL_CYCLES = 3
 HELD_MUL_CYCLES = 2

@@ -34,7 +34,9 @@ def quantise(network: Network, fmt: WeightFormat, *, levels: int | None = None, 
     hidden units that provably cannot change any score are left out. Raise InputError for levels it cannot have."""
     levels = network.levels if levels is None or fmt is not WeightFormat.INT8 else levels
     if levels not in LEVELS.values() or levels > network.levels:
-        raise InputError(f"levels: found {levels}, need 63, or 255 for a net trained with it; choose --activation-bits 6")
+        raise InputError(
+            f"levels: found {levels}, need 63, or 255 for a net trained with it; choose --activation-bits 6"
+        )
     layers = _quantise_int8(network, levels) if fmt is WeightFormat.INT8 else _round_floats(network, fmt)
     if prune:
         layers = pruning.prune(layers, levels)
@@ -69,9 +71,9 @@ def _quantise_int8(network: Network, levels: int) -> tuple[DeployedDense, ...]:
 def _round_weights(
     layer: Dense, index: int, input_step: float, levels: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int32], float]:
-    """Weights, bias and the accumulator's step: the finest for which the weights fit 8 bits and, with narrow
-    activations, the sums 16."""
-    weight_step = symmetric_step(layer.weights)
+    """Weights, bias and the accumulator's step: the trained one, or the finest for which the weights fit 8 bits; larger
+    where narrow activations need it for sums of 16 bits."""
+    weight_step = layer.weight_step or symmetric_step(layer.weights)
     while True:
         accumulator_step = weight_step * input_step
         weights = to_int8(layer.weights, weight_step)

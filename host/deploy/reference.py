@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.numerics import requantise
 from host.deploy.nets import DeployedNet, FloatDense, Int8Dense
+from host.deploy.numerics import requantise
 from host.train.frontend import preconv_features
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.atomic import write_text
-from host.deploy.numerics import WeightFormat
 from host.deploy.nets import FloatDense
+from host.deploy.numerics import WeightFormat
 from host.deploy.quantise import quantise
 from host.errors import InputError
 from host.train.network import Network

@@ -25,7 +25,6 @@ from host.deploy.product_plan import Plan, max_shifts, plan_products
 from host.deploy.unroll_blocks import BLOCK_OUTPUTS, split_blocks
 from host.errors import InputError
 
-BRANCH_REACH_WORDS = 60
 ROUNDS_OF_HOLDING = 2
 CHEAPEST_SHIFT = 3
 """Below it a multiplication is as quick as the rotations."""
@@ -210,12 +209,9 @@ class _Block:
         if work <= density * (work + 2) + (1 - density) * 3:
             return Part(self.index, column, title, (load, *body), 2 + work, 2 + work)
         skip = f".Lskip_{self.index}_{self.number}_{column}"
-        ops = [load, Op(f"tst r{avr.INPUT}")]
-        if avr.words(body) <= BRANCH_REACH_WORDS:
-            ops += [Op(f"breq {skip}"), *body, avr.label(skip)]
-            return Part(self.index, column, title, tuple(ops), 4 + work, 5)
-        ops += [Op("brne .+2", 1, 2), Op(f"rjmp {skip}", 1, 0), *body, avr.label(skip)]
-        return Part(self.index, column, title, tuple(ops), 5 + work, 6)
+        # Within a branch's reach of 63 words: twelve sums want twelve products at most, and each takes four words.
+        ops = (load, Op(f"tst r{avr.INPUT}"), Op(f"breq {skip}"), *body, avr.label(skip))
+        return Part(self.index, column, title, ops, 4 + work, 5)
 
     def _body(self, column: int) -> list[Op]:
         ops: list[Op] = []
@@ -257,7 +253,7 @@ class _Block:
         shift = 17 - multiplier.bit_length()
         is_power = multiplier & (multiplier - 1) == 0
         rounded = highest + (1 << (shift - 1))
-        if is_power and CHEAPEST_SHIFT <= shift and rounded < 2**15 and rounded >> shift <= 0xFF:
+        if is_power and shift >= CHEAPEST_SHIFT and rounded < 2**15 and rounded >> shift <= 0xFF:
             return avr.Requantise(0, shift, layer.levels, clamp)
         return avr.Requantise(multiplier, 16, layer.levels, clamp)
 

@@ -6,13 +6,14 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from host.deploy.target import Board
 from host.errors import InputError, LinkError, PortError, ToolMissing
 from host.link.build import Built, build_simulator
+from host.link.lock import port_lock
 from host.link.transport import PipeTransport, SerialTransport, Transport
 
 SIMULATED_MCUS = ("atmega328p", "atmega2560")
@@ -37,6 +38,10 @@ class SimulatedBoard:
 
     port: str
     process: subprocess.Popen[bytes]
+
+    def has_ended(self) -> bool:
+        """Whether its process is gone."""
+        return self.process.poll() is not None
 
     def wait(self) -> None:
         """Block until the board ends by itself; raise PortError with its last words where it failed."""
@@ -64,8 +69,8 @@ def connect_board(board: Board, built: Built) -> Iterator[Connection]:
 
 @contextmanager
 def connect_port(port: str) -> Iterator[Connection]:
-    """Open a real board at a device name or pyserial URL."""
-    with _serial(port) as transport:
+    """Open a real board at a device name or pyserial URL, if no other run has it."""
+    with port_lock(port), _serial(port) as transport:
         yield Connection(transport, "port", port, simulated=False)
 
 
@@ -114,6 +119,19 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
 
 @contextmanager
 def _native(program: Path) -> Iterator[Transport]:
+    with ExitStack() as running:
+
+        def start() -> tuple[int, int]:
+            running.close()
+            process = running.enter_context(_started(program))
+            assert process.stdin is not None and process.stdout is not None
+            return process.stdout.fileno(), process.stdin.fileno()
+
+        yield PipeTransport(*start(), restart=start)
+
+
+@contextmanager
+def _started(program: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         process = subprocess.Popen(
             [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
@@ -123,9 +141,8 @@ def _native(program: Path) -> Iterator[Transport]:
             f"{program}: cannot be run: {error.strerror}; build it again with `pio run -e native`"
         ) from error
     with process:
-        assert process.stdin is not None and process.stdout is not None
         try:
-            yield PipeTransport(process.stdout.fileno(), process.stdin.fileno())
+            yield process
         finally:
             _stop(process)
 

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from host.deploy.plan import Plan
 from host.errors import LinkTimeout
 from host.link import wire
-from host.link.session import Counters, Identity, Session, Timing
+from host.link.faults import Faults, Injected
+from host.link.faulty import FaultyTransport
+from host.link.identity import Identity
+from host.link.journal import Journal
+from host.link.session import Session
+from host.link.timing import Counters, Timing
 from host.link.transport import Transport
 
 _SLICE_S = 0.5
@@ -29,6 +34,10 @@ class Outcome:
     counters: Counters
     board_seconds: float
     line_bytes: int
+    injected: Injected | None = None
+    """What --faults did."""
+    resumed: int = 0
+    """So many of the results come from an earlier run."""
 
     @property
     def marks(self) -> tuple[tuple[int, ...], ...]:
@@ -57,23 +66,33 @@ def stream(
     baud: int = wire.DEFAULT_BAUD,
     timing: Timing | None = None,
     progress: Callable[[int, int], None] | None = None,
+    faults: Faults | None = None,
+    journal: Journal | None = None,
     wall_limit_s: float | None = None,
 ) -> Outcome:
-    """Send every image, collect every result. Raise LinkError where the board or the line fails."""
-    results: dict[int, wire.Result] = {}
+    """Send every image of which `journal` knows no result, and collect every result. Raise LinkError where the board or
+    the line fails."""
+    results: dict[int, wire.Result] = dict(journal.known) if journal else {}
+    todo = [index for index in range(len(images)) if index not in results]
+    line_bytes = sum(len(wire.encode(wire.Frame(wire.MessageType.IMAGE, 1, image))) for image in images)
+    faulty = None if faults is None else FaultyTransport(transport, faults, line_bytes)
+    transport = faulty or transport
 
-    def record(index: int, result: wire.Result) -> None:
-        results[index] = result
+    def record(position: int, result: wire.Result) -> None:
+        if journal is not None:
+            journal.record(todo[position], result)
+        results[todo[position]] = result
         if progress is not None:
             progress(len(results), len(images))
 
     session = Session(
-        images,
+        [images[index] for index in todo],
         candidates,
         record,
         time.monotonic,
         nonce=secrets.randbits(32),
         set_baud=transport.set_baud,
+        greeted=journal.meet if journal else None,
         baud=baud,
         timing=timing,
     )
@@ -95,5 +114,7 @@ def stream(
         stats=session.stats,
         counters=session.counters,
         board_seconds=elapsed_us / 1e6,
-        line_bytes=sum(len(wire.encode(wire.Frame(wire.MessageType.IMAGE, 1, image))) for image in images),
+        line_bytes=line_bytes,
+        resumed=len(images) - len(todo),
+        injected=faulty.injected if faulty else None,
     )

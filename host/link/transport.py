@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import select
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 import serial
@@ -13,6 +15,7 @@ from host.link.ports import opening_hint
 from host.link.wire import DEFAULT_BAUD
 
 _WRITE_TIMEOUT_S = 10
+_RESET_PULSE_S = 0.1
 
 
 class Transport(Protocol):
@@ -26,6 +29,9 @@ class Transport(Protocol):
 
     def set_baud(self, baud: int) -> None:
         """Change the rate once everything written has left."""
+
+    def reset(self) -> None:
+        """Reset the board as its line allows: by DTR, by opening anew, or by starting its process again."""
 
     def close(self) -> None:
         """Release the line; closing twice is allowed."""
@@ -67,8 +73,23 @@ class SerialTransport:
         except (serial.SerialException, OSError, ValueError) as error:
             raise PortError(f"{self._port}: baud: {baud} is refused ({error}); try --baud {DEFAULT_BAUD}") from error
 
+    def reset(self) -> None:
+        try:
+            self._serial.dtr = False
+            time.sleep(_RESET_PULSE_S)
+            self._serial.dtr = True
+        except OSError:  # a pty has no DTR; the simulated board takes opening for it
+            self._reopen()
+
     def close(self) -> None:
         self._serial.close()
+
+    def _reopen(self) -> None:
+        try:
+            self._serial.close()
+            self._serial.open()
+        except (serial.SerialException, OSError) as error:
+            raise self._gone(error) from error
 
     def _gone(self, error: Exception) -> PortError:
         return PortError(f"{self._port}: vanished while in use ({error}); plug the board in again and rerun")
@@ -82,11 +103,13 @@ def _open_plain(port: str, baud: int) -> serial.SerialBase:
 
 
 class PipeTransport:
-    """The native firmware's standard input and output, as file descriptors that belong to whoever started it."""
+    """The native firmware's standard input and output, as file descriptors that belong to whoever started it;
+    `restart` starts it again and returns the new pair (from board, to board)."""
 
-    def __init__(self, from_board: int, to_board: int) -> None:
+    def __init__(self, from_board: int, to_board: int, restart: Callable[[], tuple[int, int]] | None = None) -> None:
         self._from_board = from_board
         self._to_board = to_board
+        self._restart = restart
 
     def read(self, timeout_s: float) -> bytes:
         if not select.select([self._from_board], [], [], timeout_s)[0]:
@@ -107,6 +130,11 @@ class PipeTransport:
 
     def set_baud(self, baud: int) -> None:
         """A pipe has no rate."""
+
+    def reset(self) -> None:
+        if self._restart is None:
+            raise PortError("native board: cannot be reset here; leave `reset` out of --faults")
+        self._from_board, self._to_board = self._restart()
 
     def close(self) -> None:
         """The descriptors belong to whoever started the process."""

@@ -128,7 +128,7 @@ def _cycles(outcome: Outcome, facts: RunFacts) -> dict[str, Any] | None:
     return cycles
 
 
-def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, float | int | None]:
+def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, Any]:
     # The board's clock leaves out opening and greeting, and a simulated board's time is not ours. A reset sets it back.
     own_clock = outcome.counters.resets == 0 and facts.wall_seconds < _CLOCK_TURN_S
     seconds = outcome.board_seconds if own_clock else facts.wall_seconds
@@ -137,12 +137,13 @@ def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, float | int | 
     has_line = facts.kind != "native"
     return {
         "baud": facts.baud if has_line else None,
-        "images_per_s": round(n / seconds, 2) if seconds > 0 else None,
+        "images_per_s": round((n - outcome.resumed) / seconds, 2) if seconds > 0 else None,
         "line_limit_images_per_s": round(limit, 2) if has_line else None,
         "retries": outcome.counters.retries,
         "crc_errors": outcome.counters.bad_frames + outcome.stats.bad_frames,
         "overruns": outcome.stats.overruns,
         "resets": outcome.counters.resets,
+        "faults": None if outcome.injected is None else {k.value: n for k, n in outcome.injected.counts.items()},
     }
 
 

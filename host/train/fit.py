@@ -18,14 +18,16 @@ from host.data import Dataset
 from host.errors import InputError
 from host.train import presets
 from host.train.copies import FeatureCopies, interleave
+from host.train.cycle_prices import rest_cycles
 from host.train.frontend import preconv_features
 from host.train.network import Network, Provenance, accuracy, output_ranges
-from host.train.presets import AdamRecipe, Recipe
+from host.train.presets import AdamRecipe, CheapRecipe, Recipe
 from host.train.runs import Layers, Lesson, Run
 from host.train.split import holdout_rows
 
 ENGINE = "numpy"
 MAX_HIDDEN = 255  # boards count a layer's rows in one byte
+MIN_COLUMN_CYCLES = 100  # that a wish for cycles must leave to the first layer's weights
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,21 @@ def train(
     hidden: int | None = None,
     epochs: int | None = None,
     reg: float | None = None,
+    cycles: int | None = None,
     rehearse: bool = True,
     progress: Callable[[Progress], None] | None = None,
     checkpoint: Callable[[Network], None] | None = None,
 ) -> Network:
     """Train a network; the same arguments give the same arrays, bit for bit, on one machine.
 
-    `hidden`, `epochs` (iterations for `preconv-seed`) and `reg` replace the preset's values. `rehearse=False` leaves
-    the validation figure out and takes half the time. On KeyboardInterrupt `checkpoint` gets the network of lowest
-    loss so far (the finished one, if only the rehearsal was cut short), then the interrupt goes on; before the first
-    epoch ends there is none and `checkpoint` is not called. Raises InputError on an unknown preset or a bad value.
+    `hidden`, `epochs` (iterations for `preconv-seed`), `reg` and `cycles` (`preconv-cheap`) replace the preset's
+    values. `rehearse=False` leaves the validation figure out and takes half the time. On KeyboardInterrupt `checkpoint`
+    gets the network of lowest loss so far (the finished one, if only the rehearsal was cut short), then the interrupt
+    goes on; before the first epoch ends there is none and `checkpoint` is not called. Raises InputError on an unknown
+    preset or a bad value.
     """
     preset = presets.find(preset_name)
-    recipe = _customised(preset.recipe_for(len(dataset.train.labels)), hidden, epochs, reg)
+    recipe = _customised(preset.recipe_for(len(dataset.train.labels)), hidden, epochs, reg, cycles)
     _check_whole("seed", seed, 0, None)
     features = preconv_features(dataset.train.images, recipe.levels)
     kept, held = holdout_rows(dataset.train.labels, recipe.holdout)
@@ -119,7 +123,9 @@ class _Finisher:
         shape = (int(data.train.images.shape[1]), int(data.train.images.shape[2]))
         network = Network(shape, layers, data.labels, source, levels=self.levels)
         ranges = output_ranges(network, self.features)
-        measured = tuple(replace(layer, output_max=top) for layer, top in zip(layers, ranges, strict=True))
+        measured = tuple(
+            replace(layer, output_max=layer.output_max or top) for layer, top in zip(layers, ranges, strict=True)
+        )
         network = _with_metrics(
             replace(network, layers=measured), train=accuracy(network, self.features, data.train.labels)
         )
@@ -151,7 +157,9 @@ class _Meter:
             self._progress(Progress(done, self._total, loss, share_right, left, self._stage))
 
 
-def _customised(recipe: Recipe, hidden: int | None, epochs: int | None, reg: float | None) -> Recipe:
+def _customised(
+    recipe: Recipe, hidden: int | None, epochs: int | None, reg: float | None, cycles: int | None
+) -> Recipe:
     """Return the recipe with the caller's values in place. Raises InputError on an unusable one."""
     if hidden is not None:
         _check_whole("hidden", hidden, 1, MAX_HIDDEN)
@@ -163,6 +171,12 @@ def _customised(recipe: Recipe, hidden: int | None, epochs: int | None, reg: flo
         if not math.isfinite(reg) or reg < 0:
             raise InputError(f"train: reg: found {reg}, need a finite number from 0; give for example 0.02")
         recipe = replace(recipe, reg=reg)
+    if cycles is not None:
+        if not isinstance(recipe, CheapRecipe):
+            raise InputError("train: cycles: found a wish, need preset preconv-cheap for it; choose it or leave it out")
+        recipe = replace(recipe, cycles=cycles)
+    if isinstance(recipe, CheapRecipe):
+        _check_whole("cycles", recipe.cycles, math.ceil(rest_cycles(recipe.hidden)) + MIN_COLUMN_CYCLES, None)
     return recipe
 
 

@@ -18,12 +18,15 @@ class Dense:
 
     For the first layer x are the raw features 0..levels, for the others the activations of the layer before.
     `output_max` is the largest activation after ReLU over the training images; in the last layer the largest |score|.
+    Weights trained for int8 are whole multiples of `weight_step`, which deployment then keeps; their `output_max` in
+    front of another layer is the largest activation that the trained scale has room for.
     """
 
     weights: NDArray[np.float32]  # (out, in)
     bias: NDArray[np.float32]  # (out,)
     input_offset: NDArray[np.int16] | None = None  # (in,); None means zeros
     output_max: float = 0.0
+    weight_step: float = 0.0  # 0: deployment chooses
 
 
 @dataclass(frozen=True)

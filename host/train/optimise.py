@@ -5,6 +5,7 @@ They know no data set, preset table or file.
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,20 @@ from host.train.twolayer import Batch, TwoLayer
 
 Report = Callable[[int, float, float, TwoLayer], None]
 """Called with the iterations or epochs finished, the loss, the accuracy 0..1, the parameters (not to be kept)."""
+
+
+class View(Protocol):
+    """What the loss sees instead of the net, when that is not the net itself."""
+
+    @property
+    def activation_step(self) -> float:
+        """What hidden activations are rounded to, or 0."""
+
+    def seen(self, net: TwoLayer) -> TwoLayer:
+        """Return the net as the loss shall see it; its gradient moves `net`."""
+
+    def limit(self, net: TwoLayer) -> None:
+        """Correct the parameters in place after an update."""
 
 
 def lbfgs(net: TwoLayer, batch: Batch, recipe: LbfgsRecipe, report: Report) -> tuple[TwoLayer, list[float]]:
@@ -53,8 +68,8 @@ class Adam:
     With their bias corrections and ε = 1e-8; the rate rises linearly, then falls along a cosine to 0 at the last epoch.
     """
 
-    def __init__(self, net: TwoLayer, rate: float, recipe: AdamRecipe) -> None:
-        self.net = net
+    def __init__(self, net: TwoLayer, rate: float, recipe: AdamRecipe, view: View | None = None) -> None:
+        self.net, self._view = net, view
         self._rate, self._recipe = rate, recipe
         self._gradient = twolayer.view(np.empty_like(net.flat), *net.shape)
         self._mean, self._square, self._work = np.zeros_like(net.flat), np.zeros_like(net.flat), np.empty_like(net.flat)
@@ -68,10 +83,15 @@ class Adam:
         loss_sum, right_sum = 0.0, 0
         for start in range(0, count, recipe.batch):
             batch = rows.part(start, start + recipe.batch)
-            loss, right = twolayer.loss_and_gradient(self.net, batch, recipe.reg, self._gradient)
+            shown, step = (
+                (self.net, 0.0) if self._view is None else (self._view.seen(self.net), self._view.activation_step)
+            )
+            loss, right = twolayer.loss_and_gradient(shown, batch, recipe.reg, self._gradient, step)
             loss_sum += loss * len(batch.x)
             right_sum += right
             self._descend(scheduled(self._rate, self._step, steps, recipe.warmup))
+            if self._view is not None:
+                self._view.limit(self.net)
         return loss_sum / count, right_sum / count
 
     def _descend(self, rate: float) -> None:

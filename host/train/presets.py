@@ -56,6 +56,24 @@ class AdamRecipe:
         return self.rate if hidden <= self.wide_above else self.wide_rate
 
 
+@dataclass(frozen=True)
+class CheapRecipe(AdamRecipe):
+    """The same towards weights that cost few cycles once they are compiled into code; see cheap.py.
+
+    First as usual; pruned between two points of time, and on the way rounded. All shares are of the epochs.
+    """
+
+    hidden: int = 36  # whole blocks of twelve waste nothing
+    cycles: int = 3150  # wish for both layers, about; see cycle_prices.py
+    magnitudes: tuple[tuple[int, ...], tuple[int, ...]] = ((1, 2, 3, 4), (1, 2, 3, 4, 6, 8))  # per layer, beside 0
+    prune_from: float = 0.7
+    prune_to: float = 0.9
+    quantise_from: float = 0.85
+    activation_top: float = 32.0  # largest hidden activation aimed at, of 63: what is above costs a cycle more
+    input_scale: float = 16.0
+    levels: int = 63
+
+
 Recipe = LbfgsRecipe | AdamRecipe
 
 
@@ -86,6 +104,15 @@ _PRESETS = (
         (
             (20000, AdamRecipe(epochs=300, copies=(("affine", 60), ("elastic", 60)))),
             (float("inf"), AdamRecipe(epochs=70, copies=(("mild", 16),), holdout=1 / 12)),
+        ),
+    ),
+    Preset(
+        "preconv-cheap",
+        "the same with few, small weights: the fewest cycles as code (--kernel unrolled), traded by --cycles",
+        "FIGURE",
+        (
+            (20000, CheapRecipe(epochs=600, copies=(("affine", 60), ("elastic", 60)))),
+            (float("inf"), CheapRecipe(epochs=120, copies=(("mild", 16),), holdout=1 / 12, cycles=9000)),
         ),
     ),
     Preset(

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.train import optimise, twolayer
+from host.train.cheap import CheapView
 from host.train.network import Dense
-from host.train.optimise import Adam
-from host.train.presets import AdamRecipe, LbfgsRecipe, Recipe
+from host.train.optimise import Adam, View
+from host.train.presets import AdamRecipe, CheapRecipe, LbfgsRecipe, Recipe
 from host.train.twolayer import Batch, TwoLayer
 
 _STREAM = 1  # the random stream of a seed that starts and shuffles the net
@@ -65,10 +66,11 @@ class Run:
     def _adam(self, recipe: AdamRecipe) -> Layers:
         inputs, hidden, classes = self._shape()
         rng = self._rng()
-        learner = _learner(rng, (inputs, hidden, classes), recipe)
+        offset = np.rint(self.lesson.features[self.rows].mean(axis=0)).astype(np.int16)
+        view = CheapView(recipe, self.lesson.features[self.rows], offset) if isinstance(recipe, CheapRecipe) else None
+        learner = _learner(rng, (inputs, hidden, classes), recipe, view)
         wide = recipe.companion_hidden
         companion = _learner(rng, (inputs, wide, classes), recipe) if hidden < wide else None
-        offset = np.rint(self.lesson.features[self.rows].mean(axis=0)).astype(np.int16)
         hard = twolayer.target_rows(self.lesson.labels, classes, 0.0, np.float32)
         smooth = twolayer.target_rows(self.lesson.labels, classes, recipe.smoothing, np.float32)
         curve: list[tuple[float, float]] = []
@@ -83,11 +85,16 @@ class Run:
                 targets *= np.float32(1 - recipe.companion_share)
                 soft = twolayer.soft_rows(companion.net, x, recipe.companion_temperature)
                 targets += np.float32(recipe.companion_share) * soft
+            if view is not None:
+                view.start_epoch(epoch, learner.net, x)
             curve.append(learner.epoch(Batch(x, targets, labels)))
-            self._note(epoch + 1, *curve[-1], _layers(learner.net, recipe.input_scale, offset))
+            layers = _layers(learner.net, recipe.input_scale, offset)
+            if view is not None:
+                layers = view.layers(learner.net) or layers
+            self._note(epoch + 1, *curve[-1], layers)
         losses, shares = zip(*curve, strict=True)
         self.history = {"loss": losses, "accuracy": shares}
-        return _layers(learner.net, recipe.input_scale, offset)
+        return layers
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng([self.seed, _STREAM])
@@ -101,11 +108,13 @@ class Run:
         self.on_step(step, loss, accuracy, layers)
 
 
-def _learner(rng: np.random.Generator, shape: tuple[int, int, int], recipe: AdamRecipe) -> Adam:
+def _learner(
+    rng: np.random.Generator, shape: tuple[int, int, int], recipe: AdamRecipe, view: View | None = None
+) -> Adam:
     """Return an optimiser on a fresh net (He initialisation: "Delving deep into rectifiers", ICCV 2015)."""
     inputs, hidden, _ = shape
     net = twolayer.random_normal(rng, shape, ((2 / inputs) ** 0.5, (2 / hidden) ** 0.5), np.float32)
-    return Adam(net, recipe.rate_for(hidden), recipe)
+    return Adam(net, recipe.rate_for(hidden), recipe, view)
 
 
 def _layers(net: TwoLayer, input_scale: float, offset: NDArray[np.int16] | None) -> Layers:

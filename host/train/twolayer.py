@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+NARROW_TOP = 63  # activations of 6 bits
+
 
 @dataclass(frozen=True, eq=False)
 class TwoLayer:
@@ -64,15 +66,23 @@ def random_normal(
     return net
 
 
-def loss_and_gradient(net: TwoLayer, batch: Batch, reg: float, gradient: TwoLayer) -> tuple[float, int]:
+def loss_and_gradient(
+    net: TwoLayer, batch: Batch, reg: float, gradient: TwoLayer, activation_step: float = 0.0
+) -> tuple[float, int]:
     """Overwrite `gradient` with that of the loss; return the loss and how many rows score highest at their label.
 
     The loss is the mean cross-entropy of the softmax plus reg · (ΣW1² + ΣW2²); biases are not regularised.
+    With an `activation_step` hidden activations are rounded to 0..63 times it, which the gradient does not see.
     """
     x, targets = batch.x, batch.targets
     hidden = x @ net.w1
     hidden += net.b1
+    active = hidden > 0
     np.maximum(hidden, 0, out=hidden)
+    if activation_step:
+        hidden /= hidden.dtype.type(activation_step)
+        np.minimum(np.rint(hidden, out=hidden), NARROW_TOP, out=hidden)
+        hidden *= hidden.dtype.type(activation_step)
     scores = hidden @ net.w2
     scores += net.b2
     # From here `scores` becomes exp, then the softmax, then its gradient, in place.
@@ -88,7 +98,7 @@ def loss_and_gradient(net: TwoLayer, batch: Batch, reg: float, gradient: TwoLaye
     np.matmul(hidden.T, scores, out=gradient.w2)
     scores.sum(axis=0, out=gradient.b2)
     back = scores @ net.w2.T
-    back *= hidden > 0
+    back *= active
     np.matmul(x.T, back, out=gradient.w1)
     back.sum(axis=0, out=gradient.b1)
     if reg:

@@ -53,8 +53,13 @@ def late_zeros(planned: Plan, inputs: list[NDArray[np.uint8]]) -> NDArray[np.int
         if part.title.startswith("output "):
             layer = planned.net.layers[part.layer - 1]
             assert isinstance(layer, Int8Dense)
+            rule = layer.requantiser
+            assert rule is not None
+            rotates = any(op.text.startswith("rol") for op in part.ops)
+            # Where a shift suffices, the half that rounds stands in the bias already.
+            half = (1 << (rule.shift - 1)) // rule.multiplier if rotates else 0
             sums = hidden_sums(layer, inputs[part.layer - 1])[:, part.input]
-            late = (sums >= 0) & (inputs[part.layer][:, part.input] == 0)
+            late = (sums + half >= 0) & (inputs[part.layer][:, part.input] == 0)
             extra += np.where(late, part.cycles_nonzero - part.cycles_zero, 0)
     return extra
 

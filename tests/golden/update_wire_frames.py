@@ -19,7 +19,9 @@ from host.link.wire import Frame, MessageType  # noqa: E402
 
 GOLDEN = Path(__file__).with_name("wire_frames.json")
 CLOCK_HZ = 16_000_000
-READY = wire.Ready(2, 1, 0x01020304, bytes(range(8)), 0xDEADBEEF, 16, 16, 10, 2, 2, 0, CLOCK_HZ, CLOCK_HZ, b"atmega328p")
+READY = wire.Ready(
+    2, 1, 0x01020304, bytes(range(8)), 0xDEADBEEF, 16, 16, 10, 2, 2, 0, CLOCK_HZ, CLOCK_HZ, b"atmega328p"
+)
 FULL_BLOCKS = (252, 253, 254, 255, 256, 508, 509)
 
 FRAMES = {

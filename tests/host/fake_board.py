@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import replace
 
 from host.link import wire
-from host.link.session import Identity
+from host.link.identity import Identity
 from host.link.wire import ErrorCode, Frame, FrameSplitter, MessageType
 
 IDENTITY = Identity(b"\1\2\3\4\5\6\7\x08", (0xCAFEBABE,), 4, 4, 3, 2)

@@ -61,6 +61,8 @@ def int8_net(random, sizes, *, levels=63, style="dense", way="narrow", most=3276
 
 def random_inputs(random, count, inputs, levels):
     """uint8 (count, inputs) of any density; the first all zero, the second all at the top."""
-    values = random.integers(0, levels + 1, (count, inputs)) * (random.random((count, inputs)) < random.random((count, 1)))
+    values = random.integers(0, levels + 1, (count, inputs)) * (
+        random.random((count, inputs)) < random.random((count, 1))
+    )
     values[:2] = [[0], [levels]]
     return values.astype(np.uint8)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -70,26 +73,39 @@ def closed_output(repository: Path, arguments: list[str]) -> tuple[int, str]:
 
 @pytest.fixture
 def terminal() -> tuple[int, int]:
-    """Both ends of a terminal for the command's errors; its progress bar goes there. It does not tell its width."""
-    return pty.openpty()
+    """Both ends of a terminal of 80 columns for the command's errors; its progress bar goes there."""
+    return terminal_of(80)
+
+
+def terminal_of(columns: int) -> tuple[int, int]:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24 if columns else 0, columns, 0, 0))
+    return ours, theirs
 
 
 def read_until(fd: int, wanted: str) -> str:
     """What comes over a terminal up to `wanted`."""
-    seen, end = "", time.monotonic() + LIMIT_S
+    seen, end = "", time.monotonic() + 40
     while wanted not in seen:
-        assert select.select([fd], [], [], end - time.monotonic())[0], seen
+        assert select.select([fd], [], [], end - time.monotonic())[0], seen[-500:]
         seen += os.read(fd, 4096).decode(errors="replace")
     return seen
+
+
+def test_a_progress_bar_shows_loss_accuracy_and_time_left_within_80_columns(tmp_path: Path) -> None:
+    for columns in (80, 0):  # a container's terminal does not tell its width
+        code, _, bar = interrupted_training(terminal_of(columns), signal.SIGINT, "-o", tmp_path / "m.h5")
+        assert code == 130
+        assert re.search(r"training +\d+ %\|.*\|\d+/\d+ \d+:\d\d<[\d:?]+, train loss \d\.\d+ accuracy \d+\.\d\d %", bar)
 
 
 def interrupted_training(terminal: tuple[int, int], number: int, *arguments: object) -> tuple[int, str, str]:
     """Exit code, standard output and terminal of an endless training, interrupted when it shows its progress."""
     ours, theirs = terminal
-    command = [sys.executable, "-m", "host", "train", "--epochs", "1000000", *map(str, arguments)]
+    command = [sys.executable, "-m", "host", "train", "--epochs", "100000", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=surroundings(), text=True)
     try:
-        seen = read_until(ours, " %")
+        seen = read_until(ours, " accuracy ") + read_until(ours, "\r")
         process.send_signal(number)
         output = process.communicate(timeout=LIMIT_S)[0]
     finally:
@@ -103,10 +119,9 @@ def test_interrupted_training_saves_the_best_so_far_where_asked(
     terminal: tuple[int, int], tmp_path: Path, number: int
 ) -> None:
     model = tmp_path / "m.h5"
-    code, output, bar = interrupted_training(terminal, number, "-o", model, "--checkpoint")
+    code, output, _ = interrupted_training(terminal, number, "-o", model, "--checkpoint")
     assert code == 130
     assert output == f"saved the best network so far to {model}\n"
-    assert re.search(r"training.*loss \d\.\d+ accuracy \d+\.\d\d %", bar)
     assert [path.name for path in tmp_path.iterdir()] == ["m.h5"]
     assert model_file.load(model).provenance.metrics["train"] > 0.3
     assert main(["evaluate", str(model), "--data", "digits"]) == 0

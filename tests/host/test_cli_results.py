@@ -56,7 +56,7 @@ def test_train(tmp_path: Path, capsys: Capture) -> None:
     assert {"preset", "seed", "seconds", "history", "accuracy", "dataset", "engine", "hash"} <= set(result)
     assert (result["preset"], result["seed"], result["dataset"]) == ("preconv-seed", 3, "digits")
     assert {"train", "validation", "test"} == set(result["accuracy"])
-    assert 0 < len(result["history"]["loss"]) <= 21
+    assert all(len(values) > 0 for values in result["history"].values())
     assert result["hash"] == model_file.content_hash(model_file.load(model))
 
 
@@ -70,7 +70,7 @@ def test_train_without_rehearsal_gives_the_same_network(tmp_path: Path, capsys: 
 def test_export(trained: Callable[..., Path], tmp_path: Path, capsys: Capture) -> None:
     result = document(capsys, "export", trained("preconv-seed"), "--format", "float16", "-o", tmp_path / "out")
     assert (result["model"]["format"], result["board"], result["kernel"]) == ("float16", "uno", "portable")
-    assert set(result["predicted"]) == {"flash", "ram_static", "stack", "cycles"}
+    assert set(result["predicted"]) >= {"flash", "ram_static", "stack", "cycles"}
     assert 0.93 < result["accuracy"] < 0.94
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from networks import random_images, random_network
 
-from host.deploy.numerics import WeightFormat
 from host.deploy.nets import Int8Dense
+from host.deploy.numerics import WeightFormat
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer
 from host.train.frontend import preconv_features

@@ -8,7 +8,8 @@ from fake_board import IDENTITY, FakeBoard, expected_scores, ready
 
 from host.errors import DeviceError, LinkTimeout
 from host.link import wire
-from host.link.session import Session, Timing
+from host.link.session import Session
+from host.link.timing import Timing
 from host.link.wire import Frame, MessageType
 
 IMAGES = [bytes((7 * k + j) % 251 for j in range(16)) for k in range(600)]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from host.link import wire
+from host.link.identity import Identity
 from host.link.run import Outcome
-from host.link.session import Counters, Identity
+from host.link.timing import Counters
 from host.report.compare import Comparison, confusion, recall
 from host.report.document import RunFacts, evaluation, verification
 from host.report.show import divergence, image_as_text
@@ -114,7 +115,14 @@ def test_the_divergence_shows_image_scores_and_the_place():
     words[0, 2] = 99
     text = divergence(comparison(device_words=words), np.full((N, 2, 2), 255, np.uint8), 0)
     assert "digit 0, label 2" in text and "@@@@" in text
-    assert [line for line in text.splitlines() if "differs" in line][0].split() == ["2", "0.900", "2", "99", "<-", "differs"]
+    assert [line for line in text.splitlines() if "differs" in line][0].split() == [
+        "2",
+        "0.900",
+        "2",
+        "99",
+        "<-",
+        "differs",
+    ]
 
 
 def test_float_scores_differ_visibly_in_the_last_bit():

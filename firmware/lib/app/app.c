@@ -8,8 +8,8 @@
 #include "wire_crc.h"
 
 /* Time is kept in units of 1,024 us, rounded up: half as much code as microseconds in 32 bits. */
-#define READY_PERIOD (WIRE_READY_PERIOD_MS * 1000UL / 1024 + 1)
-#define BAUD_TRIAL   (WIRE_BAUD_TRIAL_MS * 1000UL / 1024 + 1)
+#define READY_PERIOD    (WIRE_READY_PERIOD_MS * 1000UL / 1024 + 1)
+#define BAUD_TRIAL      (WIRE_BAUD_TRIAL_MS * 1000UL / 1024 + 1)
 #define NO_SUCH_REQUEST 0xFFFFu
 /* Bytes unstuffed at a time. The port has their room back before the host can have heard the last RESULT and sent the
  * next image, which finds the one before it still waiting there. */

@@ -57,7 +57,7 @@ typedef struct {
     wire_decoder decoder;
     uint8_t is_greeted;     /* HELLO has come */
     uint8_t is_trying_baud; /* a new rate, not yet confirmed by a valid frame */
-    uint16_t since; /* the last READY, or the new rate; in units of 1,024 us */
+    uint16_t since;         /* the last READY, or the new rate; in units of 1,024 us */
     uint16_t bad_frames;
     uint32_t frames;
     uint32_t reading_ticks; /* between two readings of the clock with nothing in between */

@@ -41,7 +41,8 @@ void app_reply_ready(app_state *app, const app_port *port, uint8_t sequence, uin
     send(app, port, WIRE_TYPE_READY, sequence, WIRE_READY_BYTES);
 }
 
-void app_reply_result(app_state *app, const app_port *port, uint8_t sequence, uint8_t predicted, uint32_t digest, uint32_t ticks)
+void app_reply_result(app_state *app, const app_port *port, uint8_t sequence, uint8_t predicted, uint32_t digest,
+                      uint32_t ticks)
 {
     uint8_t *out = payload_of(app);
     out[WIRE_RESULT_PREDICTED_AT] = predicted;

@@ -12,6 +12,7 @@ void app_reply_error(app_state *app, const app_port *port, uint8_t sequence, uin
 void app_reply_word(app_state *app, const app_port *port, uint8_t type, uint8_t sequence, uint32_t word);
 
 /* With the scores of the last inference, and its marks. */
-void app_reply_result(app_state *app, const app_port *port, uint8_t sequence, uint8_t predicted, uint32_t digest, uint32_t ticks);
+void app_reply_result(app_state *app, const app_port *port, uint8_t sequence, uint8_t predicted, uint32_t digest,
+                      uint32_t ticks);
 
 #endif

@@ -1,6 +1,6 @@
-/* The codec of firmware/lib/wire on an AVR, for cyclecount. Takes pieces (length, bytes) from the input; answers each end
- * of a frame with event, type, sequence, length and the payload's CRC. Then the regions: 1 the CRC of 256 bytes, 2 and 3
- * unstuffing 200 bytes, all inside one block or all blocks of a zero each. */
+/* The codec of firmware/lib/wire on an AVR, for cyclecount. Takes pieces (length, bytes) from the input; answers each
+ * end of a frame with event, type, sequence, length and the payload's CRC. Then the regions: 1 the CRC of 256 bytes, 2
+ * and 3 unstuffing 200 bytes, all inside one block or all blocks of a zero each. */
 #include <avr/io.h>
 #include <string.h>
 

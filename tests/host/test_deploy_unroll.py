@@ -1,0 +1,188 @@
+"""Weights compiled into code, on the host: plans of products, prices, refusals. tests/firmware runs the code."""
+
+import itertools
+
+import numpy as np
+import pytest
+from int8_nets import REQUANTISERS, int8_net, random_inputs
+
+from host.deploy import avr_ops
+from host.deploy.plan import plan
+from host.deploy.product_plan import CHAIN_CYCLES, HELD_MUL_CYCLES, MUL_CYCLES, max_shifts, plan_products
+from host.deploy.reference import layer_inputs
+from host.deploy.unroll import BLOCK_OUTPUTS, Source, unroll
+from host.deploy.unroll_blocks import block_cycles, expected_cycles, split_blocks
+from host.errors import InputError
+
+
+def made(found, x):
+    """{magnitude: value} of a plan executed on x, and what that costs without the held factors' gain."""
+    values, previous = {}, None
+    for shift, phase in enumerate(found.phases):
+        for product in phase:
+            shifted = x << shift
+            previous = {
+                "input": lambda p, s=shifted: s,
+                "mul": lambda p, s=shifted: s * p.immediate,
+                "add": lambda p, s=shifted, at=previous: at + s,
+                "double": lambda p, at=previous: 2 * at,
+            }[product.kind](product)
+            assert product.magnitude not in values
+            values[product.magnitude] = previous
+    return values
+
+
+@pytest.mark.parametrize("shifts", [0, 1, 2])
+@pytest.mark.parametrize("held", [(), (3,), (5, 7, 12, 100)])
+def test_every_product_comes_out_right_once(shifts, held):
+    random = np.random.default_rng(shifts + len(held))
+    for count in [*range(13)] * 20:
+        magnitudes = set(random.integers(1, random.choice([9, 30, 128]), count).tolist())
+        found = plan_products(magnitudes, shifts, held)
+        assert made(found, 41) == {v: 41 * v for v in magnitudes}
+        for shift, phase in enumerate(found.phases):
+            for before, product in itertools.pairwise((None, *phase)):
+                assert product.kind != "mul" or product.immediate << shift == product.magnitude
+                assert product.kind not in ("add", "double") or before is not None and before.kind != "input"
+
+
+def test_the_price_of_a_plan_is_what_its_products_take():
+    random = np.random.default_rng(6)
+    for _ in range(200):
+        magnitudes, held = set(random.integers(1, 128, 8).tolist()), set(random.integers(1, 128, 3).tolist())
+        found = plan_products(magnitudes, 2, held)
+        price = {"input": 0, "add": CHAIN_CYCLES, "double": CHAIN_CYCLES}
+        cycles = len(found.phases) - 1
+        for product in itertools.chain(*found.phases):
+            mul = HELD_MUL_CYCLES if product.immediate in held else MUL_CYCLES
+            cycles += price.get(product.kind, mul)
+        assert found.cycles == cycles <= MUL_CYCLES * len(magnitudes - {1})
+
+
+@pytest.mark.parametrize(
+    ("magnitudes", "shifts", "cycles"),
+    [
+        (set(), 2, 0),
+        ({1}, 2, 0),
+        ({2}, 2, 1),
+        ({2}, 0, 3),
+        ({1, 2, 4}, 2, 2),
+        ({100}, 2, 3),
+        ({100, 101, 102}, 0, 7),
+        ({11, 22, 44}, 0, 7),
+    ],
+)
+def test_known_prices(magnitudes, shifts, cycles):
+    assert plan_products(magnitudes, shifts).cycles == cycles
+
+
+def test_an_input_may_be_doubled_while_it_is_one_byte():
+    assert [max_shifts(levels) for levels in (1, 63, 64, 127, 128, 255)] == [2, 2, 1, 1, 0, 0]
+
+
+def compiled(net):
+    return plan(net, "unrolled").twin
+
+
+@pytest.mark.parametrize("way", REQUANTISERS)
+def test_a_negative_sum_and_a_positive_one_take_the_stated_cycles(way):
+    # The chip is asked in tests/firmware; here, that each way is taken at all.
+    twin = compiled(int8_net(np.random.default_rng(1), (12, 6, 3), style="few", way=way, most=2000))
+    ends = [part for part in twin.unrolled.parts if part.title.startswith("output ")]
+    text = " ".join(op.text for op in ends[0].ops)
+    assert ("mul" in text) == (way in ("narrow", "wide", "rounding to zero"))
+    assert ("hi8" in text) == (way == "wide")
+    assert ("lsr" in text) == (way == "shifted")
+    assert ("rol" in text) == way.startswith("rotated")
+    assert len(ends) == 6 and all(0 < part.cycles_zero <= part.cycles_nonzero for part in ends)
+
+
+def test_mean_cycles_are_the_mean_of_the_cycles():
+    random = np.random.default_rng(2)
+    net = int8_net(random, (20, 14, 10))
+    unrolled = compiled(net).unrolled
+    inputs = [values > 0 for values in layer_inputs(net, random_inputs(random, 500, 20, 63))]
+    densities = [values.mean(axis=0) for values in inputs]
+    assert unrolled.cycles(inputs).mean() == pytest.approx(unrolled.expected_cycles(densities))
+
+
+@pytest.mark.parametrize("style", ["dense", "sparse", "few"])
+def test_the_price_that_training_descends_is_that_of_the_code(style):
+    net = int8_net(np.random.default_rng(3), (32, 14, 10), style=style)
+    twin = compiled(net)
+    for index, source in enumerate(twin.sources):
+        blocks = split_blocks(source.weights, source.density, source.levels, source.multiplier == 0)
+        priced = expected_cycles(source.weights, source.density, source.levels, blocks)
+        parts = [p for p in twin.unrolled.parts if p.layer == index and p.title.startswith("input ")]
+        counted = sum(
+            source.density[p.input] * p.cycles_nonzero + (1 - source.density[p.input]) * p.cycles_zero for p in parts
+        )
+        # The code is a little quicker, since it holds frequent factors in registers.
+        assert counted <= priced + 1e-6 and counted == pytest.approx(priced, rel=0.1)
+
+
+def test_what_is_cheap_is_cheap():
+    density = np.ones(4)
+    prices = [
+        block_cycles(np.array(rows).reshape(-1, 4), density, 63)
+        for rows in ([[0, 0, 0, 0]], [[1, 1, 1, 1]], [[2, -2, 2, 4]], [[99, 98, 7, 35]])
+    ]
+    assert prices == sorted(prices) and len(set(prices)) == 4 and prices[0] == 0
+    # A shared magnitude of either sign is made once.
+    assert block_cycles(np.array([[7], [-7]]), np.ones(1), 63) == block_cycles(np.array([[7], [0]]), np.ones(1), 63) + 2
+
+
+def test_inputs_that_no_one_wants_are_not_loaded():
+    net = int8_net(np.random.default_rng(4), (20, 14, 5), style="sparse")
+    wanted = {k for k in range(20) if net.layers[0].weights[:, k].any()}
+    loaded = {p.input for p in compiled(net).unrolled.parts if p.layer == 0 and p.title.startswith("input ")}
+    assert loaded == wanted != set(range(20))
+
+
+def test_the_same_integers_give_the_same_code():
+    codes = {plan(int8_net(np.random.default_rng(5), (20, 14, 10)), "unrolled").flash_rom for _ in range(3)}
+    assert len(codes) == 1
+
+
+@pytest.mark.parametrize("outputs", [1, 12, 13, 25])
+def test_blocks_hold_each_output_once_and_never_cost_more_than_the_order_given(outputs):
+    random = np.random.default_rng(outputs)
+    weights = np.rint(random.laplace(0, 9, (outputs, 10))).astype(np.int64)
+    density = random.random(10)
+    blocks, given = (split_blocks(weights, density, 63, keep) for keep in (False, True))
+    assert sorted(itertools.chain(*blocks)) == list(itertools.chain(*given)) == list(range(outputs))
+    assert max(map(len, blocks)) <= BLOCK_OUTPUTS
+    assert expected_cycles(weights, density, 63, blocks) <= expected_cycles(weights, density, 63, given)
+
+
+def source(weights, bias=0, multiplier=0, shift=0, levels=63):
+    weights = np.atleast_2d(np.array(weights, np.int64))
+    outputs, inputs = weights.shape
+    return Source(weights, np.full(outputs, bias), multiplier, shift, levels, 0, 64, np.ones(inputs))
+
+
+@pytest.mark.parametrize(
+    ("layers", "complaint"),
+    [
+        ([source([[127] * 5], bias=0)], "layer 1: sums: found 0..40005, need 16 bits"),
+        ([source([[-1]], bias=-32768)], "layer 1: sums: found -32831..-32768, need 16 bits"),
+        ([source(np.eye(13))], "layer 1: classes: found 13, need 12 at most"),
+        ([source([[1]], multiplier=1, shift=17), source([[1]])], "requantising: found multiplier 1, shift 17"),
+        ([source([[1]], multiplier=255, shift=7), source([[1]])], "requantising: found multiplier 255, shift 7"),
+    ],
+)
+def test_what_the_code_cannot_hold_is_refused(layers, complaint):
+    with pytest.raises(InputError) as caught:
+        unroll(layers)
+    assert complaint in str(caught.value) and str(caught.value).isprintable()
+
+
+def test_sums_at_the_very_edge_are_taken():
+    assert unroll([source([[1]], bias=32767 - 63)]) and unroll([source([[-1]], bias=-32768 + 63)])
+
+
+@pytest.mark.parametrize("distance", [-300, -64, -63, -1, 64, 300])
+def test_the_pointer_moves_in_two_words_at_most(distance):
+    ops = avr_ops.move_pointer(distance)
+    assert avr_ops.words(ops) == (1 if -63 <= distance else 2) or distance > 0
+    assert avr_ops.cycles(ops) == 2

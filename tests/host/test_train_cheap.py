@@ -1,0 +1,206 @@
+"""Training for cheap weights: rounding, pruning to a wish, nets that are deployed exactly as they were trained."""
+
+from statistics import mean
+
+import h5py
+import numpy as np
+import pytest
+
+from host.data import Dataset, Split, load
+from host.deploy import model as model_file
+from host.deploy.calibrate import calibrate
+from host.deploy.choose import choose
+from host.deploy.costs import cycles
+from host.deploy.numerics import WeightFormat
+from host.deploy.quantise import quantise
+from host.deploy.reference import infer, layer_inputs
+from host.deploy.target import board
+from host.deploy.unroll_blocks import expected_cycles
+from host.errors import InputError
+from host.train import twolayer
+from host.train.cheap import FewValued
+from host.train.cycle_prices import column_cycles, prune_to, rest_cycles
+from host.train.fit import train
+from host.train.frontend import preconv_features
+from host.train.presets import PRESETS, CheapRecipe
+
+RECIPE = PRESETS["preconv-cheap"].defaults
+assert isinstance(RECIPE, CheapRecipe)
+
+
+def bars(count=240, classes=3):
+    """Bars at one height per class, with noise and empty margins: learnt in a few epochs."""
+    rng = np.random.default_rng(8)
+
+    def split(images_in_split):
+        labels = rng.integers(0, classes, images_in_split)
+        images = np.zeros((images_in_split, 16, 16))
+        images[:, 2:14, 2:14] = rng.integers(0, 60, (images_in_split, 12, 12))
+        images[np.arange(images_in_split), 3 + labels * 12 // classes, 2:-2] = 255
+        return Split(images.astype(np.uint8), labels.astype(np.int64))
+
+    return Dataset("bars", split(count), split(60), "0" * 64, tuple("abcdefgh"[:classes]))
+
+
+BARS = bars()
+
+
+@pytest.fixture(scope="module")
+def network():
+    return calibrate(train(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1600, rehearse=False), BARS.train)
+
+
+def test_weights_round_to_the_nearest_magnitude_of_either_sign():
+    rounder = FewValued((1, 2, 4))
+    rounder.step = 0.5
+    weights = np.array([0.2, -0.3, 0.7, -0.8, 1.4, 1.6, -9.0, 0.0], np.float32)
+    assert rounder.whole(weights).tolist() == [0, -1, 1, -2, 2, 4, -4, 0]
+    assert rounder.rounded(weights).tolist() == [0, -0.5, 0.5, -1, 1, 2, -2, 0]
+
+
+def test_the_step_of_weights_that_have_one_is_nearly_found():
+    rounder = FewValued((1, 2, 3, 4))
+    rng = np.random.default_rng(1)
+    weights = (0.3 * rng.integers(-4, 5, 500) + rng.normal(0, 0.01, 500)).astype(np.float32)
+    rounder.fit(weights)
+    assert rounder.step == pytest.approx(0.3, rel=0.03)
+    rounder.fit(np.zeros(3, np.float32))  # any step does
+    assert rounder.step > 0
+
+
+def test_limits_leave_room_for_one_magnitude_more():
+    rounder = FewValued((1, 2))
+    weights = np.array([-9, -2.5, 0, 2.9, 3.1], np.float32)
+    rounder.limit(weights)
+    assert weights.tolist() == pytest.approx([-3, -2.5, 0, 2.9, 3])
+
+
+@pytest.mark.parametrize("hidden", [5, 12, 24, 40])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
+def test_pruning_meets_the_wish_and_little_more(hidden, share):
+    rng = np.random.default_rng(hidden)
+    worth, density = rng.exponential(1, (64, hidden)).astype(np.float32), rng.random(64)
+    wish = share * column_cycles(np.ones((64, hidden), np.bool_), density)
+    kept = prune_to(worth, density, wish)
+    assert 0.9 * wish - 30 <= column_cycles(kept, density) <= wish
+    assert mean(worth[kept]) > mean(worth[~kept])
+
+
+def test_pruning_leaves_everything_where_the_wish_is_generous_and_survives_worthless_weights():
+    density = np.full(4, 0.5)
+    assert prune_to(np.ones((4, 3), np.float32), density, 1e6).all()
+    assert not prune_to(np.zeros((4, 3), np.float32), density, 1.0).any()
+
+
+def test_a_column_goes_before_its_weights_do():
+    """Two inputs of equal single weights: the one that feeds a single unit does not pay for its loading."""
+    worth = np.zeros((2, 12), np.float32)
+    worth[0, 0], worth[1, :] = 1.0, 1.0
+    density = np.ones(2)
+    kept = prune_to(worth, density, column_cycles(worth > 0, density) - 1)
+    assert kept.sum(axis=1).tolist() == [0, 12]
+
+
+def test_the_simple_prices_are_close_to_the_compilers():
+    rng = np.random.default_rng(3)
+    density = rng.random(64)
+    weights = rng.choice([0, 0, 0, 0, 1, -1, 2, -2, 3, 4], (36, 64))
+    blocks = tuple(tuple(range(k, k + 12)) for k in (0, 12, 24))
+    exact = expected_cycles(weights.astype(np.int64), density, 63, blocks)
+    assert column_cycles(weights.T != 0, density) == pytest.approx(exact, rel=0.1)
+
+
+def test_deployment_takes_the_trained_whole_numbers(network):
+    net = quantise(network, WeightFormat.INT8, prune=False)
+    for layer, trained, magnitudes in zip(net.layers, network.layers, RECIPE.magnitudes, strict=True):
+        assert set(np.abs(layer.weights).ravel().tolist()) <= {0, *magnitudes}
+        assert (layer.weights * np.float32(trained.weight_step) == trained.weights).all()
+    rule = net.layers[0].requantiser
+    assert rule.multiplier == 128 and 7 <= rule.shift <= 16  # a power of two: the sum is only shifted
+
+
+def test_the_board_computes_what_the_loss_saw(network):
+    """The rounded float forward pass of training and the integers agree on every score, up to their one scale."""
+    net = quantise(network, WeightFormat.INT8, prune=False)
+    rule = net.layers[0].requantiser
+    first, last = network.layers
+    size = twolayer.size(64, 24, 3)
+    seen = twolayer.view(np.zeros(size, np.float64), 64, 24, 3)
+    seen.w1[:], seen.b1[:], seen.w2[:], seen.b2[:] = first.weights.T, first.bias, last.weights.T, last.bias
+    step = first.weight_step * 2.0 ** (rule.shift - 7)
+    x = preconv_features(BARS.test.images, 63).astype(np.float64)
+    hidden = np.minimum(np.rint(np.maximum(x @ seen.w1 + seen.b1, 0) / step), 63)
+    stored = layer_inputs(net, x.astype(np.uint8))[1]
+    # Half to even in training and half up on the board: they differ on exact halves only.
+    assert np.abs(hidden - stored).max() <= 1 and (hidden != stored).mean() < 0.05
+    scores = stored * step @ seen.w2 + seen.b2
+    np.testing.assert_array_equal(scores / (last.weight_step * step), infer(net, BARS.test.images).scores)
+
+
+def test_a_net_of_cheap_weights_still_learns(network):
+    assert network.provenance.metrics["test"] > 0.9
+    assert network.levels == 63
+    assert network.calibrations[0].accuracy > 0.9
+
+
+def test_a_smaller_wish_gives_a_quicker_net(network):
+    quick = calibrate(train(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1100, rehearse=False), BARS.train)
+    plans = [choose(net, WeightFormat.INT8, board("uno"), "unrolled") for net in (network, quick)]
+    dear, cheap = (sum(cycles(plan)[1:]) for plan in plans)
+    assert cheap < dear
+    assert dear < 1600 * 1.1 and cheap < 1100 * 1.1
+    assert (quick.layers[0].weights == 0).mean() > (network.layers[0].weights == 0).mean()
+
+
+def test_every_length_of_training_ends_in_whole_numbers():
+    for epochs in (1, 2, 3, 7):
+        layers = train(BARS, "preconv-cheap", epochs=epochs, rehearse=False).layers
+        assert all(layer.weight_step > 0 for layer in layers)
+        assert (layers[0].weights != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset_name": "preconv", "cycles": 3000}, "train: cycles: found a wish, need preset preconv-cheap"),
+        ({"preset_name": "preconv-cheap", "cycles": 900}, "train: cycles: found 900, need a whole number 1162 or more"),
+        ({"preset_name": "preconv-cheap", "cycles": True}, "train: cycles: found True"),
+        ({"preset_name": "preconv-cheap", "hidden": 200}, "train: cycles: found 3150"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_refused(options, message):
+    assert rest_cycles(36) == 1062
+    with pytest.raises(InputError) as caught:
+        train(BARS, **options)
+    assert str(caught.value).startswith(message)
+
+
+def test_the_model_file_keeps_the_step(network, tmp_path):
+    path = tmp_path / "cheap.h5"
+    model_file.save(network, path)
+    back = model_file.load(path)
+    assert [layer.weight_step for layer in back.layers] == [layer.weight_step for layer in network.layers]
+    assert quantise(back, WeightFormat.INT8).hash == quantise(network, WeightFormat.INT8).hash
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e-9])
+def test_a_step_that_cannot_be_is_refused(network, tmp_path, value):
+    path = tmp_path / "cheap.h5"
+    model_file.save(network, path)
+    with h5py.File(path, "r+") as file:
+        file["layers/1"].attrs["weight_step"] = value
+    with pytest.raises(InputError, match=r"layers/1\.weight_step: found"):
+        model_file.load(path)
+
+
+@pytest.mark.slow
+def test_the_default_wish_gives_95_and_a_half_percent_in_10500_cycles_on_usps(real_data):
+    usps = load("usps")
+    right, spent = [], []
+    for seed in range(3):
+        network = calibrate(train(usps, "preconv-cheap", seed=seed, rehearse=False), usps.train)
+        plan = choose(network, WeightFormat.INT8, board("uno"), "unrolled")
+        right.append(np.mean(infer(plan.net, usps.test.images).classes == usps.test.labels))
+        spent.append(sum(cycles(plan)))
+    assert mean(right) >= 0.955
+    assert mean(spent) <= 10500
