@@ -59,6 +59,16 @@ class Plan:
     twin: AsmTwin | UnrolledTwin | None
 
     @property
+    def program(self) -> str:
+        """The template of the portable program."""
+        return "model_net_portable.j2"
+
+    @property
+    def title(self) -> str:
+        """Layer sizes for people, such as 64-40-10."""
+        return "-".join(map(str, [self.steps[0].inputs, *(step.outputs for step in self.steps)]))
+
+    @property
     def classes(self) -> int:
         return self.steps[-1].outputs
 
