@@ -8,9 +8,8 @@
 typedef struct {
     const uint8_t *in; /* the first input under it */
     uint16_t skipped;  /* weights before the first one that counts */
-    uint8_t rows;
-    uint8_t runs; /* pieces of a kernel row, each of which is contiguous in both weights and inputs */
-    uint16_t run; /* weights of such a piece */
+    nn_patch patch;    /* all of it, or one kernel row where groups leave gaps between the pixels */
+    uint8_t patches;
 } window;
 
 typedef struct {
@@ -31,33 +30,35 @@ static span inside(const nn_conv_i8 *layer, uint16_t position, uint8_t side)
 
 static window window_at(const nn_conv_i8 *layer, const uint8_t *in, span y, span x)
 {
-    window found;
+    const uint8_t group = layer->group_inputs;
     const uint16_t corner = (uint16_t)(y.at * layer->width + x.at);
+    window found;
     found.in = in + (uint16_t)(corner * layer->channels);
-    found.skipped = (uint16_t)((y.first * layer->kernel + x.first) * layer->group_inputs);
-    found.rows = y.count;
-    /* Neighbouring pixels' channels are contiguous only where an output sees all of them. */
-    const uint8_t is_whole = layer->group_inputs == layer->channels;
-    found.runs = is_whole ? 1 : x.count;
-    found.run = is_whole ? (uint16_t)(x.count * layer->channels) : layer->group_inputs;
+    found.skipped = (uint16_t)((y.first * layer->kernel + x.first) * group);
+    if (group == layer->channels) {
+        found.patches = 1;
+        found.patch.rows = y.count;
+        found.patch.run = (uint16_t)(x.count * group);
+        found.patch.weights_gap = (uint16_t)((layer->kernel - x.count) * group);
+        found.patch.in_gap = (uint16_t)((layer->width - x.count) * group);
+    } else {
+        found.patches = y.count;
+        found.patch.rows = x.count;
+        found.patch.run = group;
+        found.patch.weights_gap = 0;
+        found.patch.in_gap = (uint16_t)(layer->channels - group);
+    }
     return found;
 }
 
 static int32_t window_sum(const nn_conv_i8 *layer, const window *at, const uint8_t *in, nn_far weights, int32_t sum)
 {
-    const uint16_t weights_pitch = (uint16_t)(layer->kernel * layer->group_inputs);
-    const uint16_t in_pitch = (uint16_t)(layer->width * layer->channels);
     weights += at->skipped;
-    for (uint8_t row = at->rows; row; row--) {
-        const uint8_t *pixel = in;
-        nn_far weight = weights;
-        for (uint8_t run = at->runs; run; run--) {
-            sum = nn_dot(weight, pixel, at->run, sum);
-            weight += at->run;
-            pixel += layer->channels;
-        }
-        weights += weights_pitch;
-        in += in_pitch;
+    sum = nn_patch_sum(&at->patch, weights, in, sum);
+    for (uint8_t left = (uint8_t)(at->patches - 1); left; left--) {
+        weights += (uint16_t)(layer->kernel * layer->group_inputs);
+        in += (uint16_t)(layer->width * layer->channels);
+        sum = nn_patch_sum(&at->patch, weights, in, sum);
     }
     return sum;
 }

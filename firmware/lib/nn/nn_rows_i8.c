@@ -4,9 +4,10 @@
 
 void nn_rows_i8_hidden(const nn_rows_i8 *layer, const uint8_t *in, uint8_t *out)
 {
+    const nn_patch all = {layer->inputs, 1, 0, 0};
     nn_far row = layer->rows;
     for (uint8_t i = 0; i < layer->outputs; i++) {
-        const int32_t sum = nn_dot(row + 6, in, layer->inputs, nn_far_i32(row));
+        const int32_t sum = nn_patch_sum(&all, row + 6, in, nn_far_i32(row));
         out[i] = nn_activation(sum, nn_far_u16(row + 4), layer->shift);
         row += 6;
         row += layer->inputs;
@@ -15,9 +16,10 @@ void nn_rows_i8_hidden(const nn_rows_i8 *layer, const uint8_t *in, uint8_t *out)
 
 void nn_rows_i8_scores(const nn_rows_i8 *layer, const uint8_t *in, int32_t *out)
 {
+    const nn_patch all = {layer->inputs, 1, 0, 0};
     nn_far row = layer->rows;
     for (uint8_t i = 0; i < layer->outputs; i++) {
-        out[i] = nn_dot(row + 4, in, layer->inputs, nn_far_i32(row));
+        out[i] = nn_patch_sum(&all, row + 4, in, nn_far_i32(row));
         row += 4;
         row += layer->inputs;
     }
