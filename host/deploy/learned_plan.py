@@ -80,6 +80,11 @@ class LearnedPlan:
         return height * width
 
     @property
+    def image_at(self) -> int | None:
+        """Where in the arena the image lies, and is overwritten; None where it has a slot of its own."""
+        return self.layout.image
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """What a profiling build measures, in order."""
         return tuple(step.name for step in self.steps)

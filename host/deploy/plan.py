@@ -78,6 +78,11 @@ class Plan:
         return height * width
 
     @property
+    def image_at(self) -> None:
+        """The image has a slot of its own."""
+        return None
+
+    @property
     def portable_marks(self) -> tuple[str, ...]:
         """What a profiling build of the portable program measures, in order."""
         return ("front end", *(f"dense {step.inputs}-{step.outputs}" for step in self.steps))

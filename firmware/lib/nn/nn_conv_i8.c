@@ -64,12 +64,11 @@ static int32_t window_sum(const nn_conv_i8 *layer, const window *at, const uint8
 }
 
 /* All outputs at one position; `is_first` of its pool's window. */
-static void convolve(const nn_conv_i8 *layer, const window *at, uint8_t is_first, uint8_t *out)
+static void convolve(const nn_conv_i8 *layer, nn_far row, const window *at, uint8_t is_first, uint8_t *out)
 {
     const uint16_t row_bytes =
         (uint16_t)(ROW_WEIGHTS_AT + (uint16_t)(layer->kernel * layer->kernel) * layer->group_inputs);
     const uint8_t *in = at->in;
-    nn_far row = layer->rows;
     uint8_t left = layer->group_outputs;
     for (uint8_t i = 0; i < layer->outputs; i++) {
         const int32_t sum = window_sum(layer, at, in, row + ROW_WEIGHTS_AT, nn_far_i32(row));
@@ -84,7 +83,7 @@ static void convolve(const nn_conv_i8 *layer, const window *at, uint8_t is_first
     }
 }
 
-static void convolve_row(const nn_conv_i8 *layer, const uint8_t *in, uint8_t y, uint8_t *out)
+static void convolve_row(const nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, uint8_t y, uint8_t *out)
 {
     const uint8_t pool = layer->pool;
     for (uint8_t x = 0; x < layer->out_width; x++) {
@@ -93,18 +92,21 @@ static void convolve_row(const nn_conv_i8 *layer, const uint8_t *in, uint8_t y, 
             for (uint8_t dx = 0; dx < pool; dx++) {
                 const span columns = inside(layer, (uint16_t)(x * pool + dx), layer->width);
                 const window at = window_at(layer, in, rows, columns);
-                convolve(layer, &at, !(dy | dx), out);
+                convolve(layer, numbers, &at, !(dy | dx), out);
             }
         }
         out += layer->outputs;
     }
 }
 
-void nn_conv_i8_run(const nn_conv_i8 *layer, const uint8_t *in, uint8_t *out)
+void nn_conv_i8_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
 {
-    const uint16_t out_pitch = (uint16_t)(layer->out_width * layer->outputs);
-    for (uint8_t i = 0; i < layer->out_height; i++) {
-        const uint8_t y = layer->backward ? (uint8_t)(layer->out_height - 1 - i) : i;
-        convolve_row(layer, in, y, out + (uint16_t)(y * out_pitch));
+    nn_conv_i8 layer;
+    nn_rom_copy(&layer, stage, sizeof layer);
+    numbers += layer.rows;
+    const uint16_t out_pitch = (uint16_t)(layer.out_width * layer.outputs);
+    for (uint8_t i = 0; i < layer.out_height; i++) {
+        const uint8_t y = layer.backward ? (uint8_t)(layer.out_height - 1 - i) : i;
+        convolve_row(&layer, numbers, in, y, out + (uint16_t)(y * out_pitch));
     }
 }

@@ -31,29 +31,31 @@ static uint8_t window_mean(const nn_pool *layer, const uint8_t *in)
     return (uint8_t)(sum / count);
 }
 
-static void pool(const nn_pool *layer, const uint8_t *in, uint8_t *out,
+static void pool(const nn_pool *stage, const uint8_t *in, uint8_t *out,
                  uint8_t (*reduce)(const nn_pool *layer, const uint8_t *in))
 {
-    const uint16_t in_pitch = (uint16_t)(layer->width * layer->channels);
-    const uint16_t out_pitch = (uint16_t)(layer->out_width * layer->channels);
-    for (uint8_t i = 0; i < layer->out_height; i++) {
-        const uint8_t y = layer->backward ? (uint8_t)(layer->out_height - 1 - i) : i;
-        const uint8_t *at = in + (uint16_t)((uint16_t)(y * layer->size) * in_pitch);
+    nn_pool layer;
+    nn_rom_copy(&layer, stage, sizeof layer);
+    const uint16_t in_pitch = (uint16_t)(layer.width * layer.channels);
+    const uint16_t out_pitch = (uint16_t)(layer.out_width * layer.channels);
+    for (uint8_t i = 0; i < layer.out_height; i++) {
+        const uint8_t y = layer.backward ? (uint8_t)(layer.out_height - 1 - i) : i;
+        const uint8_t *at = in + (uint16_t)((uint16_t)(y * layer.size) * in_pitch);
         uint8_t *to = out + (uint16_t)(y * out_pitch);
-        for (uint8_t x = layer->out_width; x; x--) {
-            for (uint8_t channel = layer->channels; channel; channel--)
-                *to++ = reduce(layer, at++);
-            at += (uint16_t)((layer->size - 1) * layer->channels);
+        for (uint8_t x = layer.out_width; x; x--) {
+            for (uint8_t channel = layer.channels; channel; channel--)
+                *to++ = reduce(&layer, at++);
+            at += (uint16_t)((layer.size - 1) * layer.channels);
         }
     }
 }
 
-void nn_pool_max(const nn_pool *layer, const uint8_t *in, uint8_t *out)
+void nn_pool_max(const nn_pool *stage, const uint8_t *in, uint8_t *out)
 {
-    pool(layer, in, out, window_max);
+    pool(stage, in, out, window_max);
 }
 
-void nn_pool_average(const nn_pool *layer, const uint8_t *in, uint8_t *out)
+void nn_pool_average(const nn_pool *stage, const uint8_t *in, uint8_t *out)
 {
-    pool(layer, in, out, window_mean);
+    pool(stage, in, out, window_mean);
 }

@@ -11,6 +11,7 @@
 #if defined(__AVR__)
 #include <avr/pgmspace.h>
 #define NN_ROM PROGMEM
+static inline void nn_rom_copy(void *to, const void *rom, uint8_t count) { memcpy_P(to, rom, count); }
 static inline uint8_t nn_rom_u8(const uint8_t *p) { return pgm_read_byte(p); }
 static inline int8_t nn_rom_i8(const int8_t *p) { return (int8_t)pgm_read_byte(p); }
 static inline uint16_t nn_rom_u16(const uint16_t *p) { return pgm_read_word(p); }
@@ -45,7 +46,9 @@ static inline uint16_t nn_far_u16(nn_far at) { return pgm_read_word(at); }
 static inline int32_t nn_far_i32(nn_far at) { return (int32_t)pgm_read_dword(at); }
 #endif
 #else
+#include <string.h>
 #define NN_ROM
+static inline void nn_rom_copy(void *to, const void *rom, uint8_t count) { memcpy(to, rom, count); }
 static inline uint8_t nn_rom_u8(const uint8_t *p) { return *p; }
 static inline int8_t nn_rom_i8(const int8_t *p) { return *p; }
 static inline uint16_t nn_rom_u16(const uint16_t *p) { return *p; }
