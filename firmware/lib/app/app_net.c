@@ -54,6 +54,13 @@ void app_net_init(const app_port *port)
 #endif
 }
 
+#if defined(MODEL_IMAGE_AT)
+uint8_t *app_net_image(void)
+{
+    return arena.bytes + MODEL_IMAGE_AT;
+}
+#endif
+
 uint8_t app_net_infer(const uint8_t *image)
 {
 #if MODEL_MARKS
