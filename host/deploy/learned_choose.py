@@ -23,12 +23,15 @@ def choose(
     kernel: str = "auto",
     bits: int | None = None,
 ) -> LearnedPlan:
-    """The plan for `board`. The plan may still not fit: see check_fit."""
+    """The plan for `board`: one that leaves the image as it is, unless only one that overwrites it fits. It may still
+    not fit: see check_fit."""
     if fmt not in FORMATS:
         raise InputError(f"{fmt.label}: found a net of learned kernels, need int8 for it; leave --format out")
     if kernel not in KERNELS or bits not in (None, 8):
         raise InputError("kernel: found a net of learned kernels, need portable with 8-bit activations; leave both out")
-    return plan_learned(quantise_learned(network))
+    net = quantise_learned(network)
+    kept = plan_learned(net)
+    return kept if board is None or predict(kept, board).fits(board) else plan_learned(net, keep_image=False)
 
 
 def predict(planned: LearnedPlan, board: Board) -> Budget:

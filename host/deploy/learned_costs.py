@@ -11,7 +11,13 @@ from host.deploy.target import Board
 
 STACK_BYTES = 256
 _CODE_BYTES = 7000
-_STATIC_BYTES = 440
+# As firmware/src/ram_avr.h shares out the RAM.
+_OTHERS_BYTES = 220
+_OTHERS_BYTES_PER_CLASS = 8
+_STACK_RESERVE = 320
+_RX_SPARE = 24
+_RX_BYTES = 64
+_FRAME_OVERHEAD = 6
 _MAC_CYCLES = 13.3
 
 
@@ -21,8 +27,12 @@ def flash(planned: LearnedPlan, board: Board) -> int:
 
 
 def ram_static(planned: LearnedPlan, board: Board) -> int:
-    """Bytes of .data and .bss."""
-    return _STATIC_BYTES + planned.image_bytes + planned.arena_bytes + 4 * planned.classes
+    """Bytes of .data and .bss; where there is room, the receive ring takes in a whole second image."""
+    slot = planned.image_bytes if planned.image_at is None else 0
+    rest = slot + planned.arena_bytes + _OTHERS_BYTES + _OTHERS_BYTES_PER_CLASS * planned.classes
+    payload = planned.image_bytes + _FRAME_OVERHEAD
+    ring = payload + payload // 254 + 2 + _RX_SPARE
+    return rest + (ring if board.ram - rest - _STACK_RESERVE >= ring else _RX_BYTES)
 
 
 def cycles(planned: LearnedPlan) -> list[int]:
