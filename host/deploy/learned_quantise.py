@@ -35,6 +35,11 @@ def quantise_learned(network: LearnedNetwork) -> LearnedNet:
     walk = _Walk(network)
     while walk.index < len(network.architecture.layers):
         walk.take_layer()
+    last = network.architecture.layers[-1]
+    if not isinstance(last, Dense):
+        raise InputError(
+            f"int8: last layer: found {type(last).__name__} behind the scores, need none; train another net"
+        )
     _, height, width = network.architecture.input_shape
     return LearnedNet((height, width), tuple(walk.stages), network.labels, network.provenance.preset)
 

@@ -21,8 +21,8 @@ LAYERS = {
     "padded": (Conv2d(4, 5, padding=2), ReLU(), MaxPool2d(), Conv2d(6, 3, padding=1), ReLU(), MaxPool2d(3), Flatten()),
     "strided": (Conv2d(4, 4, stride=2, padding=3), ReLU(), Conv2d(7, 2, stride=3), ReLU(), Flatten(), Dense(9), ReLU()),
     "depthwise": (
-        *(Conv2d(6, 3, padding=1), ReLU(), Conv2d(6, 3, padding=1, groups=6), ReLU(), Conv2d(10, 1), ReLU(), MaxPool2d()),
-        *(Conv2d(8, 3, groups=2), ReLU(), Flatten()),
+        *(Conv2d(6, 3, padding=1), ReLU(), Conv2d(6, 3, padding=1, groups=6), ReLU()),
+        *(Conv2d(10, 1), ReLU(), MaxPool2d(), Conv2d(8, 3, groups=2), ReLU(), Flatten()),
     ),
     "pools": (MaxPool2d(), Conv2d(4, 3), MaxPool2d(2), ReLU(), AveragePool2d(2), Flatten(), Dense(5), ReLU()),
     "average first": (AveragePool2d(3), Conv2d(8, 2), ReLU(), AveragePool2d(), MaxPool2d(), Flatten()),
