@@ -37,7 +37,7 @@ def choose(
 def predict(planned: LearnedPlan, board: Board) -> Budget:
     """The budget of `planned` on `board`, an AVR; for the native build the figures are an Uno's."""
     return Budget(
-        flash=learned_costs.flash(planned, board),
+        flash=learned_costs.flash(planned),
         ram_static=learned_costs.ram_static(planned, board),
         stack=learned_costs.STACK_BYTES,
         parts=tuple(zip(planned.marks, learned_costs.cycles(planned), strict=True)),

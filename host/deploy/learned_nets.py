@@ -73,7 +73,7 @@ class ConvStage:
         _, height, width = self.output_shape
         inside = [
             sum(
-                _covered(position, self.stride, self.padding, self.kernel, side)
+                covered(position, self.stride, self.padding, self.kernel, side)
                 for position in range(count * self.pool)
             )
             for count, side in zip((height, width), self.input_shape[1:], strict=True)
@@ -162,7 +162,7 @@ def _facts(stage: Stage) -> list[object]:
     return ["dense", *shapes]
 
 
-def _covered(position: int, stride: int, padding: int, kernel: int, side: int) -> int:
+def covered(position: int, stride: int, padding: int, kernel: int, side: int) -> int:
     """How many of the kernel's rows (or columns) lie inside the map at an output position."""
     start = position * stride - padding
     return min(start + kernel, side) - max(start, 0)
