@@ -85,7 +85,7 @@ def choose(
 def all_plans(network: AnyNetwork, fmt: WeightFormat) -> list[AnyPlan]:
     """Every plan that an export of `network` in `fmt` could have made: a board may carry any of them."""
     if isinstance(network, LearnedNetwork):
-        return [learned_choose.choose(network, fmt)]
+        return list(learned_choose.all_plans(network, fmt))
     return list(choices.all_plans(network, fmt))
 
 

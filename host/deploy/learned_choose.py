@@ -13,7 +13,7 @@ from host.errors import FitError, InputError
 from host.train.learned import LearnedNetwork
 
 FORMATS = (WeightFormat.INT8,)
-KERNELS = ("auto", "portable")
+KERNELS = ("auto", "portable", "asm")
 
 
 def choose(
@@ -23,15 +23,25 @@ def choose(
     kernel: str = "auto",
     bits: int | None = None,
 ) -> LearnedPlan:
-    """The plan for `board`: one that leaves the image as it is, unless only one that overwrites it fits. It may still
-    not fit: see check_fit."""
+    """The plan for `board`: `kernel` auto is the assembly where it fits, and the image is left as it is where there is
+    room for that. The plan may still not fit: see check_fit."""
     if fmt not in FORMATS:
         raise InputError(f"{fmt.label}: found a net of learned kernels, need int8 for it; leave --format out")
     if kernel not in KERNELS or bits not in (None, 8):
-        raise InputError("kernel: found a net of learned kernels, need portable with 8-bit activations; leave both out")
+        raise InputError(
+            "kernel: found a net of learned kernels, need portable or asm, and 8-bit activations; leave both out"
+        )
     net = quantise_learned(network)
-    kept = plan_learned(net)
-    return kept if board is None or predict(kept, board).fits(board) else plan_learned(net, keep_image=False)
+    if board is None or not board.is_avr:
+        return plan_learned(net, "portable" if kernel == "auto" else kernel)
+    kernels = ("asm", "portable") if kernel == "auto" else (kernel,)
+    plans = [plan_learned(net, name, keep_image=keep) for name in kernels for keep in (True, False)]
+    return next((planned for planned in plans if predict(planned, board).fits(board)), plans[-1])
+
+
+def all_plans(network: LearnedNetwork, fmt: WeightFormat) -> list[LearnedPlan]:
+    """Every plan that a board may carry; where the image lies makes no difference to what it answers."""
+    return [choose(network, fmt, kernel=kernel) for kernel in ("asm", "portable")]
 
 
 def predict(planned: LearnedPlan, board: Board) -> Budget:
@@ -54,7 +64,9 @@ def check_fit(planned: LearnedPlan, board: Board) -> Budget:
         needs.append(f"flash: found {budget.flash:,} bytes needed, {board.flash:,} there")
     if budget.ram_static + budget.stack > board.ram:
         needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
-    raise FitError(f"{board.name}: int8, {planned.title}: {'; '.join(needs)}; {_what_would_fit(planned)}")
+    raise FitError(
+        f"{board.name}: int8, kernel {planned.kernel}, {planned.title}: {'; '.join(needs)}; {_what_would_fit(planned)}"
+    )
 
 
 def _what_would_fit(planned: LearnedPlan) -> str:

@@ -73,8 +73,7 @@ class ConvStage:
         _, height, width = self.output_shape
         inside = [
             sum(
-                covered(position, self.stride, self.padding, self.kernel, side)
-                for position in range(count * self.pool)
+                covered(position, self.stride, self.padding, self.kernel, side) for position in range(count * self.pool)
             )
             for count, side in zip((height, width), self.input_shape[1:], strict=True)
         ]

@@ -9,20 +9,22 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from host.deploy.learned_arena import Layout, Place, lay_out
-from host.deploy.learned_nets import ConvStage, DenseStage, LearnedNet, PoolStage, Rows, Stage
+from host.deploy.learned_nets import ConvStage, LearnedNet, PoolStage, Stage
+from host.deploy.learned_rows import row_bytes
+from host.deploy.learned_twin import LearnedTwin, TwinStage, learned_twin
 
 
 @dataclass(frozen=True)
 class StageStep:
-    """One stage in execution order; `rom` is where its rows begin in the plan's bytes."""
+    """One stage in execution order; `rom` is where its rows begin in the plan's bytes. `twin` is the same stage in the
+    twin's bytes, where the plan has one."""
 
     index: int
     stage: Stage
     place: Place
     rom: int
+    twin: TwinStage | None
 
     @property
     def kind(self) -> str:
@@ -53,13 +55,18 @@ class LearnedPlan:
     net: LearnedNet
     steps: tuple[StageStep, ...]
     layout: Layout
-    kernel: str = "portable"
-    twin: None = None
+    kernel: str
+    twin: LearnedTwin | None
 
     @property
     def program(self) -> str:
         """The template of the portable program."""
         return "model_net_learned.j2"
+
+    @property
+    def twin_program(self) -> str:
+        """The template of the AVR's program."""
+        return "model_net_learned_asm.j2"
 
     @property
     def title(self) -> str:
@@ -100,43 +107,25 @@ class LearnedPlan:
     @cached_property
     def rom(self) -> bytes:
         """All stages' rows as they lie in flash, without holes."""
-        return b"".join(_stage_bytes(stage) for stage in self.net.stages)
+        return b"".join(row_bytes(stage) for stage in self.net.stages)
 
     @property
     def flash_rom(self) -> bytes:
-        return self.rom
+        """What lies in an AVR's flash."""
+        return self.rom if self.twin is None else self.twin.rom
 
     @property
     def weights_crcs(self) -> tuple[int, ...]:
-        """What READY must answer."""
-        return (zlib.crc32(self.rom),)
+        """What READY may answer: the CRC-32 of the portable program's numbers, or of the twin's."""
+        return tuple(zlib.crc32(rom) for rom in ([self.rom] if self.twin is None else [self.rom, self.twin.rom]))
 
 
-def plan_learned(net: LearnedNet, keep_image: bool = True) -> LearnedPlan:
+def plan_learned(net: LearnedNet, kernel: str = "portable", *, keep_image: bool = True) -> LearnedPlan:
     """Lay out `net`; without `keep_image` the image is overwritten as it is used up."""
     layout = lay_out(net, keep_image)
+    twin = learned_twin(net) if kernel == "asm" else None
     steps, rom = [], 0
     for index, (stage, place) in enumerate(zip(net.stages, layout.places, strict=True)):
-        steps.append(StageStep(index, stage, place, rom))
-        rom += len(_stage_bytes(stage))
-    return LearnedPlan(net, tuple(steps), layout)
-
-
-def _stage_bytes(stage: Stage) -> bytes:
-    """A row for each output: bias, multiplier, weights in the order in which they meet a map (row, column, channel)."""
-    if isinstance(stage, PoolStage):
-        return b""
-    rows = stage.rows
-    weights = rows.weights
-    if isinstance(stage, DenseStage) and len(stage.input_shape) == 3:
-        weights = weights.reshape(len(weights), *stage.input_shape)
-    if weights.ndim == 4:
-        weights = weights.transpose(0, 2, 3, 1)
-    return _row_bytes(rows, np.ascontiguousarray(weights).reshape(rows.outputs, -1).view(np.uint8))
-
-
-def _row_bytes(rows: Rows, weights: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> bytes:
-    parts = [rows.bias.astype("<i4").view(np.uint8).reshape(-1, 4)]
-    if rows.multipliers is not None:
-        parts.append(rows.multipliers.astype("<u2").view(np.uint8).reshape(-1, 2))
-    return np.concatenate([*parts, weights], axis=1).tobytes()
+        steps.append(StageStep(index, stage, place, rom, None if twin is None else twin.stages[index]))
+        rom += len(row_bytes(stage))
+    return LearnedPlan(net, tuple(steps), layout, kernel, twin)

@@ -64,6 +64,11 @@ class Plan:
         return "model_net_portable.j2"
 
     @property
+    def twin_program(self) -> str:
+        """The template of the AVR's program."""
+        return f"model_net_{self.kernel}.j2"
+
+    @property
     def title(self) -> str:
         """Layer sizes for people, such as 64-40-10."""
         return "-".join(map(str, [self.steps[0].inputs, *(step.outputs for step in self.steps)]))
