@@ -10,10 +10,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from host.data import Split
 from host.deploy import budget as budgets
 from host.deploy import choose as choices
 from host.deploy import learned_choose
 from host.deploy.budget import Budget
+from host.deploy.calibrate import calibrate as calibrate_preconv
+from host.deploy.learned_calibrate import calibrate_learned
 from host.deploy.learned_nets import LearnedNet
 from host.deploy.learned_plan import LearnedPlan
 from host.deploy.learned_reference import infer_learned
@@ -73,6 +76,13 @@ def infer(net: AnyNet, images: NDArray[np.uint8]) -> Predictions:
     return infer_learned(net, images) if isinstance(net, LearnedNet) else infer_preconv(net, images)
 
 
+def calibrate(network: AnyNetwork, train: Split) -> AnyNetwork:
+    """`network` with what an export wants to know and only data can tell, measured on the training images."""
+    if isinstance(network, LearnedNetwork):
+        return calibrate_learned(network, train)
+    return calibrate_preconv(network, train)
+
+
 def choose(
     network: AnyNetwork, fmt: WeightFormat, board: Board, kernel: str = choices.AUTO, bits: int | None = None
 ) -> AnyPlan:
@@ -91,7 +101,8 @@ def all_plans(network: AnyNetwork, fmt: WeightFormat) -> list[AnyPlan]:
 
 def check_fit(network: AnyNetwork, planned: AnyPlan, board: Board) -> Budget:
     """What `planned` costs; raise FitError, naming the bytes and what would fit, where `board` is too small."""
-    if isinstance(planned, LearnedPlan):
-        return learned_choose.check_fit(planned, board)
-    assert isinstance(network, Network)
+    if isinstance(network, LearnedNetwork):
+        assert isinstance(planned, LearnedPlan)
+        return learned_choose.check_fit(network, planned, board)
+    assert isinstance(planned, Plan)
     return budgets.check_fit(network, planned, board)

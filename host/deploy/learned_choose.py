@@ -44,19 +44,22 @@ def all_plans(network: LearnedNetwork, fmt: WeightFormat) -> list[LearnedPlan]:
     return [choose(network, fmt, kernel=kernel) for kernel in ("asm", "portable")]
 
 
-def predict(planned: LearnedPlan, board: Board) -> Budget:
-    """The budget of `planned` on `board`, an AVR; for the native build the figures are an Uno's."""
+def predict(planned: LearnedPlan, board: Board, network: LearnedNetwork | None = None) -> Budget:
+    """The budget of `planned` on `board`, an AVR; for the native build the figures are an Uno's. With `network` the
+    cycles are those of its training images."""
+    known = network.calibrations if network else ()
+    densities = [float(density.mean()) for density in known[0].densities] if known else None
     return Budget(
-        flash=learned_costs.flash(planned),
+        flash=learned_costs.flash(planned, board),
         ram_static=learned_costs.ram_static(planned, board),
         stack=learned_costs.STACK_BYTES,
-        parts=tuple(zip(planned.marks, learned_costs.cycles(planned), strict=True)),
+        parts=tuple(zip(planned.marks, learned_costs.cycles(planned, densities), strict=True)),
     )
 
 
-def check_fit(planned: LearnedPlan, board: Board) -> Budget:
+def check_fit(network: LearnedNetwork, planned: LearnedPlan, board: Board) -> Budget:
     """The budget; raise FitError, naming the bytes and what would fit, where `board` is too small."""
-    budget = predict(planned, board)
+    budget = predict(planned, board, network)
     if budget.fits(board):
         return budget
     needs = []

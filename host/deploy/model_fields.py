@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from host.deploy.quantise import LEVELS
 from host.errors import InputError
-from host.train.network import Provenance
+from host.train.network import Calibration, Provenance
 
 MAX_ELEMENTS = 1 << 22
 
@@ -58,6 +59,17 @@ class Fields:
             raise self.wrong("labels", "no list of texts", "one text a class")
         return tuple(labels)
 
+    def calibrations(self, file: h5py.File, layers: int) -> tuple[Calibration, ...]:
+        known = []
+        for levels in LEVELS.values():
+            name = f"calibrations/{levels}"
+            if name in file:
+                group = self.group(file, name)
+                folder = self.group(file, f"{name}/densities")
+                densities = tuple(self.array(folder, str(index), np.float32, 1) for index in range(layers))
+                known.append(Calibration(levels, float(self.attribute(group, "accuracy")), densities))
+        return tuple(known)
+
     def check_classes(self, labels: tuple[str, ...], classes: int) -> None:
         if len(labels) != classes or not 2 <= classes <= 255:
             raise self.wrong("labels", len(labels), f"{classes}, one a class")
@@ -80,6 +92,15 @@ class Fields:
             history=history,
             metrics=metrics,
         )
+
+
+def save_calibrations(file: h5py.File, calibrations: tuple[Calibration, ...]) -> None:
+    """Write what `Fields.calibrations` reads."""
+    for known in calibrations:
+        group = file.create_group(f"calibrations/{known.levels}")
+        group.attrs["accuracy"] = known.accuracy
+        for index, density in enumerate(known.densities):
+            group.create_dataset(f"densities/{index}", data=density.astype(np.float32))
 
 
 def save_provenance(group: h5py.Group, provenance: Provenance) -> None:

@@ -3,6 +3,7 @@
 /                 attributes: architecture (JSON, see Architecture.plain), scaling_offset, scaling_divisor
 /layers/0, 1, …   every layer: attribute output_max; convolutions: weights float32 (out, in / groups, row, column),
                   dense layers (out, in), both with bias float32 (out,)
+/calibrations/255 attribute accuracy; densities/0, 1, … float32 (1,), one a stage of the int8 net
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 
 import h5py
 import numpy as np
 
-from host.deploy.model_fields import MAX_ELEMENTS, Fields
+from host.deploy.learned_quantise import quantise_learned
+from host.deploy.model_fields import MAX_ELEMENTS, Fields, save_calibrations
 from host.deploy.nets import little_endian
 from host.errors import InputError
 from host.train.architecture import Architecture, BatchNorm, Dropout, from_plain
@@ -44,6 +47,7 @@ def save(network: LearnedNetwork, file: h5py.File) -> None:
         group.attrs["output_max"] = float(top)
         for name, array in network.parameters.of(index).items():
             group.create_dataset(name, data=array.astype(np.float32))
+    save_calibrations(file, network.calibrations)
 
 
 def load(file: h5py.File, fields: Fields) -> LearnedNetwork:
@@ -57,6 +61,9 @@ def load(file: h5py.File, fields: Fields) -> LearnedNetwork:
         output_max=tuple(_range(file, fields, index) for index in range(len(architecture.layers))),
     )
     fields.check_classes(network.labels, architecture.classes)
+    if "calibrations/255" in file:
+        stages = len(quantise_learned(network).stages)
+        network = replace(network, calibrations=fields.calibrations(file, stages))
     return network
 
 

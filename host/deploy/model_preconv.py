@@ -14,10 +14,9 @@ import json
 import h5py
 import numpy as np
 
-from host.deploy.model_fields import Fields
+from host.deploy.model_fields import Fields, save_calibrations
 from host.deploy.nets import little_endian
-from host.deploy.quantise import LEVELS
-from host.train.network import Calibration, Dense, Network
+from host.train.network import Dense, Network
 
 VERSION = 1
 MAX_LAYERS = 32
@@ -42,8 +41,7 @@ def save(network: Network, file: h5py.File) -> None:
     file.attrs["levels"] = network.levels
     for index, layer in enumerate(network.layers):
         _save_layer(file.create_group(f"layers/{index}"), layer)
-    for known in network.calibrations:
-        _save_calibration(file.create_group(f"calibrations/{known.levels}"), known)
+    save_calibrations(file, network.calibrations)
 
 
 def _save_layer(group: h5py.Group, layer: Dense) -> None:
@@ -54,12 +52,6 @@ def _save_layer(group: h5py.Group, layer: Dense) -> None:
     group.attrs["output_max"] = float(layer.output_max)
     if layer.weight_step:
         group.attrs["weight_step"] = float(layer.weight_step)
-
-
-def _save_calibration(group: h5py.Group, known: Calibration) -> None:
-    group.attrs["accuracy"] = known.accuracy
-    for index, density in enumerate(known.densities):
-        group.create_dataset(f"densities/{index}", data=density.astype(np.float32))
 
 
 def load(file: h5py.File, fields: Fields) -> Network:
@@ -75,7 +67,7 @@ def load(file: h5py.File, fields: Fields) -> Network:
         levels=int(fields.attribute(file, "levels")),
         layers=layers,
         labels=fields.labels(file),
-        calibrations=_calibrations(file, fields, count),
+        calibrations=fields.calibrations(file, count),
         provenance=fields.provenance(fields.group(file, "provenance")),
     )
     _check(network, fields)
@@ -92,18 +84,6 @@ def _layer(file: h5py.File, fields: Fields, name: str) -> Dense:
         output_max=float(fields.attribute(group, "output_max")),
         weight_step=float(group.attrs.get("weight_step", 0.0)),
     )
-
-
-def _calibrations(file: h5py.File, fields: Fields, layers: int) -> tuple[Calibration, ...]:
-    known = []
-    for levels in LEVELS.values():
-        name = f"calibrations/{levels}"
-        if name in file:
-            group = fields.group(file, name)
-            folder = fields.group(file, f"{name}/densities")
-            densities = tuple(fields.array(folder, str(index), np.float32, 1) for index in range(layers))
-            known.append(Calibration(levels, float(fields.attribute(group, "accuracy")), densities))
-    return tuple(known)
 
 
 def _check(network: Network, fields: Fields) -> None:

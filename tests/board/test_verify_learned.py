@@ -1,4 +1,4 @@
-"""Nets of learned kernels end to end: built by PlatformIO, streamed digits, every score compared, costs held to account."""
+"""Nets of learned kernels end to end: built by PlatformIO, streamed digits, every score compared."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import planned
 from learned_networks import LAYERS, learned_network
 
+from host import data
 from host.cli import main
 from host.deploy import model as model_file
-from host.deploy.deployment import check_fit
+from host.deploy.deployment import calibrate, check_fit, choose
+from host.deploy.numerics import WeightFormat
 from host.deploy.target import BOARDS
 from host.train.architecture import Conv2d, Dense, Flatten, MaxPool2d, ReLU
 
@@ -42,14 +43,16 @@ def test_every_layer_agrees_on_the_native_build(tmp_path: Path, name: str) -> No
     assert_equal(verify(tmp_path, name, "native"), 359)
 
 
+@pytest.mark.parametrize("kernel", ["asm", "portable"])
 @pytest.mark.parametrize("name", [name for name in LAYERS if name not in ("depthwise", "growing")])
-def test_every_layer_agrees_on_the_simulated_uno(tmp_path: Path, name: str) -> None:
-    assert_equal(verify(tmp_path, name, "uno", "--limit", 8), 8)
+def test_every_layer_agrees_on_the_simulated_uno(tmp_path: Path, name: str, kernel: str) -> None:
+    assert_equal(verify(tmp_path, name, "uno", "--limit", 8, "--kernel", kernel), 8)
 
 
+@pytest.mark.parametrize("kernel", ["asm", "portable"])
 @pytest.mark.parametrize("layers", ["depthwise", "growing", FAR], ids=["depthwise", "growing", "far"])
-def test_a_mega_reads_far_and_agrees(tmp_path: Path, layers: Any) -> None:
-    result = verify(tmp_path, layers, "mega", "--limit", 6)
+def test_a_mega_reads_far_and_agrees(tmp_path: Path, layers: Any, kernel: str) -> None:
+    result = verify(tmp_path, layers, "mega", "--limit", 6, "--kernel", kernel)
     assert_equal(result, 6)
     assert result["board"]["mcu"] == "atmega2560"
     if layers is FAR:
@@ -69,25 +72,35 @@ def render_of(place: Path, board: str) -> str:
     return (place / "out/model.h").read_text()
 
 
-@pytest.mark.parametrize(
-    ("layers", "side", "board"),
-    [("padded", 16, "uno"), ("pools", 16, "uno"), ("strided", 16, "uno"), (LEAN, 28, "uno"), ("depthwise", 16, "mega")],
-    ids=["padded", "pools", "strided", "lean", "depthwise"],
-)
-def test_predicted_costs_are_the_real_ones(tmp_path: Path, real_data: Path, layers: Any, side: int, board: str) -> None:
-    result = verify(tmp_path, layers, board, "--limit", 4, side=side)
-    network, plan = model_file.load(tmp_path / "net.h5"), planned(tmp_path / "net.h5", board=board)
+COSTS = {
+    "padded": ("padded", 16, "uno"),
+    "pools": ("pools", 16, "uno"),
+    "strided": ("strided", 16, "uno"),
+    "lean": (LEAN, 28, "uno"),
+    "depthwise": ("depthwise", 16, "mega"),
+}
+
+
+@pytest.mark.parametrize("kernel", ["asm", "portable"])
+@pytest.mark.parametrize("name", COSTS)
+def test_predicted_costs_are_the_real_ones(tmp_path: Path, real_data: Path, name: str, kernel: str) -> None:
+    layers, side, board = COSTS[name]
+    images = data.load("digits" if side == 16 else "mnist").test
+    result = verify(tmp_path, layers, board, "--limit", 4, "--kernel", kernel, side=side)
+    network = calibrate(model_file.load(tmp_path / "net.h5"), data.Split(images.images[:4], images.labels[:4]))
+    plan = choose(network, WeightFormat.INT8, BOARDS[board], kernel)
     budget = check_fit(network, plan, BOARDS[board])
-    assert budget.flash == pytest.approx(result["memory"]["flash"], rel=0.02, abs=250)
+    assert budget.flash == pytest.approx(result["memory"]["flash"], abs=400)
     assert budget.ram_static == pytest.approx(result["memory"]["ram_static"], abs=24)
     assert budget.cycles == pytest.approx(result["cycles"]["mean"], rel=0.12)
     assert result["memory"]["stack_max"] < budget.stack
 
 
-def test_a_profile_names_the_stages(tmp_path: Path) -> None:
-    result = verify(tmp_path, "padded", "uno", "--limit", 3, "--profile")
-    names = list(json.loads(json.dumps(result["cycles"]))["parts"]) if "parts" in result["cycles"] else []
-    assert not names or names == ["conv 5x5 4, pool 2", "conv 3x3 6, pool 3", "dense 24-10"]
+def test_a_profile_names_the_stages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verify(tmp_path, "padded", "uno", "--limit", 3, "--profile")
+    said = capsys.readouterr().out
+    for name in ("conv 5x5 4, pool 2", "conv 3x3 6, pool 3", "dense 24-10"):
+        assert re.search(rf"\d {name}, mean", said)
 
 
 def test_export_tells_what_a_net_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +108,7 @@ def test_export_tells_what_a_net_costs(tmp_path: Path, capsys: pytest.CaptureFix
     render_of(tmp_path, "uno")
     said = capsys.readouterr().out
     assert "conv 5x5 4, pool 2; conv 3x3 6, pool 3; dense 24-10, int8" in said
-    assert re.search(r"flash +7,\d{3} of 32,256 bytes", said)
+    assert re.search(r"flash +[78],\d{3} of 32,256 bytes", said)
 
 
 def test_the_two_formats_of_these_nets_are_compared(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@
  * Registers      r2..r19 sums (in threes)    r20 rows left    r21 run    r22 r29 r28 sum of the inputs, high to low
  *                r23 input    r24 left of the run    r25 = 0    r0, r1 weight, product    X inputs    Z block
  * Stack          18 bytes saved, &sums, the gaps; 26 at most
- * Cycles         144 + 16 B, each row: 35; each input > 0: 11 + 8 B, each input = 0: 9; 5 and 1 more where flash is far */
+ * Cycles         120 + 18 B, each row 26, and 2 if it ends in 0; each input > 0: 11 + 8 B, each input = 0: 9 (call from
+ *                C included); where flash is far 1 more for each input = 0 and 3 for each row */
 #ifdef __AVR__ /* PlatformIO hands every board all of lib/nn. */
 #include "nn_avr_macros.h"
 
