@@ -14,7 +14,7 @@
  *                r22 pairs of pixels left in the row    r23 pooled rows left
  *                X pooled output    Y row a    Z row c, where three rows are past LDD's reach of 63
  * Stack          24 bytes, those of nn_avr_normalize among them
- * Cycles         with normalisation, 16x16: 6,615 on average over the USPS test digits, 7,750 at most; noise 8,200, of
+ * Cycles         with normalisation, 16x16: 6,615 on average over the USPS test digits, 7,751 at most; noise 8,200, of
  *                the lowest contrast 12,700. 28x28: 17,370 on average over the MNIST test digits, 19,520 at most;
  *                noise 23,100, of the lowest contrast 38,300. docs/avr-kernels.md has the formula. */
 #ifndef NN_AVR_PRECONV_H
