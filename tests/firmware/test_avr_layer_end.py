@@ -15,6 +15,8 @@ Make = Callable[..., Machine]
 SUMS = {16: "<i2", 24: "<i4"}
 MULTIPLIERS = [1, 2, 127, 128, 200, 254, 255, 256, 257, 511, 4096, 32767, 32768, 65280, 65535]
 MOST_OUTPUTS = 100
+STACK_BYTES = {16: 3, 24: 6}
+RETURN_ADDRESS_BYTES = 2
 
 
 def interesting_sums(bits: int, multiplier: int, levels: int) -> NDArray[np.int64]:
@@ -64,6 +66,7 @@ def test_requantising_rounds_saturates_and_clamps_below_zero(machine: Make, bits
         assert np.all(answer.memory[1] == 0xA5), "wrote past its outputs"
         stated = requantise_cycles(bits, multiplier, part, levels)
         assert abs(answer.cycles - stated) <= 2, multiplier
+        assert answer.stack == STACK_BYTES[bits] + RETURN_ADDRESS_BYTES
 
 
 @pytest.mark.parametrize("bits", [16, 24])

@@ -18,6 +18,8 @@ from host.train.frontend import preconv_features
 Make = Callable[..., Machine]
 GUARD = 8
 """Bytes behind every output that must stay as they are."""
+STACK_BYTES = 24
+RETURN_ADDRESS_BYTES = 2
 PAIRS = 4080 * 4081 // 2 + 4080
 """Of a range 1..4080 and a difference 0..range."""
 
@@ -82,6 +84,7 @@ def test_images_of_every_contrast_give_the_definitions_features(
         assert np.array_equal(features, right)
         assert np.all(behind == 0xA5) and np.all(behind_pooled == 0xA5), "wrote past its memory"
         assert np.array_equal(image_after, image.ravel()), "changed its input"
+        assert answer.stack == STACK_BYTES + RETURN_ADDRESS_BYTES
 
 
 @pytest.mark.parametrize(

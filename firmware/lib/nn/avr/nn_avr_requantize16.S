@@ -5,7 +5,7 @@
  *
  * Registers      r24 sum    r22 left    r20 multiplier    r18 levels    r19 = 0    r16 product's byte 1
  *                r26 product's bytes 2, 3    Y sums    Z out
- * Stack          4 bytes
+ * Stack          3 bytes
  * Cycles         37 + per output: sum < 0: 12; else 27, with a multiplier above 255: 33; saturated: 1 more */
 #ifdef __AVR__ /* PlatformIO hands every board all of lib/nn. */
 #include "nn_avr_macros.h"
