@@ -17,7 +17,7 @@
 /* Other requests beside the image, and the one byte that keeps a full ring from looking empty. */
 #define RAM_RX_SPARE 24
 
-#define RAM_FOR_RX (RAM_BYTES - APP_IMAGE_BYTES - MODEL_ARENA_BYTES - RAM_OTHERS - RAM_STACK)
+#define RAM_FOR_RX (RAM_BYTES - APP_SLOT_BYTES - MODEL_ARENA_BYTES - RAM_OTHERS - RAM_STACK)
 
 #if RAM_FOR_RX >= APP_FRAME_BYTES + RAM_RX_SPARE
 #define RAM_RX_BYTES (APP_FRAME_BYTES + RAM_RX_SPARE)

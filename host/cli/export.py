@@ -9,14 +9,12 @@ from host import data
 from host.cli.console import Console, percent
 from host.deploy import model as model_file
 from host.deploy import textfmt
-from host.deploy.budget import Budget, check_fit
-from host.deploy.choose import choose
+from host.deploy.budget import Budget
+from host.deploy.deployment import AnyNetwork, AnyPlan, check_fit, choose, image_shape, infer
 from host.deploy.numerics import WeightFormat
-from host.deploy.plan import Plan
-from host.deploy.reference import infer
 from host.deploy.render import render, write_headers
 from host.deploy.target import Board, board
-from host.errors import DigitduinoError
+from host.errors import DigitduinoError, InputError
 from host.link.build import stage_project
 from host.report.compare import accuracy
 from host.train.network import Network
@@ -29,6 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     network = model_file.load(Path(arguments.model))
     target = board(arguments.board)
     if arguments.format == "text":
+        if not isinstance(network, Network):
+            raise InputError("text: found a net of learned kernels, need a pre-convolved one; use --format int8")
         for path in textfmt.write(network, Path(arguments.output or ".")):
             console.say(f"wrote {path}")
         return 0
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check(console: Console, planned: Plan, directory: Path) -> int:
+def _check(console: Console, planned: AnyPlan, directory: Path) -> int:
     """0 where the headers in `directory` are byte for byte what would be rendered, else 1."""
     for name, text in render(planned).items():
         path = directory / name
@@ -62,7 +62,7 @@ def _check(console: Console, planned: Plan, directory: Path) -> int:
     return 0
 
 
-def _format_accuracy(network: Network, planned: Plan) -> float | None:
+def _format_accuracy(network: AnyNetwork, planned: AnyPlan) -> float | None:
     """Test accuracy of the exported integers, where the data set that the model names is at hand."""
     name = network.provenance.dataset
     if name not in data.NAMES:
@@ -71,17 +71,16 @@ def _format_accuracy(network: Network, planned: Plan) -> float | None:
         test = data.load(name).test
     except DigitduinoError:
         return None
-    if test.images.shape[1:] != network.input_shape:
+    if test.images.shape[1:] != image_shape(network):
         return None
     return accuracy(infer(planned.net, test.images).classes, test.labels)
 
 
-def _say_budget(console: Console, planned: Plan, target: Board, budget: Budget, measured: float | None) -> None:
+def _say_budget(console: Console, planned: AnyPlan, target: Board, budget: Budget, measured: float | None) -> None:
     net = planned.net
-    sizes = "-".join(map(str, [planned.steps[0].inputs, *(step.outputs for step in planned.steps)]))
     activations = f"{net.levels.bit_length()}-bit activations, " if net.format is WeightFormat.INT8 else ""
     console.say(
-        f"{net.preset} {sizes}, {net.format.label}, {activations}kernel {planned.kernel}, model {net.hash[:16]}"
+        f"{net.preset} {planned.title}, {net.format.label}, {activations}kernel {planned.kernel}, model {net.hash[:16]}"
     )
     if target.is_avr:
         console.say(f"predicted for {target.name}:")
@@ -95,7 +94,7 @@ def _say_budget(console: Console, planned: Plan, target: Board, budget: Budget, 
         console.say(f"accuracy of this format on the test images: {percent(measured)}")
 
 
-def _document(planned: Plan, target: Board, budget: Budget, measured: float | None) -> dict[str, object]:
+def _document(planned: AnyPlan, target: Board, budget: Budget, measured: float | None) -> dict[str, object]:
     return {
         "schema": 1,
         "model": {"hash": planned.net.hash, "format": planned.net.format.label, "preset": planned.net.preset},

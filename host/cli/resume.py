@@ -11,21 +11,20 @@ from pathlib import Path
 from host import data
 from host.cache import cache_directory
 from host.cli.console import Console
+from host.deploy.deployment import AnyNetwork, AnyPlan
 from host.deploy.model import content_hash
-from host.deploy.plan import Plan
 from host.errors import InputError
 from host.link.journal import Journal, open_journal
-from host.train.network import Network
 
 
 @contextmanager
 def journal_of(
     arguments: argparse.Namespace,
     console: Console,
-    network: Network,
+    network: AnyNetwork,
     dataset: data.Dataset,
     split: data.Split,
-    plans: Sequence[Plan],
+    plans: Sequence[AnyPlan],
 ) -> Iterator[Journal | None]:
     """The run's journal; None where the user asked for none and the usual place cannot be had."""
     path = Path(arguments.journal) if arguments.journal is not None else _usual_place(arguments)

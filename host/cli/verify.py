@@ -16,11 +16,17 @@ from host.cli.console import Console, percent
 from host.cli.evaluate import load_split
 from host.cli.resume import journal_of
 from host.deploy import model as model_file
-from host.deploy.budget import check_fit
-from host.deploy.choose import all_plans, choose
+from host.deploy.deployment import (
+    AnyNetwork,
+    AnyPlan,
+    all_plans,
+    check_fit,
+    choose,
+    float_scores,
+    formats,
+    infer,
+)
 from host.deploy.numerics import WeightFormat
-from host.deploy.plan import Plan
-from host.deploy.reference import infer
 from host.deploy.target import board as find_board
 from host.errors import InputError
 from host.link import wire
@@ -31,8 +37,6 @@ from host.link.run import Outcome, identity, stream
 from host.report.compare import Comparison
 from host.report.document import RunFacts, verification
 from host.report.show import divergence
-from host.train.frontend import preconv_features
-from host.train.network import Network, forward
 
 EXIT_FAILED = 1
 
@@ -96,16 +100,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(
-    console: Console, arguments: argparse.Namespace, network: Network
-) -> tuple[Sequence[Plan], Built | None, AbstractContextManager[Connection]]:
+    console: Console, arguments: argparse.Namespace, network: AnyNetwork
+) -> tuple[Sequence[AnyPlan], Built | None, AbstractContextManager[Connection]]:
     """The plans that the board may carry, the build if there is one, and the line to open."""
     if arguments.port is not None:
         if arguments.profile:
             raise InputError(
                 "verify: --profile: found --port, need --board; a flashed board times its layers if built so"
             )
-        formats = [fmt for fmt in WeightFormat if arguments.format in (None, fmt.label)]
-        return [planned for fmt in formats for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
+        wanted = [fmt for fmt in formats(network) if arguments.format in (None, fmt.label)]
+        return [planned for fmt in wanted for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
     planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits)
@@ -115,11 +119,11 @@ def _prepare(
     return [planned], built, connect_board(target, built)
 
 
-def _compare(network: Network, planned: Plan, split: data.Split, outcome: Outcome) -> Comparison:
+def _compare(network: AnyNetwork, planned: AnyPlan, split: data.Split, outcome: Outcome) -> Comparison:
     reference = infer(planned.net, split.images)
     return Comparison(
         labels=split.labels,
-        float_scores=forward(network, preconv_features(split.images, network.levels)),
+        float_scores=float_scores(network, split.images),
         quantised_classes=reference.classes,
         quantised_words=reference.words,
         device_classes=np.array([result.predicted for result in outcome.results], np.uint8),

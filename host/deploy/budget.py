@@ -24,11 +24,11 @@ MAX_HIDDEN = 255
 
 @dataclass(frozen=True)
 class Budget:
-    """Predicted for one board: bytes of flash and RAM (static, and kept free for the stack), and mean cycles of each
-    part of one inference, named as the profiling build names them."""
+    """Predicted for one board: bytes of flash, of weights that only near flash reads reach, of RAM (static, and kept
+    free for the stack), and mean cycles of each part of one inference, named as the profiling build names them."""
 
     flash: int
-    weights: int
+    near_weights: int
     ram_static: int
     stack: int
     parts: tuple[tuple[str, int], ...]
@@ -39,14 +39,14 @@ class Budget:
 
     def fits(self, board: Board) -> bool:
         memory = self.flash <= board.flash and self.ram_static + self.stack <= board.ram
-        return not board.is_avr or (memory and self.weights <= MAX_ROM_BYTES)
+        return not board.is_avr or (memory and self.near_weights <= MAX_ROM_BYTES)
 
 
 def predict(planned: Plan, board: Board) -> Budget:
     """The budget of `planned` on `board`, an AVR; for the native build the figures are an Uno's."""
     return Budget(
         flash=sizes.flash(planned, board),
-        weights=len(planned.flash_rom),
+        near_weights=len(planned.flash_rom),
         ram_static=sizes.ram_static(planned, board),
         stack=sizes.STACK_BYTES,
         parts=tuple(zip(planned.marks, costs.cycles(planned, board), strict=True)),
@@ -67,8 +67,10 @@ def check_fit(network: Network, planned: Plan, board: Board) -> Budget:
         needs.append(f"flash: found {budget.flash:,} bytes needed, {board.flash:,} there")
     if budget.ram_static + budget.stack > board.ram:
         needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
-    if budget.weights > MAX_ROM_BYTES:
-        needs.append(f"weights: found {budget.weights:,} bytes, need {MAX_ROM_BYTES:,} at most for near flash reads")
+    if budget.near_weights > MAX_ROM_BYTES:
+        needs.append(
+            f"weights: found {budget.near_weights:,} bytes, need {MAX_ROM_BYTES:,} at most for near flash reads"
+        )
     what = f"{planned.net.format.label}, kernel {planned.kernel}"
     raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, planned, board)}")
 

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from host.errors import InputError
 
 INT8_MAX = 127
+ROW_SHIFTS = (24, 16)
+"""By what activations of per-row layers are shifted, the finer first; both are whole bytes on a board."""
+MULTIPLIER_MAX = 0xFFFF
+_BIAS_BITS = 30
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -34,7 +38,7 @@ def symmetric_step(weights: NDArray[np.float32]) -> float:
     return largest / INT8_MAX if largest > 0.0 else 1.0
 
 
-def to_int8(weights: NDArray[np.float32], step: float) -> NDArray[np.int8]:
+def to_int8(weights: NDArray[np.floating], step: float | NDArray[np.float64]) -> NDArray[np.int8]:
     """Round half to even and saturate at ±127 (never −128, so that negation is safe)."""
     rounded = np.rint(weights.astype(np.float64) / step)
     return np.clip(rounded, -INT8_MAX, INT8_MAX).astype(np.int8)
@@ -60,6 +64,20 @@ def to_half(weights: NDArray[np.float32]) -> NDArray[np.float16]:
     return weights.astype(np.float16)
 
 
+def row_multipliers(
+    largest_weights: NDArray[np.float64], biases: NDArray[np.float64], input_step: float, output_step: float, shift: int
+) -> NDArray[np.int64]:
+    """For each row the smallest multiplier m >= 1 for which the row's weights fit 8 bits and its bias `_BIAS_BITS`.
+
+    A weight then counts in steps of `m · output_step / (2^shift · input_step)`. Not yet held to 16 bits.
+    """
+    unit = output_step / 2.0**shift
+    for_weights = np.ceil(largest_weights * input_step / (INT8_MAX * unit))
+    for_biases = np.ceil(np.abs(biases) / (2.0**_BIAS_BITS * unit))
+    wanted: NDArray[np.int64] = np.maximum(1, np.maximum(for_weights, for_biases)).astype(np.int64)
+    return wanted
+
+
 def sum_bounds(weights: NDArray[np.int8], bias: NDArray[np.int32], levels: int) -> NDArray[np.int64]:
     """Lowest and highest possible sum of each neuron, shape (2, outputs), for inputs in 0..levels."""
     wide = weights.astype(np.int64)
@@ -81,8 +99,16 @@ def choose_requantiser(accumulator_step: float, output_max: float, levels: int, 
     return int(np.clip(np.floor(wanted * 2.0**shift), 1, 255)), shift
 
 
-def requantise(sums: NDArray[np.int64], multiplier: int, shift: int, levels: int) -> NDArray[np.uint8]:
-    """clamp((sum·multiplier + 2^(shift−1)) >> shift, 0, levels), shapes kept."""
+def requantise(
+    sums: NDArray[np.int64], multiplier: int | NDArray[np.int64], shift: int, levels: int
+) -> NDArray[np.uint8]:
+    """clamp((sum·multiplier + 2^(shift−1)) >> shift, 0, levels), shapes kept; multipliers broadcast."""
     scaled = (sums * multiplier + (1 << (shift - 1))) >> shift
     activations: NDArray[np.uint8] = np.clip(scaled, 0, levels).astype(np.uint8)
     return activations
+
+
+def mean_of_counts(sums: NDArray[np.int64], count: int) -> NDArray[np.uint8]:
+    """The mean of `count` activations whose sum is given, rounded to nearest, halves up."""
+    means: NDArray[np.uint8] = ((sums + count // 2) // count).astype(np.uint8)
+    return means

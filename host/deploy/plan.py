@@ -59,6 +59,21 @@ class Plan:
     twin: AsmTwin | UnrolledTwin | None
 
     @property
+    def program(self) -> str:
+        """The template of the portable program."""
+        return "model_net_portable.j2"
+
+    @property
+    def twin_program(self) -> str:
+        """The template of the AVR's program."""
+        return f"model_net_{self.kernel}.j2"
+
+    @property
+    def title(self) -> str:
+        """Layer sizes for people, such as 64-40-10."""
+        return "-".join(map(str, [self.steps[0].inputs, *(step.outputs for step in self.steps)]))
+
+    @property
     def classes(self) -> int:
         return self.steps[-1].outputs
 
@@ -66,6 +81,11 @@ class Plan:
     def image_bytes(self) -> int:
         height, width = self.net.input_shape
         return height * width
+
+    @property
+    def image_at(self) -> None:
+        """The image has a slot of its own."""
+        return None
 
     @property
     def portable_marks(self) -> tuple[str, ...]:

@@ -11,14 +11,15 @@ import numpy as np
 
 from host.assets import asset_root
 from host.atomic import write_text
-from host.deploy.plan import ABI, Plan
+from host.deploy.deployment import AnyPlan
+from host.deploy.plan import ABI
 from host.errors import InputError
 
 RENDERED = ("model.h", "model_net.h", "model_code.S")
 _NUMBERS_PER_LINE = 12
 
 
-def render(plan: Plan) -> dict[str, str]:
+def render(plan: AnyPlan) -> dict[str, str]:
     """File name → text of each rendered header."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(asset_root() / "templates"),
@@ -29,13 +30,14 @@ def render(plan: Plan) -> dict[str, str]:
     )
     environment.filters["c_numbers"] = c_numbers
     environment.filters["c_bytes"] = lambda rom: c_numbers(np.frombuffer(rom, np.uint8))
+    environment.filters["asm_lines"] = lambda numbers: numbers.replace(",\n", "\n").split("\n")
     environment.filters["c_comment"] = c_comment
     environment.filters["c_hex_byte"] = "0x{:02x}".format
     context = {"plan": plan, "net": plan.net, "abi": ABI}
     return {name: environment.get_template(f"{name}.j2").render(context) for name in RENDERED}
 
 
-def write_headers(plan: Plan, directory: Path) -> list[Path]:
+def write_headers(plan: AnyPlan, directory: Path) -> list[Path]:
     """Render `plan` into `directory` (made if missing); each file appears whole or not at all."""
     texts = render(plan)
     try:

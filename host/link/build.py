@@ -23,7 +23,7 @@ from elftools.elf.elffile import ELFFile
 
 from host.assets import asset_root
 from host.cache import cache_directory
-from host.deploy.plan import Plan
+from host.deploy.deployment import AnyPlan
 from host.deploy.render import write_headers
 from host.deploy.target import Board
 from host.errors import InputError, ToolMissing
@@ -49,7 +49,7 @@ class Built:
         return native if native.exists() else self.directory / "firmware.elf"
 
 
-def stage_project(plan: Plan, directory: Path) -> None:
+def stage_project(plan: AnyPlan, directory: Path) -> None:
     """Make `directory` a complete PlatformIO project for `plan`: platformio.ini, firmware/, rendered headers."""
     root = asset_root()
     try:
@@ -60,7 +60,7 @@ def stage_project(plan: Plan, directory: Path) -> None:
     write_headers(plan, directory / "firmware" / "model")
 
 
-def build_firmware(plan: Plan, board: Board, *, profile: bool = False) -> Built:
+def build_firmware(plan: AnyPlan, board: Board, *, profile: bool = False) -> Built:
     """Compile `plan` for `board`, or find it in the cache; with `profile` it times every layer. Raise ToolMissing or
     InputError with the compiler's words."""
     with _workspace("builds") as work:

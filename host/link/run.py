@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from host.deploy.plan import Plan
+from host.deploy.deployment import AnyPlan
 from host.errors import LinkTimeout
 from host.link import wire
 from host.link.faults import Faults, Injected
@@ -45,7 +45,7 @@ class Outcome:
         return tuple(result.marks for result in self.results)
 
 
-def identity(planned: Plan) -> Identity:
+def identity(planned: AnyPlan) -> Identity:
     """What a board that carries `planned` must answer."""
     height, width = planned.net.input_shape
     return Identity(

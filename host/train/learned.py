@@ -17,7 +17,7 @@ from host.errors import InputError
 from host.train import layers
 from host.train.architecture import Architecture, BatchNorm, Conv2d, Dense, Dropout
 from host.train.crew import Crew
-from host.train.network import Provenance
+from host.train.network import Calibration, Provenance
 from host.train.parameters import Parameters, empty
 
 _BATCH = 64  # images through the layers at once: their buffers should stay in the cache
@@ -51,6 +51,7 @@ class LearnedNetwork:
     labels: tuple[str, ...]
     provenance: Provenance
     output_max: tuple[float, ...]
+    calibrations: tuple[Calibration, ...] = ()  # what deployment measured on the training images
 
     @property
     def architecture(self) -> Architecture:

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from host.deploy import model as model_file
-from host.deploy.choose import choose
+from host.deploy.deployment import AnyPlan, choose
 from host.deploy.numerics import WeightFormat
-from host.deploy.plan import Plan
 from host.deploy.target import BOARDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +20,7 @@ LIMIT_S = 300
 """Generous for commands that take seconds on an idle machine."""
 
 
-def planned(model: Path, fmt: str = "int8", board: str = "uno") -> Plan:
+def planned(model: Path, fmt: str = "int8", board: str = "uno") -> AnyPlan:
     """The plan that `host export` renders where the user leaves the choice open."""
     return choose(model_file.load(model), WeightFormat[fmt.upper()], BOARDS[board])
 

@@ -25,9 +25,25 @@ static uint32_t now_ticks(const app_port *port)
     return port->ticks(port->context);
 }
 
+/* Where the next image goes, and lies when it is inferred. */
+static uint8_t *image_of(app_state *app)
+{
+#if defined(MODEL_IMAGE_AT)
+    (void)app;
+    return app_net_image();
+#else
+    return app->image;
+#endif
+}
+
+static uint32_t image_digest(app_state *app)
+{
+    return ~wire_crc_add(WIRE_CRC_INIT, image_of(app), APP_IMAGE_BYTES);
+}
+
 static void forget_partial_frame(app_state *app)
 {
-    wire_decoder_init(&app->decoder, app->image, APP_IMAGE_BYTES);
+    wire_decoder_init(&app->decoder, image_of(app), APP_IMAGE_BYTES);
 }
 
 static uint16_t exact_length(uint8_t type)
@@ -64,11 +80,16 @@ static void answer_hello(app_state *app, const app_port *port)
 
 static void answer_image(app_state *app, const app_port *port)
 {
+#if defined(MODEL_IMAGE_AT)
+    const uint32_t digest = image_digest(app); /* while it is there */
+#endif
     const uint32_t start = now_ticks(port);
-    const uint8_t predicted = app_net_infer(app->image);
+    const uint8_t predicted = app_net_infer(image_of(app));
     const uint32_t ticks = now_ticks(port) - start - app->reading_ticks;
+#if !defined(MODEL_IMAGE_AT)
     /* After the inference, so that it also covers what the inference may have done to the image. */
-    const uint32_t digest = ~wire_crc_add(WIRE_CRC_INIT, app->image, APP_IMAGE_BYTES);
+    const uint32_t digest = image_digest(app);
+#endif
     app_reply_result(app, port, app->decoder.sequence, predicted, digest, ticks);
 }
 

@@ -24,6 +24,12 @@ extern "C" {
 #endif
 
 #define APP_IMAGE_BYTES (MODEL_HEIGHT * MODEL_WIDTH)
+/* Beside the arena; some models keep the image in there, and overwrite it as they use it up. */
+#if defined(MODEL_IMAGE_AT)
+#define APP_SLOT_BYTES 0
+#else
+#define APP_SLOT_BYTES APP_IMAGE_BYTES
+#endif
 /* One IMAGE on the line, at most. */
 #define APP_FRAME_BYTES  WIRE_LINE_BYTES(APP_IMAGE_BYTES)
 #define APP_RESULT_BYTES WIRE_RESULT_BYTES(MODEL_CLASSES, MODEL_MARKS)
@@ -63,7 +69,9 @@ typedef struct {
     uint32_t reading_ticks; /* between two readings of the clock with nothing in between */
     uint32_t weights_crc;
     uint8_t reply[WIRE_FRAME_BYTES(APP_REPLY_BYTES)];
+#if !defined(MODEL_IMAGE_AT)
     uint8_t image[APP_IMAGE_BYTES];
+#endif
 } app_state;
 
 /* The port is an argument each time, so that a compiler that knows it can do without the pointers in it. */

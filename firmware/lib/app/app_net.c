@@ -25,6 +25,10 @@ static void __attribute__((noinline)) mark(uint8_t step)
 
 #include "model_net.h"
 
+#if !defined(MODEL_ROM_BYTES)
+#define MODEL_ROM_BYTES sizeof model_rom
+#endif
+
 /* A union, so that the rendered code may keep 16 and 32-bit values in it on machines that care for alignment. */
 static union {
     uint8_t bytes[MODEL_ARENA_BYTES];
@@ -49,6 +53,13 @@ void app_net_init(const app_port *port)
     (void)port;
 #endif
 }
+
+#if defined(MODEL_IMAGE_AT)
+uint8_t *app_net_image(void)
+{
+    return arena.bytes + MODEL_IMAGE_AT;
+}
+#endif
 
 uint8_t app_net_infer(const uint8_t *image)
 {
@@ -84,10 +95,10 @@ uint32_t app_net_marking_ticks(void)
 
 uint32_t app_net_weights_crc(void)
 {
-    const uint8_t *at = (const uint8_t *)&model_rom;
+    nn_far at = NN_FAR(model_rom);
     uint32_t crc = WIRE_CRC_INIT;
-    for (size_t left = sizeof model_rom; left; left--) {
-        const uint8_t byte = nn_rom_u8(at++);
+    for (uint32_t left = MODEL_ROM_BYTES; left; left--) {
+        const uint8_t byte = nn_far_u8(at++);
         crc = wire_crc_add(crc, &byte, 1);
     }
     return ~crc;

@@ -13,6 +13,11 @@ extern "C" {
 /* Once, before the rest. A profiling build reads the port's clock; an ordinary one has no use for it. */
 void app_net_init(const app_port *port);
 
+#if defined(MODEL_IMAGE_AT)
+/* Where the image must lie for app_net_infer, which overwrites it. */
+uint8_t *app_net_image(void);
+#endif
+
 /* image: MODEL_HEIGHT x MODEL_WIDTH u8. Returns the class. Not reentrant: scratch memory and scores are static. */
 uint8_t app_net_infer(const uint8_t *image);
 

@@ -71,6 +71,62 @@ void nn_dense_f16_f32(const nn_dense_f16 *layer, const float *in, uint8_t relu, 
 void nn_dense_f32_u8(const nn_dense_f32 *layer, const uint8_t *in, uint8_t relu, float *out);
 void nn_dense_f32_f32(const nn_dense_f32 *layer, const float *in, uint8_t relu, float *out);
 
+/* The stages of a net with learned kernels. Maps are u8 (row, column, channel). Descriptions lie in flash (rom), and so
+ * do a stage's numbers, `rows` bytes behind `numbers`: a row for each output, little-endian and without holes,
+ *     bias i32, multiplier u16, weights i8
+ * where the scores' rows have no multiplier. An activation is clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, 255).
+ * The exporter proves that every sum fits int32_t.
+ *
+ * `out` may overlap `in` as the exporter lays it out: output rows are written one by one, from the last if `backward`,
+ * and each only over inputs that neither it nor a later one needs. */
+
+/* Convolution with zero padding, ReLU and max-pool in one pass; a row's weights are (row, column, channel of a group).
+ */
+typedef struct {
+    uint32_t rows;
+    uint8_t height; /* of the input */
+    uint8_t width;
+    uint8_t channels;
+    uint8_t kernel;
+    uint8_t stride;
+    uint8_t padding;
+    uint8_t group_inputs;  /* channels that an output sees */
+    uint8_t group_outputs; /* outputs that see the same channels */
+    uint8_t pool;          /* side of the max-pool's windows; 1: none */
+    uint8_t out_height;    /* after the pool */
+    uint8_t out_width;
+    uint8_t outputs;
+    uint8_t shift; /* 16 or 24 */
+    uint8_t backward;
+} nn_conv_i8;
+
+void nn_conv_i8_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+
+/* Fully connected, over a whole map as it lies in memory. */
+typedef struct {
+    uint32_t rows;
+    uint16_t inputs;
+    uint8_t outputs;
+    uint8_t shift; /* 16 or 24 */
+} nn_rows_i8;
+
+void nn_rows_i8_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_rows_i8_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+
+/* Pools over windows of size x size that do not overlap; rows and columns left over are dropped. The mean is rounded,
+ * halves up; size at most 16. */
+typedef struct {
+    uint8_t width; /* of the input */
+    uint8_t channels;
+    uint8_t size;
+    uint8_t out_height;
+    uint8_t out_width;
+    uint8_t backward;
+} nn_pool;
+
+void nn_pool_max(const nn_pool *stage, const uint8_t *in, uint8_t *out);
+void nn_pool_average(const nn_pool *stage, const uint8_t *in, uint8_t *out);
+
 /* The first maximum wins. */
 uint8_t nn_argmax_i32(const int32_t *scores, uint8_t classes);
 uint8_t nn_argmax_f32(const float *scores, uint8_t classes);

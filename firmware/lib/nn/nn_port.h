@@ -1,5 +1,8 @@
 /* Where constants live. On AVR they stay in flash and are read with LPM; elsewhere they are plain memory.
- * The only file of firmware/lib, besides nn/avr, that may include an avr header. */
+ * The only file of firmware/lib, besides nn/avr, that may include an avr header.
+ *
+ * nn_far is the address of bytes that may lie anywhere in flash: on chips with more than 64 KiB a pointer does not
+ * reach them, so it is a number there, and ELPM reads. NN_FAR(object) makes one; adding a count of bytes steps on. */
 #ifndef NN_PORT_H
 #define NN_PORT_H
 
@@ -8,6 +11,10 @@
 #if defined(__AVR__)
 #include <avr/pgmspace.h>
 #define NN_ROM PROGMEM
+static inline void nn_rom_copy(void *to, const void *rom, uint8_t count)
+{
+    memcpy_P(to, rom, count);
+}
 static inline uint8_t nn_rom_u8(const uint8_t *p)
 {
     return pgm_read_byte(p);
@@ -46,8 +53,44 @@ static inline uint8_t nn_next_u8(const uint8_t **p)
     __asm__ volatile("ld %0, %a1+" : "=r"(value), "+x"(*p) : : "memory");
     return value;
 }
+#if defined(__AVR_HAVE_ELPM__)
+typedef uint32_t nn_far;
+#define NN_FAR(object) ((nn_far)pgm_get_far_address(object))
+static inline uint8_t nn_far_u8(nn_far at)
+{
+    return pgm_read_byte_far(at);
+}
+static inline uint16_t nn_far_u16(nn_far at)
+{
+    return pgm_read_word_far(at);
+}
+static inline int32_t nn_far_i32(nn_far at)
+{
+    return (int32_t)pgm_read_dword_far(at);
+}
 #else
+typedef const uint8_t *nn_far;
+#define NN_FAR(object) ((nn_far)(const void *)&(object))
+static inline uint8_t nn_far_u8(nn_far at)
+{
+    return pgm_read_byte(at);
+}
+static inline uint16_t nn_far_u16(nn_far at)
+{
+    return pgm_read_word(at);
+}
+static inline int32_t nn_far_i32(nn_far at)
+{
+    return (int32_t)pgm_read_dword(at);
+}
+#endif
+#else
+#include <string.h>
 #define NN_ROM
+static inline void nn_rom_copy(void *to, const void *rom, uint8_t count)
+{
+    memcpy(to, rom, count);
+}
 static inline uint8_t nn_rom_u8(const uint8_t *p)
 {
     return *p;
@@ -79,6 +122,21 @@ static inline int8_t nn_rom_next_i8(const int8_t **p)
 static inline uint8_t nn_next_u8(const uint8_t **p)
 {
     return *(*p)++;
+}
+typedef const uint8_t *nn_far;
+#define NN_FAR(object) ((nn_far)(const void *)&(object))
+/* Little-endian and unaligned, whatever the machine is. */
+static inline uint8_t nn_far_u8(nn_far at)
+{
+    return *at;
+}
+static inline uint16_t nn_far_u16(nn_far at)
+{
+    return (uint16_t)(at[0] | at[1] << 8);
+}
+static inline int32_t nn_far_i32(nn_far at)
+{
+    return (int32_t)(nn_far_u16(at) | (uint32_t)nn_far_u16(at + 2) << 16);
 }
 #endif
 

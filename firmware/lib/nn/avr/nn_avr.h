@@ -17,6 +17,8 @@
 
 #include <stdint.h>
 
+#include "../nn.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -66,6 +68,56 @@ void nn_avr_requantize24(const int32_t *sums, uint8_t outputs, uint16_t multipli
 
 void nn_avr_widen16(const int16_t *sums, uint8_t outputs, int32_t *scores);
 uint8_t nn_avr_argmax32(const int32_t *scores, uint8_t classes);
+
+/* Learned nets: one block of B outputs, B up to NN_AVR_PATCH24_MAX, over a patch of inputs, rows that need not touch.
+ * Sums of three bytes each, exact where they fit 24 bits. block, in flash: int24 bias[B], `skip` bytes, then
+ * uint8 weight[i][B], each weight + 128. */
+typedef struct {
+    uint16_t skip;
+    uint8_t rows;
+    uint8_t run;          /* inputs of a row */
+    uint16_t weights_gap; /* bytes between the weights of two rows */
+    uint16_t in_gap;
+} nn_avr_patch;
+
+typedef void nn_avr_patch24(const uint8_t *in, const nn_avr_patch *patch, nn_far block, uint8_t *sums);
+
+#define NN_AVR_PATCH24_MAX 6
+nn_avr_patch24 nn_avr_patch24_1, nn_avr_patch24_2, nn_avr_patch24_3, nn_avr_patch24_4, nn_avr_patch24_5,
+    nn_avr_patch24_6;
+
+/* out[i] = nn_activation(sums[i], multipliers[i], shift), or the larger of that and out[i]. */
+#define NN_AVR_MAX     1u
+#define NN_AVR_SHIFT16 2u
+void nn_avr_activate24(const uint8_t *sums, uint8_t count, nn_far multipliers, uint8_t how, uint8_t *out);
+
+/* A layer's outputs in blocks, the larger ones first; `smaller` blocks have one output less. A block in flash:
+ * int24 bias[B], uint16 multiplier[B] but for scores, weights. */
+typedef struct {
+    uint8_t size;
+    uint8_t larger;
+    uint8_t smaller;
+    nn_avr_patch24 *larger_sums;
+    nn_avr_patch24 *smaller_sums;
+} nn_avr_blocks;
+
+/* The stages of nn.h; both in flash. */
+typedef struct {
+    nn_conv_i8 layer; /* one group; kernel * channels at most 255 */
+    nn_avr_blocks blocks;
+} nn_avr_conv;
+
+typedef struct {
+    uint32_t rows;  /* as in nn_rows_i8 */
+    uint8_t pieces; /* pieces * piece inputs */
+    uint8_t piece;
+    uint8_t shift; /* 0 for scores */
+    nn_avr_blocks blocks;
+} nn_avr_rows;
+
+void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_rows_scores(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
 #ifdef __cplusplus
 }

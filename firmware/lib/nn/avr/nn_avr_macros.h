@@ -5,6 +5,10 @@
 
 #ifdef __ASSEMBLER__
 
+#define SPL 0x3D
+#define SPH 0x3E
+#define RAMPZ 0x3B
+
 ; Each routine has its own section, so that the linker drops what a model does not call.
 .macro FUNCTION name
     .section .text.\name, "ax", @progbits

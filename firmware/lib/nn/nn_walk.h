@@ -1,0 +1,23 @@
+/* How a convolution goes over its map, whatever computes its sums. Private to the kernels. */
+#ifndef NN_WALK_H
+#define NN_WALK_H
+
+#include "nn.h"
+#include "nn_dot.h"
+
+/* The part of the kernel that lies inside the map at one position; what lies outside meets zeros. */
+typedef struct {
+    const uint8_t *in; /* the first input under it */
+    uint16_t skipped;  /* weights before the first one that counts */
+    nn_patch patch;    /* all of it, or one kernel row where groups leave gaps between the pixels */
+    uint8_t patches;
+} nn_window;
+
+/* Writes all outputs of one position, or the larger of what is there unless `is_first`. */
+typedef void (*nn_at_position)(const nn_conv_i8 *layer, nn_far numbers, const nn_window *at, uint8_t is_first,
+                               uint8_t *out);
+
+/* Calls `at_position` for each position of the kernel, those of one pool window after the other. */
+void nn_walk(const nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, uint8_t *out, nn_at_position at_position);
+
+#endif

@@ -1,0 +1,109 @@
+"""Both families of nets, pre-convolved and learned, behind one set of functions: what commands and links work with.
+
+Each function hands its arguments to the family's own modules; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.data import Split
+from host.deploy import budget as budgets
+from host.deploy import choose as choices
+from host.deploy import learned_choose
+from host.deploy.budget import Budget
+from host.deploy.calibrate import calibrate as calibrate_preconv
+from host.deploy.calibrate import preferred_levels
+from host.deploy.learned_calibrate import calibrate_learned
+from host.deploy.learned_nets import LearnedNet
+from host.deploy.learned_plan import LearnedPlan
+from host.deploy.learned_reference import infer_learned
+from host.deploy.nets import DeployedNet
+from host.deploy.numerics import WeightFormat
+from host.deploy.plan import Plan, plan
+from host.deploy.quantise import quantise
+from host.deploy.reference import Predictions
+from host.deploy.reference import infer as infer_preconv
+from host.deploy.target import Board
+from host.train import learned
+from host.train.frontend import preconv_features
+from host.train.learned import LearnedNetwork
+from host.train.network import Network, forward
+
+AnyNetwork: TypeAlias = Network | LearnedNetwork
+AnyNet: TypeAlias = DeployedNet | LearnedNet
+AnyPlan: TypeAlias = Plan | LearnedPlan
+
+
+def image_shape(network: AnyNetwork) -> tuple[int, int]:
+    """Height and width of the images that `network` takes."""
+    if isinstance(network, LearnedNetwork):
+        _, height, width = network.architecture.input_shape
+        return height, width
+    return network.input_shape
+
+
+def float_scores(network: AnyNetwork, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the trained float network says: (N, classes) for u8 images (N, H, W)."""
+    if isinstance(network, LearnedNetwork):
+        return learned.scores(network.parameters, network.scaling, images)
+    return forward(network, preconv_features(images, network.levels))
+
+
+def float_bytes(network: AnyNetwork) -> int:
+    """What all weights and biases of the trained float network take, in bytes."""
+    if isinstance(network, LearnedNetwork):
+        return 4 * int(network.parameters.flat.size)
+    return sum(layer.weights.nbytes + layer.bias.nbytes for layer in network.layers)
+
+
+def formats(network: AnyNetwork) -> tuple[WeightFormat, ...]:
+    """The formats in which `network` can be put on a board."""
+    return learned_choose.FORMATS if isinstance(network, LearnedNetwork) else tuple(WeightFormat)
+
+
+def plain_plan(network: AnyNetwork, fmt: WeightFormat) -> AnyPlan:
+    """The portable plan, for no board in particular, with the activations that an export takes by default."""
+    if isinstance(network, LearnedNetwork):
+        return learned_choose.choose(network, fmt)
+    return plan(quantise(network, fmt, levels=preferred_levels(network)))
+
+
+def infer(net: AnyNet, images: NDArray[np.uint8]) -> Predictions:
+    """The oracle: what a board must answer for u8 images (N, H, W)."""
+    return infer_learned(net, images) if isinstance(net, LearnedNet) else infer_preconv(net, images)
+
+
+def calibrate(network: AnyNetwork, train: Split) -> AnyNetwork:
+    """`network` with what an export wants to know and only data can tell, measured on the training images."""
+    if isinstance(network, LearnedNetwork):
+        return calibrate_learned(network, train)
+    return calibrate_preconv(network, train)
+
+
+def choose(
+    network: AnyNetwork, fmt: WeightFormat, board: Board, kernel: str = choices.AUTO, bits: int | None = None
+) -> AnyPlan:
+    """The plan for `board`; see choose.choose. It may still not fit: see check_fit."""
+    if isinstance(network, LearnedNetwork):
+        return learned_choose.choose(network, fmt, board, kernel, bits)
+    return choices.choose(network, fmt, board, kernel, bits)
+
+
+def all_plans(network: AnyNetwork, fmt: WeightFormat) -> list[AnyPlan]:
+    """Every plan that an export of `network` in `fmt` could have made: a board may carry any of them."""
+    if isinstance(network, LearnedNetwork):
+        return list(learned_choose.all_plans(network, fmt))
+    return list(choices.all_plans(network, fmt))
+
+
+def check_fit(network: AnyNetwork, planned: AnyPlan, board: Board) -> Budget:
+    """What `planned` costs; raise FitError, naming the bytes and what would fit, where `board` is too small."""
+    if isinstance(network, LearnedNetwork):
+        assert isinstance(planned, LearnedPlan)
+        return learned_choose.check_fit(network, planned, board)
+    assert isinstance(planned, Plan)
+    return budgets.check_fit(network, planned, board)

@@ -1,0 +1,87 @@
+"""From a learned net to the plan that a board gets, what that costs, and what to do when it does not fit."""
+
+from __future__ import annotations
+
+from host.deploy import learned_costs
+from host.deploy.budget import Budget
+from host.deploy.learned_nets import LearnedNet
+from host.deploy.learned_plan import LearnedPlan, plan_learned
+from host.deploy.learned_quantise import quantise_learned
+from host.deploy.numerics import WeightFormat
+from host.deploy.target import BOARDS, Board
+from host.errors import FitError, InputError
+from host.train.learned import LearnedNetwork
+
+FORMATS = (WeightFormat.INT8,)
+KERNELS = ("auto", "portable", "asm")
+
+
+def choose(
+    network: LearnedNetwork,
+    fmt: WeightFormat,
+    board: Board | None = None,
+    kernel: str = "auto",
+    bits: int | None = None,
+) -> LearnedPlan:
+    """The plan for `board`: `kernel` auto is the assembly where it fits, and the image is left as it is where there is
+    room for that. The plan may still not fit: see check_fit."""
+    if fmt not in FORMATS:
+        raise InputError(f"{fmt.label}: found a net of learned kernels, need int8 for it; leave --format out")
+    if kernel not in KERNELS or bits not in (None, 8):
+        raise InputError(
+            "kernel: found a net of learned kernels, need portable or asm, and 8-bit activations; leave both out"
+        )
+    net = quantise_learned(network)
+    if board is None or not board.is_avr:
+        return plan_learned(net, "portable" if kernel == "auto" else kernel)
+    kernels = ("asm", "portable") if kernel == "auto" else (kernel,)
+    plans = [plan_learned(net, name, keep_image=keep) for name in kernels for keep in (True, False)]
+    return next((planned for planned in plans if predict(planned, board).fits(board)), plans[-1])
+
+
+def all_plans(network: LearnedNetwork, fmt: WeightFormat) -> list[LearnedPlan]:
+    """Every plan that a board may carry; where the image lies makes no difference to what it answers."""
+    return [choose(network, fmt, kernel=kernel) for kernel in ("asm", "portable")]
+
+
+def predict(planned: LearnedPlan, board: Board, network: LearnedNetwork | None = None) -> Budget:
+    """The budget of `planned` on `board`, an AVR; for the native build the figures are an Uno's. With `network` the
+    cycles are those of its training images."""
+    known = network.calibrations if network else ()
+    densities = [float(density.mean()) for density in known[0].densities] if known else None
+    return Budget(
+        flash=learned_costs.flash(planned, board),
+        near_weights=0,
+        ram_static=learned_costs.ram_static(planned, board),
+        stack=learned_costs.STACK_BYTES,
+        parts=tuple(zip(planned.marks, learned_costs.cycles(planned, densities), strict=True)),
+    )
+
+
+def check_fit(network: LearnedNetwork, planned: LearnedPlan, board: Board) -> Budget:
+    """The budget; raise FitError, naming the bytes and what would fit, where `board` is too small."""
+    budget = predict(planned, board, network)
+    if budget.fits(board):
+        return budget
+    needs = []
+    if budget.flash > board.flash:
+        needs.append(f"flash: found {budget.flash:,} bytes needed, {board.flash:,} there")
+    if budget.ram_static + budget.stack > board.ram:
+        needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
+    raise FitError(
+        f"{board.name}: int8, kernel {planned.kernel}, {planned.title}: {'; '.join(needs)}; {_what_would_fit(planned)}"
+    )
+
+
+def _what_would_fit(planned: LearnedPlan) -> str:
+    larger = [board.name for board in BOARDS.values() if board.is_avr and predict(planned, board).fits(board)]
+    if larger:
+        return f"--board {larger[0]} has room for it"
+    widest = max(planned.steps, key=lambda step: _rom_bytes(planned.net, step.index))
+    share = _rom_bytes(planned.net, widest.index)
+    return f"train a smaller net: {widest.name} alone takes {share:,} bytes of flash"
+
+
+def _rom_bytes(net: LearnedNet, index: int) -> int:
+    starts = [step.rom for step in plan_learned(net).steps] + [len(plan_learned(net).rom)]
+    return starts[index + 1] - starts[index]

@@ -1,0 +1,125 @@
+"""Measured costs of the committed firmware with learned kernels: Debian's avr-gcc 5.4, PlatformIO's flags.
+
+`tests/board/test_verify_learned.py` holds the predictions against the compiler's and the simulator's figures. The
+cycles of the assembly and of the portable kernels' inner loop are counted, those of the C around them are fitted.
+"""
+
+from __future__ import annotations
+
+from host.deploy.learned_nets import ConvStage, DenseStage, PoolStage, covered
+from host.deploy.learned_plan import LearnedPlan, StageStep
+from host.deploy.learned_twin import Blocks
+from host.deploy.target import Board
+
+STACK_BYTES = 256
+_CODE_BYTES = 3200
+_CODE_BYTES_FAR = 1340
+_KERNEL_BYTES = {"conv": 1400, "pool": 470, "hidden": 410, "scores": 1500}
+_TWIN_BYTES = {"conv": 1480, "hidden": 500, "scores": 1690}
+_PATCH_BYTES, _PATCH_BYTES_PER_OUTPUT = 204, 28
+# As firmware/src/ram_avr.h shares out the RAM.
+_OTHERS_BYTES = 220
+_OTHERS_BYTES_PER_CLASS = 8
+_STACK_RESERVE = 320
+_RX_SPARE = 24
+_RX_BYTES = 64
+_FRAME_OVERHEAD = 6
+
+_STAGE_CYCLES = 500
+# Cycles of the portable kernels around nn_patch_sum's loop: for each row and call of it, each sum, each position.
+_ROW_CYCLES = 20
+_PATCH_CYCLES = 130
+_SUM_CYCLES = 130
+_POSITION_CYCLES = 800
+_DENSE_CYCLES = 230
+_POOLED_CYCLES = 60
+_POOLED_CYCLES_PER_INPUT = 17
+# Cycles of C around the assembly: for each position, and each block of outputs there.
+_TWIN_POSITION_CYCLES = 600
+_TWIN_BLOCK_CYCLES = 80
+_ACTIVATION_CYCLES = 46
+"""Of one output, half of which are below zero."""
+_UNKNOWN_DENSITY = 0.5
+
+
+def flash(planned: LearnedPlan, board: Board) -> int:
+    """Bytes of the whole sketch."""
+    blocks = {step.kind: step.twin.blocks for step in planned.steps if step.twin is not None and step.twin.blocks}
+    portable = {step.kind for step in planned.steps if step.twin is None or step.twin.blocks is None}
+    sizes = {size for step in planned.steps if step.twin and step.twin.blocks for size in step.twin.blocks.sizes}
+    code = _CODE_BYTES + sum(_KERNEL_BYTES[kind] for kind in portable) + sum(_TWIN_BYTES[kind] for kind in blocks)
+    code += sum(_PATCH_BYTES + _PATCH_BYTES_PER_OUTPUT * size for size in sizes)
+    return code + len(planned.flash_rom) + (_CODE_BYTES_FAR if board.flash > 1 << 16 else 0)
+
+
+def ram_static(planned: LearnedPlan, board: Board) -> int:
+    """Bytes of .data and .bss; where there is room, the receive ring takes in a whole second image."""
+    slot = planned.image_bytes if planned.image_at is None else 0
+    rest = slot + planned.arena_bytes + _OTHERS_BYTES + _OTHERS_BYTES_PER_CLASS * planned.classes
+    payload = planned.image_bytes + _FRAME_OVERHEAD
+    ring = payload + payload // 254 + 2 + _RX_SPARE
+    return rest + (ring if board.ram - rest - _STACK_RESERVE >= ring else _RX_BYTES)
+
+
+def cycles(planned: LearnedPlan, densities: list[float] | None) -> list[int]:
+    """Mean cycles of each stage, in the order of `planned.marks`; `densities` is how many of a stage's inputs are not
+    zero, None where nobody has measured it."""
+    shares = densities or [_UNKNOWN_DENSITY] * len(planned.steps)
+    return [round(_stage_cycles(step, share)) for step, share in zip(planned.steps, shares, strict=True)]
+
+
+def _stage_cycles(step: StageStep, density: float) -> float:
+    stage = step.stage
+    if isinstance(stage, PoolStage):
+        channels, height, width = stage.output_shape
+        return _STAGE_CYCLES + channels * height * width * (_POOLED_CYCLES + _POOLED_CYCLES_PER_INPUT * stage.size**2)
+    if step.twin is not None and step.twin.blocks is not None:
+        if isinstance(stage, DenseStage):
+            return _STAGE_CYCLES + _blocks_cycles(step.twin.blocks, step.twin.pieces, step.twin.piece, density)
+        total = 0.0
+        for (y, x), count in _windows(stage).items():
+            run = x * stage.input_shape[0]
+            total += count * (_TWIN_POSITION_CYCLES + _blocks_cycles(step.twin.blocks, y, run, density))
+        return total
+    if isinstance(stage, DenseStage):
+        return _STAGE_CYCLES + stage.rows.outputs * (_run(stage.rows.weights.shape[1]) + _DENSE_CYCLES)
+    return _conv_cycles(stage)
+
+
+def _blocks_cycles(blocks: Blocks, rows: int, run: int, density: float) -> float:
+    """All outputs at one position: nn_avr_patch24 and nn_avr_activate24 for each block."""
+    total = 0.0
+    for size in blocks.sizes:
+        products = rows * run * (density * (11 + 8 * size) + (1 - density) * 9)
+        total += 120 + 18 * size + 27 * rows + products + 46 + _ACTIVATION_CYCLES * size + _TWIN_BLOCK_CYCLES
+    return total
+
+
+def _conv_cycles(stage: ConvStage) -> float:
+    share = stage.input_shape[0] // stage.groups
+    total = 0.0
+    for (y, x), count in _windows(stage).items():
+        # One patch, or one for each kernel row whose runs are single pixels.
+        patches, runs, run = (1, y, x * share) if stage.groups == 1 else (y, y * x, share)
+        sums = patches * _PATCH_CYCLES + runs * (_ROW_CYCLES + _run(run)) + _SUM_CYCLES
+        total += count * (sums * stage.rows.outputs + _POSITION_CYCLES)
+    return total
+
+
+def _windows(stage: ConvStage) -> dict[tuple[int, int], int]:
+    """How often the kernel is computed with so many of its rows and columns inside the map."""
+    _, height, width = stage.output_shape
+    rows, columns = (
+        [covered(position, stage.stride, stage.padding, stage.kernel, side) for position in range(count * stage.pool)]
+        for count, side in zip((height, width), stage.input_shape[1:], strict=True)
+    )
+    found: dict[tuple[int, int], int] = {}
+    for y in rows:
+        for x in columns:
+            found[y, x] = found.get((y, x), 0) + 1
+    return found
+
+
+def _run(count: int) -> int:
+    """The counted part of the portable sum: products, in fours and then one by one."""
+    return 12 * count + 4 * (count // 4) + 3 * (count % 4)

@@ -1,0 +1,29 @@
+"""A stage's numbers as the portable kernels read them: one row of bytes for each output (nn.h)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.deploy.learned_nets import ConvStage, DenseStage, PoolStage, Stage
+
+
+def map_order(stage: ConvStage | DenseStage) -> NDArray[np.int8]:
+    """Weights (outputs, inputs of one output), the inputs in the order of a map in memory: row, column, channel."""
+    weights = stage.rows.weights
+    if isinstance(stage, DenseStage) and len(stage.input_shape) == 3:
+        weights = weights.reshape(len(weights), *stage.input_shape)
+    if weights.ndim == 4:
+        weights = weights.transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(weights).reshape(stage.rows.outputs, -1)
+
+
+def row_bytes(stage: Stage) -> bytes:
+    """A row for each output: bias, multiplier where there is one, weights; nothing for a pool."""
+    if isinstance(stage, PoolStage):
+        return b""
+    rows = stage.rows
+    parts = [rows.bias.astype("<i4").view(np.uint8).reshape(-1, 4)]
+    if rows.multipliers is not None:
+        parts.append(rows.multipliers.astype("<u2").view(np.uint8).reshape(-1, 2))
+    return np.concatenate([*parts, map_order(stage).view(np.uint8)], axis=1).tobytes()

@@ -1,0 +1,111 @@
+"""The AVR twin of a learned net: the same integers laid out for the assembly kernels of nn_avr.h.
+
+A stage that those kernels cannot run (groups, rows that are too long, sums that need more than 24 bits) keeps the
+portable kernel and its layout; both live in one program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.deploy.learned_nets import LEVELS, ConvStage, DenseStage, LearnedNet, PoolStage, Stage
+from host.deploy.learned_rows import map_order, row_bytes
+from host.deploy.numerics import sum_bounds
+
+BLOCK_MAX = 6
+RUN_MAX = 255
+WEIGHTS_MAX = 10_000
+_LOWEST, _HIGHEST = -(2**23), 2**23 - 1
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Outputs in `larger` blocks of `size`, then `smaller` ones of one less."""
+
+    size: int
+    larger: int
+    smaller: int
+
+    @property
+    def sizes(self) -> list[int]:
+        return [self.size] * self.larger + [self.size - 1] * self.smaller
+
+
+@dataclass(frozen=True)
+class TwinStage:
+    """Where a stage's bytes begin; without blocks it is the portable kernel's. A dense stage's inputs are taken as
+    `pieces` of `piece` each."""
+
+    rom: int
+    blocks: Blocks | None
+    pieces: int
+    piece: int
+
+
+@dataclass(frozen=True)
+class LearnedTwin:
+    """One TwinStage for each stage, and all their bytes."""
+
+    stages: tuple[TwinStage, ...]
+    rom: bytes
+
+
+def learned_twin(net: LearnedNet) -> LearnedTwin:
+    """Lay `net` out for an AVR."""
+    rom = bytearray()
+    stages = []
+    for stage in net.stages:
+        pieces, piece = _pieces(stage)
+        blocks = cut(stage.rows.outputs) if not isinstance(stage, PoolStage) and _runs(stage, piece) else None
+        stages.append(TwinStage(len(rom), blocks, pieces, piece))
+        rom += row_bytes(stage) if blocks is None else _block_bytes(stage, blocks)
+    return LearnedTwin(tuple(stages), bytes(rom))
+
+
+def cut(outputs: int) -> Blocks:
+    """As few blocks as there must be, their sizes as even as they go."""
+    count = -(-outputs // BLOCK_MAX)
+    size = -(-outputs // count)
+    larger = outputs - (size - 1) * count
+    return Blocks(size, larger, count - larger)
+
+
+def _pieces(stage: Stage) -> tuple[int, int]:
+    """(pieces, piece) whose product is a dense stage's inputs, the pieces as long as they may be; else (0, 0)."""
+    if not isinstance(stage, DenseStage):
+        return 0, 0
+    inputs = stage.rows.weights.shape[1]
+    return next(((inputs // p, p) for p in range(RUN_MAX, 0, -1) if inputs % p == 0 and inputs // p <= 255), (0, 0))
+
+
+def _runs(stage: ConvStage | DenseStage, piece: int) -> bool:
+    """Whether the assembly kernels can compute this stage."""
+    weights = stage.rows.weights
+    if isinstance(stage, ConvStage):
+        fits = stage.groups == 1 and stage.kernel * stage.input_shape[0] <= RUN_MAX
+    else:
+        fits = piece > 0
+    bounds = sum_bounds(weights.reshape(len(weights), -1), stage.rows.bias, LEVELS)
+    return fits and weights[0].size <= WEIGHTS_MAX and bounds.min() >= _LOWEST and bounds.max() <= _HIGHEST
+
+
+def _block_bytes(stage: Stage, blocks: Blocks) -> bytes:
+    assert not isinstance(stage, PoolStage)
+    weights = map_order(stage)
+    rows, first, parts = stage.rows, 0, []
+    for size in blocks.sizes:
+        part = slice(first, first + size)
+        parts.append(_int24(rows.bias[part]))
+        if rows.multipliers is not None:
+            parts.append(rows.multipliers[part].astype("<u2").tobytes())
+        input_major = np.ascontiguousarray(weights[part].T).astype(np.int16) + 128
+        parts.append(input_major.astype(np.uint8).tobytes())
+        first += size
+    return b"".join(parts)
+
+
+def _int24(values: NDArray[np.int32]) -> bytes:
+    return values.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()

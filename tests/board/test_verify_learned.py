@@ -1,0 +1,132 @@
+"""Nets of learned kernels end to end: built by PlatformIO, streamed digits, every score compared."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from learned_networks import LAYERS, learned_network
+
+from host import data
+from host.cli import main
+from host.deploy import model as model_file
+from host.deploy.deployment import calibrate, check_fit, choose
+from host.deploy.numerics import WeightFormat
+from host.deploy.target import BOARDS
+from host.train.architecture import Conv2d, Dense, Flatten, MaxPool2d, ReLU
+
+FAR = (Conv2d(16, 3), ReLU(), Flatten(), Dense(24), ReLU())
+"""75,000 weights: more than a near pointer reaches."""
+LEAN = (Conv2d(8, 5), ReLU(), MaxPool2d(), Conv2d(16, 5), ReLU(), MaxPool2d(), Flatten(), Dense(64), ReLU())
+"""On 28×28, more than an Uno holds beside the image."""
+
+
+def verify(place: Path, layers: Any, board: str, *arguments: object, side: int = 16) -> dict[str, Any]:
+    """The document of one run over handwritten digits."""
+    model, target = place / "net.h5", place / "result.json"
+    model_file.save(learned_network(layers, side=side), model)
+    data = ["--data", "digits" if side == 16 else "mnist", "--json", str(target)]
+    assert main(["verify", str(model), "--board", board, *map(str, arguments), *data]) == 0
+    return json.loads(target.read_text())
+
+
+def assert_equal(result: dict[str, Any], count: int) -> None:
+    assert (result["verdict"], result["n"]) == ("pass", count)
+    assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == count
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_agrees_on_the_native_build(tmp_path: Path, name: str) -> None:
+    assert_equal(verify(tmp_path, name, "native"), 359)
+
+
+@pytest.mark.parametrize("kernel", ["asm", "portable"])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name not in ("depthwise", "growing")])
+def test_every_layer_agrees_on_the_simulated_uno(tmp_path: Path, name: str, kernel: str) -> None:
+    assert_equal(verify(tmp_path, name, "uno", "--limit", 8, "--kernel", kernel), 8)
+
+
+@pytest.mark.parametrize("kernel", ["asm", "portable"])
+@pytest.mark.parametrize("layers", ["depthwise", "growing", FAR], ids=["depthwise", "growing", "far"])
+def test_a_mega_reads_far_and_agrees(tmp_path: Path, layers: Any, kernel: str) -> None:
+    result = verify(tmp_path, layers, "mega", "--limit", 6, "--kernel", kernel)
+    assert_equal(result, 6)
+    assert result["board"]["mcu"] == "atmega2560"
+    if layers is FAR:
+        assert result["memory"]["flash"] > 80_000
+
+
+def test_an_image_may_be_overwritten_where_ram_is_short(tmp_path: Path, real_data: Path) -> None:
+    result = verify(tmp_path, LEAN, "uno", "--limit", 5, side=28)
+    assert_equal(result, 5)
+    assert "MODEL_IMAGE_AT" in (render_of(tmp_path, "uno"))
+    assert result["memory"]["ram_free_min"] > 100
+    assert result["link"]["retries"] == result["link"]["resets"] == 0
+
+
+def render_of(place: Path, board: str) -> str:
+    assert main(["export", str(place / "net.h5"), "--board", board, "-o", str(place / "out")]) == 0
+    return (place / "out/model.h").read_text()
+
+
+COSTS = {
+    "padded": ("padded", 16, "uno"),
+    "pools": ("pools", 16, "uno"),
+    "strided": ("strided", 16, "uno"),
+    "lean": (LEAN, 28, "uno"),
+    "depthwise": ("depthwise", 16, "mega"),
+}
+
+
+@pytest.mark.parametrize("kernel", ["asm", "portable"])
+@pytest.mark.parametrize("name", COSTS)
+def test_predicted_costs_are_the_real_ones(tmp_path: Path, real_data: Path, name: str, kernel: str) -> None:
+    layers, side, board = COSTS[name]
+    images = data.load("digits" if side == 16 else "mnist").test
+    result = verify(tmp_path, layers, board, "--limit", 4, "--kernel", kernel, side=side)
+    network = calibrate(model_file.load(tmp_path / "net.h5"), data.Split(images.images[:4], images.labels[:4]))
+    plan = choose(network, WeightFormat.INT8, BOARDS[board], kernel)
+    budget = check_fit(network, plan, BOARDS[board])
+    assert budget.flash == pytest.approx(result["memory"]["flash"], abs=400)
+    assert budget.ram_static == pytest.approx(result["memory"]["ram_static"], abs=24)
+    assert budget.cycles == pytest.approx(result["cycles"]["mean"], rel=0.12)
+    assert result["memory"]["stack_max"] < budget.stack
+
+
+def test_a_profile_names_the_stages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verify(tmp_path, "padded", "uno", "--limit", 3, "--profile")
+    said = capsys.readouterr().out
+    for name in ("conv 5x5 4, pool 2", "conv 3x3 6, pool 3", "dense 24-10"):
+        assert re.search(rf"\d {name}, mean", said)
+
+
+def test_export_tells_what_a_net_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model_file.save(learned_network("padded"), tmp_path / "net.h5")
+    render_of(tmp_path, "uno")
+    said = capsys.readouterr().out
+    assert "conv 5x5 4, pool 2; conv 3x3 6, pool 3; dense 24-10, int8" in said
+    assert re.search(r"flash +[78],\d{3} of 32,256 bytes", said)
+
+
+def test_the_two_formats_of_these_nets_are_compared(tmp_path: Path) -> None:
+    model_file.save(learned_network("padded"), tmp_path / "net.h5")
+    target = tmp_path / "evaluation.json"
+    assert main(["evaluate", str(tmp_path / "net.h5"), "--data", "digits", "--json", str(target)]) == 0
+    result = json.loads(target.read_text())
+    assert list(result["accuracy"]) == ["float32", "int8"] and result["changed"]["float32"] == 0
+    assert result["changed"]["int8"] <= 20
+
+
+@pytest.mark.parametrize(
+    "command", ["export --format text", "export --format float16", "evaluate --data digits --format float16"]
+)
+def test_what_these_nets_have_not_is_refused_in_one_line(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model_file.save(learned_network("padded"), tmp_path / "net.h5")
+    name, *rest = command.split()
+    assert main([name, str(tmp_path / "net.h5"), *rest]) == 2
+    assert "net of learned kernels" in capsys.readouterr().err

@@ -1,0 +1,204 @@
+"""The learned nets' kernels in C against their slow definitions: shapes, strides, padding, groups, pools, edges."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from learned_definition import activation, run_stage
+from numpy.typing import NDArray
+
+from host.deploy.learned_nets import ConvStage, DenseStage, LearnedNet, PoolStage, Rows, Stage
+from host.deploy.learned_plan import plan_learned
+
+GUARD = 0xA5
+
+
+def bytes_of(*names: str) -> tuple[tuple[str, type], ...]:
+    return tuple((name, ctypes.c_uint8) for name in names)
+
+
+class Conv(ctypes.Structure):
+    """nn_conv_i8."""
+
+    _fields_ = (
+        ("rows", ctypes.c_uint32),
+        *bytes_of("height", "width", "channels", "kernel", "stride", "padding", "group_inputs", "group_outputs"),
+        *bytes_of("pool", "out_height", "out_width", "outputs", "shift", "backward"),
+    )
+
+
+class RowsLayer(ctypes.Structure):
+    """nn_rows_i8."""
+
+    _fields_ = (("rows", ctypes.c_uint32), ("inputs", ctypes.c_uint16), *bytes_of("outputs", "shift"))
+
+
+class Pool(ctypes.Structure):
+    """nn_pool."""
+
+    _fields_ = bytes_of("width", "channels", "size", "out_height", "out_width", "backward")
+
+
+def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def random_rows(random: np.random.Generator, shape: tuple[int, ...], *, scores: bool = False) -> Rows:
+    """Numbers whose activations use their range."""
+    weights = random.integers(-127, 128, shape).astype(np.int8)
+    bias = random.integers(-3000, 3001, shape[0]).astype(np.int32)
+    if scores:
+        return Rows(weights, bias, None, 0)
+    shift = int(random.choice([16, 24]))
+    typical = 40 * 127 * np.sqrt(weights[0].size) + 1
+    multipliers = np.minimum(random.uniform(0.2, 3, shape[0]) * 255 / typical * 2.0**shift + 1, 65535)
+    return Rows(weights, bias, multipliers.astype(np.uint16), shift)
+
+
+def numbers_of(stage: Stage) -> NDArray[np.uint8]:
+    """The stage's bytes in flash, with some in front, because `rows` may begin anywhere."""
+    net = LearnedNet((1, 1), (stage,), ("0",), "test")
+    return np.frombuffer(b"\x7f" * 5 + plan_learned(net).rom, np.uint8)
+
+
+def described(stage: ConvStage, backward: int) -> Conv:
+    (channels, height, width), (outputs, out_height, out_width) = stage.input_shape, stage.output_shape
+    sizes = (height, width, channels, stage.kernel, stage.stride, stage.padding)
+    groups = (channels // stage.groups, outputs // stage.groups)
+    return Conv(5, *sizes, *groups, stage.pool, out_height, out_width, outputs, stage.rows.shift, backward)
+
+
+def run_conv(core: ctypes.CDLL, stage: ConvStage, image: NDArray[np.uint8], backward: int) -> NDArray[np.uint8]:
+    """(C, H, W) in and out; the kernel's own order is rows, columns, channels."""
+    memory = np.ascontiguousarray(image.transpose(1, 2, 0))
+    outputs, height, width = stage.output_shape
+    out = np.full(outputs * height * width + 8, GUARD, np.uint8)
+    layer, numbers = described(stage, backward), numbers_of(stage)
+    core.nn_conv_i8_run(ctypes.byref(layer), pointer(numbers), pointer(memory), pointer(out))
+    assert np.all(out[-8:] == GUARD), "wrote past its outputs"
+    return out[:-8].reshape(height, width, outputs).transpose(2, 0, 1)
+
+
+def random_image(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return (random.integers(0, 256, shape) * (random.random(shape) < 0.7)).astype(np.uint8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    groups=st.integers(1, 4),
+    inputs=st.integers(1, 4),
+    outputs=st.integers(1, 4),
+    kernel=st.integers(1, 6),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 5),
+    pool=st.integers(1, 3),
+    sides=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    backward=st.integers(0, 1),
+)
+def test_any_convolution(core, seed, groups, inputs, outputs, kernel, stride, padding, pool, sides, backward) -> None:
+    random = np.random.default_rng(seed)
+    rows = random_rows(random, (groups * outputs, inputs, kernel, kernel))
+    stage = ConvStage((groups * inputs, *sides), rows, stride, min(padding, kernel - 1), groups, pool)
+    if min(*stage.convolved, *stage.output_shape) < 1:
+        return
+    image = random_image(random, stage.input_shape)
+    assert np.array_equal(run_conv(core, stage, image, backward), run_stage(stage, image))
+
+
+@pytest.mark.parametrize("inputs", [1, 5, 12])
+def test_depthwise(core: ctypes.CDLL, inputs: int) -> None:
+    random = np.random.default_rng(inputs)
+    stage = ConvStage((inputs, 9, 7), random_rows(random, (2 * inputs, 1, 3, 3)), 1, 1, inputs, 2)
+    image = random_image(random, stage.input_shape)
+    assert np.array_equal(run_conv(core, stage, image, 0), run_stage(stage, image))
+
+
+def test_wide_rows_and_many_channels(core: ctypes.CDLL) -> None:
+    """A kernel row of more than 255 weights, a map of more than 32 KiB."""
+    random = np.random.default_rng(7)
+    stage = ConvStage((200, 6, 30), random_rows(random, (3, 200, 3, 3)), 1, 1, 1, 1)
+    image = random_image(random, stage.input_shape)
+    assert np.array_equal(run_conv(core, stage, image, 0), run_stage(stage, image))
+
+
+def test_a_map_may_grow_over_the_one_it_comes_from(core: ctypes.CDLL) -> None:
+    """Three rows in front are room enough for a padded 3x3 convolution of as many channels."""
+    random = np.random.default_rng(8)
+    stage = ConvStage((4, 10, 8), random_rows(random, (4, 4, 3, 3)), 1, 1, 1, 1)
+    image = random_image(random, stage.input_shape)
+    row, size = 8 * 4, image.size
+    for backward in (0, 1):
+        arena = np.full(size + 2 * row, GUARD, np.uint8)
+        source, target = (0, 2 * row) if backward else (2 * row, 0)
+        arena[source : source + size] = image.transpose(1, 2, 0).ravel()
+        layer, numbers = described(stage, backward), numbers_of(stage)
+        at = arena.ctypes.data
+        core.nn_conv_i8_run(
+            ctypes.byref(layer), pointer(numbers), ctypes.c_void_p(at + source), ctypes.c_void_p(at + target)
+        )
+        found = arena[target : target + size].reshape(10, 8, 4).transpose(2, 0, 1)
+        assert np.array_equal(found, run_stage(stage, image))
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4, 5, 64, 255, 256, 800, 5408, 65535])
+def test_dense_rows(core: ctypes.CDLL, inputs: int) -> None:
+    random = np.random.default_rng(inputs)
+    for outputs in (1, 10):
+        x = random_image(random, (inputs,))
+        for scores in (False, True):
+            stage = DenseStage((inputs,), random_rows(random, (outputs, inputs), scores=scores))
+            layer, numbers = RowsLayer(5, inputs, outputs, stage.rows.shift), numbers_of(stage)
+            out = np.full(outputs + 4, 0x5A5A5A5A, np.int32)
+            run = core.nn_rows_i8_scores if scores else core.nn_rows_i8_hidden
+            run(ctypes.byref(layer), pointer(numbers), pointer(x), pointer(out))
+            found = out[:outputs].tolist() if scores else out.view(np.uint8)[:outputs].tolist()
+            assert found == list(run_stage(stage, x))
+            past = out[outputs:].view(np.uint8) if scores else out.view(np.uint8)[outputs:]
+            assert np.all(past == 0x5A), "wrote past its outputs"
+
+
+@pytest.mark.parametrize("shift", [16, 24])
+def test_every_activation_rounds_and_clamps(core: ctypes.CDLL, shift: int) -> None:
+    core.nn_activation.restype = ctypes.c_uint8
+    random = np.random.default_rng(shift)
+    for multiplier in (1, 2, 255, 256, 257, 32767, 32768, 65534, 65535, *random.integers(1, 65536, 30).tolist()):
+        steps = [((2 * k + 1) << (shift - 1)) // multiplier + d for k in range(257) for d in (-1, 0, 1)]
+        sums = [-(2**31), -1, 0, 1, 2, 65535, 65536, 2**31 - 1, *steps, *random.integers(0, 2**31, 50).tolist()]
+        for total in sums:
+            if total < 2**31:
+                found = core.nn_activation(ctypes.c_int32(total), ctypes.c_uint16(multiplier), ctypes.c_uint8(shift))
+                assert found == activation(total, multiplier, shift), (total, multiplier)
+
+
+@pytest.mark.parametrize("is_average", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 16])
+@pytest.mark.parametrize("backward", [0, 1])
+def test_pools(core: ctypes.CDLL, size: int, is_average: bool, backward: int) -> None:
+    random = np.random.default_rng(size)
+    for shape in ((1, 16, 16), (7, 17, 19), (3, 32, 16)):
+        stage = PoolStage(shape, size, is_average)
+        channels, height, width = stage.output_shape
+        for image in (random_image(random, shape), np.full(shape, 255, np.uint8)):
+            memory = np.ascontiguousarray(image.transpose(1, 2, 0))
+            out = np.full(channels * height * width + 8, GUARD, np.uint8)
+            run = core.nn_pool_average if is_average else core.nn_pool_max
+            layer = Pool(shape[2], channels, size, height, width, backward)
+            run(ctypes.byref(layer), pointer(memory), pointer(out))
+            found = out[:-8].reshape(height, width, channels).transpose(2, 0, 1)
+            assert np.array_equal(found, run_stage(stage, image))
+            assert np.all(out[-8:] == GUARD), "wrote past its outputs"
+
+
+def test_largest_sums_of_either_sign(core: ctypes.CDLL) -> None:
+    """33,000 products of 127 * 255 come near 2^30, where the exporter stops."""
+    weights = np.array([[127] * 33000, [-127] * 33000], np.int8)
+    stage = DenseStage((33000,), Rows(weights, np.array([2**30, -(2**30)], np.int32), None, 0))
+    x = np.full(33000, 255, np.uint8)
+    layer, numbers, out = RowsLayer(5, 33000, 2, 0), numbers_of(stage), np.zeros(2, np.int32)
+    core.nn_rows_i8_scores(ctypes.byref(layer), pointer(numbers), pointer(x), pointer(out))
+    assert out.tolist() == run_stage(stage, x)

@@ -1,0 +1,98 @@
+"""The model file of a learned net: what is written is read; what is broken is refused in one line."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from learned_networks import LAYERS, drawn_images, learned_network
+
+from host.deploy import model as model_file
+from host.deploy.deployment import float_scores
+from host.deploy.learned_quantise import quantise_learned
+from host.errors import InputError
+from host.train.learned import LearnedNetwork, Scaling
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "net.h5"
+    model_file.save(learned_network("padded"), path)
+    return path
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_saved_network_reads_back_bit_for_bit(name, tmp_path):
+    network = learned_network(name, scaling=Scaling(31, 77.25) if name == "plain" else None)
+    model_file.save(network, tmp_path / "net.h5")
+    back = model_file.load(tmp_path / "net.h5")
+    assert isinstance(back, LearnedNetwork)
+    assert back.architecture == network.architecture and back.scaling == network.scaling
+    assert np.array_equal(back.parameters.flat, network.parameters.flat)
+    assert (back.labels, back.output_max, back.provenance) == (network.labels, network.output_max, network.provenance)
+    assert model_file.content_hash(back) == model_file.content_hash(network)
+    assert quantise_learned(back).hash == quantise_learned(network).hash
+    images = drawn_images(5)
+    assert np.array_equal(float_scores(back, images), float_scores(network, images))
+
+
+def test_the_same_network_gives_the_same_bytes(saved, tmp_path):
+    model_file.save(learned_network("padded"), tmp_path / "again.h5")
+    assert saved.read_bytes() == (tmp_path / "again.h5").read_bytes()
+
+
+def architecture_with(file, change):
+    plain = json.loads(file.attrs["architecture"])
+    change(plain)
+    file.attrs["architecture"] = json.dumps(plain)
+
+
+def replace_dataset(file, name, data):
+    del file[name]
+    file[name] = data
+
+
+BREAKAGES = {
+    "format_version: found 99": lambda f: f.attrs.__setitem__("format_version", 99),
+    "root.architecture: found nothing": lambda f: f.attrs.__delitem__("architecture"),
+    "architecture: found a wrong one": lambda f: architecture_with(f, lambda p: p["layers"].pop(-2)),
+    "need one that fits together": lambda f: f.attrs.__setitem__("architecture", "[1]"),
+    "not a readable model file": lambda f: f.attrs.__setitem__("architecture", "{"),
+    "KeyError('Fourier')": lambda f: architecture_with(f, lambda p: p["layers"][0].update(kind="Fourier")),
+    "numbers in one array": lambda f: architecture_with(f, lambda p: p["layers"][-1].update(units=10**9)),
+    "found 1000 layers": lambda f: architecture_with(f, lambda p: p["layers"].extend([{"kind": "ReLU"}] * 992)),
+    "them folded away": lambda f: architecture_with(f, lambda p: p["layers"].insert(-1, {"kind": "Dropout"})),
+    "layers/0/weights: found (4, 1, 5, 5), need (4, 1, 3, 3)": lambda f: architecture_with(
+        f, lambda p: p["layers"][0].update(kernel=3, padding=1)
+    ),
+    "layers/0/weights: found NaN": lambda f: f["layers/0/weights"].__setitem__((0, 0, 0, 0), np.nan),
+    "layers/7/bias: found float64": lambda f: replace_dataset(f, "layers/7/bias", np.zeros(10)),
+    "layers/7/bias: found no dataset": lambda f: f.__delitem__("layers/7/bias"),
+    "layers/1: found no group": lambda f: f.__delitem__("layers/1"),
+    "layers/1.output_max": lambda f: f["layers/1"].attrs.__setitem__("output_max", np.inf),
+    "scaling_offset: found 256": lambda f: f.attrs.__setitem__("scaling_offset", 256),
+    "scaling_divisor: found 0.0": lambda f: f.attrs.__setitem__("scaling_divisor", 0.0),
+    "labels: found 1": lambda f: f.attrs.__setitem__("labels", '["a"]'),
+    "content_hash": lambda f: f["layers/0/weights"].__setitem__((0, 0, 0, 0), 0.5),
+    "another hash": lambda f: f["layers/1"].attrs.__setitem__("output_max", 1.0),
+    "provenance": lambda f: f.__delitem__("provenance"),
+}
+
+
+@pytest.mark.parametrize("complaint", BREAKAGES)
+def test_a_broken_file_is_refused_in_one_line(saved, complaint):
+    with h5py.File(saved, "r+") as file:
+        BREAKAGES[complaint](file)
+    with pytest.raises(InputError) as caught:
+        model_file.load(saved)
+    message = str(caught.value)
+    assert message.startswith(f"{saved}: ") and "\n" not in message
+    assert complaint.replace("found 1000 layers", "found 1000") in message
+
+
+def test_the_file_holds_no_pickle(saved):
+    def check(name, node):
+        assert not isinstance(node, h5py.Dataset) or node.dtype.kind in "f"
+
+    with h5py.File(saved) as file:
+        file.visititems(check)

@@ -1,0 +1,142 @@
+"""Int8 nets of learned kernels: the reference is the definition, rounding costs little, and misfits are refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from learned_definition import conv_sum
+from learned_definition import scores as defined_scores
+from learned_networks import LAYERS, UNPADDED, drawn_images, learned_network
+
+from host.deploy.deployment import float_scores, infer
+from host.deploy.learned_nets import ConvStage, PoolStage
+from host.deploy.learned_quantise import quantise_learned
+from host.errors import InputError
+from host.train.architecture import (
+    Architecture,
+    AveragePool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+    ReLU,
+)
+from host.train.learned import Scaling
+from host.train.parameters import Parameters
+
+CONV = (Conv2d(4, 3), ReLU(), Flatten())
+STANDARD = Scaling(33, 78.0)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_reference_is_the_definition(name):
+    net, images = quantise_learned(learned_network(name)), drawn_images(4)
+    assert infer(net, images).scores.tolist() == [defined_scores(net, image) for image in images]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("scaling", [Scaling(), STANDARD], ids=["unit", "standard"])
+def test_rounding_costs_little(name, scaling):
+    if scaling.offset and name not in UNPADDED:
+        pytest.skip("padding needs unit scaling")
+    # The images on which the ranges were measured: others may saturate, and that is no rounding.
+    network, images = learned_network(name, scaling=scaling), drawn_images(40, seed=6)
+    exact, found = float_scores(network, images), infer(quantise_learned(network), images)
+    assert np.mean(exact.argmax(axis=1) == found.classes) >= 0.9
+    step = np.std(exact) / np.std(found.scores)
+    assert np.abs(exact - step * found.scores).max() < 0.2 * np.std(exact)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_numbers_lie_in_their_ranges(name):
+    for stage in quantise_learned(learned_network(name)).stages:
+        if isinstance(stage, PoolStage):
+            continue
+        assert np.abs(stage.rows.weights.astype(int)).max() <= 127
+        if stage.rows.multipliers is not None:
+            assert stage.rows.multipliers.min() >= 1 and stage.rows.shift in (16, 24)
+            # Every row uses its 8 bits, to within one multiplier step.
+            tops = np.abs(stage.rows.weights.reshape(stage.rows.outputs, -1).astype(int)).max(axis=1)
+            assert np.all(tops >= 126 * stage.rows.multipliers / (stage.rows.multipliers + 1.0) - 1)
+
+
+def test_a_silent_layer_and_an_empty_row_are_no_trouble():
+    network = learned_network(CONV)
+    network.parameters.of(0)["weights"][1] = 0
+    network.parameters.of(0)["bias"][:] = -9
+    network.parameters.of(0)["bias"][1] = 0.3
+    net = quantise_learned(network)
+    found = infer(net, drawn_images(3)).scores
+    assert found.tolist() == [defined_scores(net, image) for image in drawn_images(3)]
+
+
+def test_a_bias_far_above_the_weights_is_kept():
+    network = learned_network((Conv2d(2, 3), ReLU(), Flatten()))
+    numbers = network.parameters.of(0)
+    numbers["weights"][0] *= 1e-9
+    numbers["bias"][0] = network.output_max[1] / 2
+    stage = quantise_learned(network).stages[0]
+    assert stage.rows.bias[0] * stage.rows.multipliers[0] / 2**stage.rows.shift == pytest.approx(127.5, rel=1e-3)
+
+
+def test_relu_and_max_pool_commute():
+    before = learned_network((Conv2d(4, 3), ReLU(), MaxPool2d(), Flatten()))
+    after = learned_network((Conv2d(4, 3), MaxPool2d(), ReLU(), Flatten()))
+    assert quantise_learned(before).hash == quantise_learned(after).hash
+
+
+def test_a_second_pool_stands_alone():
+    stages = quantise_learned(learned_network((Conv2d(4, 3), ReLU(), MaxPool2d(), MaxPool2d(), Flatten()))).stages
+    assert [type(stage) for stage in stages[:2]] == [ConvStage, PoolStage]
+    assert stages[0].pool == 2
+
+
+def test_the_hash_is_of_the_numbers_alone():
+    one, other = (quantise_learned(learned_network("plain", seed=seed)) for seed in (1, 2))
+    assert one.hash != other.hash
+    assert one.hash == quantise_learned(learned_network("plain", seed=1)).hash
+    assert len(one.hash_bytes) == 8
+
+
+@pytest.mark.parametrize(
+    ("layers", "scaling", "complaint"),
+    [
+        ((Conv2d(4, 3), Flatten()), None, "layer 0: found Conv2d without ReLU"),
+        ((Conv2d(4, 3), AveragePool2d(), ReLU(), Flatten()), None, "layer 0: found Conv2d without ReLU"),
+        ((Flatten(), Dense(4)), None, "layer 1: found Dense without ReLU"),
+        ((Conv2d(4, 3, padding=1), ReLU(), Flatten()), STANDARD, "padding around pixels with a mean subtracted"),
+        ((ReLU(), *CONV), STANDARD, "ReLU on pixels"),
+        ((Conv2d(4, 3), BatchNorm(), ReLU(), Flatten()), None, "layer 0: found Conv2d without ReLU"),
+        ((Dropout(0.5), *CONV), None, "layer 0: found Dropout"),
+        ((Flatten(), Dense(256), ReLU()), None, "(65535, 255)"),
+    ],
+)
+def test_what_no_stage_can_be_made_of_is_refused(layers, scaling, complaint):
+    with pytest.raises(InputError) as caught:
+        quantise_learned(learned_network(layers, scaling=scaling))
+    assert complaint in str(caught.value) and "\n" not in str(caught.value)
+
+
+def with_relu_at_the_end(network):
+    longer = Architecture(network.architecture.input_shape, (*network.architecture.layers, ReLU()))
+    parameters = Parameters(longer, network.parameters.flat, network.parameters.measured)
+    return replace(network, parameters=parameters, output_max=(*network.output_max, 1.0))
+
+
+def test_the_last_layer_must_be_the_scores():
+    with pytest.raises(InputError, match="found ReLU behind the scores"):
+        quantise_learned(with_relu_at_the_end(learned_network("plain")))
+
+
+def test_padding_is_a_pixel_of_zero():
+    """A white frame around the image changes the sums; the same frame in black, which is what padding is, does not."""
+    network = learned_network((Conv2d(4, 3, padding=1), ReLU(), Flatten()))
+    stage = quantise_learned(network).stages[0]
+    image = drawn_images(3)[2]
+    framed = np.pad(image, 1)
+    for y, x in ((0, 0), (0, 7), (15, 15)):
+        window = framed[y : y + 3, x : x + 3].astype(int)
+        expected = ((stage.rows.weights[:, 0] * window).sum(axis=(1, 2)) + stage.rows.bias).tolist()
+        assert [conv_sum(stage, image[None], o, y, x) for o in range(4)] == expected
