@@ -11,6 +11,12 @@
 #include "uart_avr.h"
 #include "wire_ids.h"
 
+/* Longer than the slowest inference of which a host would wait for the result. */
+#if !defined(BOARD_WATCHDOG)
+#define BOARD_WATCHDOG WDTO_8S
+#endif
+#define WATCHDOG_PERIOD (((BOARD_WATCHDOG & 8) << 2) | (BOARD_WATCHDOG & 7))
+
 #define PAINT         0xC5
 #define CYCLES_PER_US (F_CPU / 1000000UL)
 #define US_PER_TURN   (65536UL / CYCLES_PER_US)
@@ -89,8 +95,32 @@ ISR(TIMER1_OVF_vect, ISR_NAKED)
                        [sreg] "I"(_SFR_IO_ADDR(SREG)), [turns] "i"(&turns));
 }
 
+/* The program hangs. It begins anew at its own first instruction, with the cause in r2 as Optiboot would have it: a
+ * reset of the chip would run the bootloader, and old ones leave the watchdog on and are reset by it for ever. Where
+ * interrupts are off for good, the next period does reset the chip. */
+ISR(WDT_vect, ISR_NAKED)
+{
+    __asm__ volatile("ldi r24, %[watchdog]\n\t"
+                     "mov r2, r24\n\t"
+                     "jmp 0\n\t"
+                     :
+                     : [watchdog] "M"(_BV(WDRF)));
+}
+
+static void start_watchdog(void)
+{
+    /* The chip takes the second value only within four cycles of the first. */
+    __asm__ volatile("wdr\n\t"
+                     "sts %[control], %[change]\n\t"
+                     "sts %[control], %[on]\n\t"
+                     :
+                     : [control] "n"(_SFR_MEM_ADDR(WDTCSR)), [change] "r"((uint8_t)(_BV(WDCE) | _BV(WDE))),
+                       [on] "r"((uint8_t)(_BV(WDIE) | _BV(WDE) | WATCHDOG_PERIOD)));
+}
+
 void board_begin(void)
 {
+    start_watchdog();
     TCCR1A = 0;
     TCCR1B = _BV(CS10);
     TCNT1 = 0;
@@ -136,6 +166,12 @@ uint16_t board_stack_free(void)
     while (at < (const uint8_t *)SP && *at == PAINT)
         at++;
     return (uint16_t)(at - __heap_start);
+}
+
+uint8_t board_is_stack_whole(void)
+{
+    const volatile uint8_t *const lowest = __heap_start;
+    return lowest[0] == PAINT && lowest[1] == PAINT;
 }
 
 uint8_t board_reset_cause(void)

@@ -70,6 +70,11 @@ static uint16_t unknown_stack(void *)
     return APP_UNKNOWN;
 }
 
+static uint8_t presumed_whole(void *)
+{
+    return 1; /* Arduino's cores do not tell where the stack ends */
+}
+
 static uint8_t unknown_cause(void *)
 {
     return WIRE_RESET_UNKNOWN;
@@ -85,6 +90,7 @@ void setup()
     port.micros = read_micros;
     port.overruns = no_overruns;
     port.stack_free = unknown_stack;
+    port.is_stack_whole = presumed_whole;
     port.clock_hz = CLOCK_HZ;
     port.tick_hz = 1000000UL;
     port.ram_static = APP_UNKNOWN;

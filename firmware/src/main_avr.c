@@ -3,6 +3,7 @@
 #if defined(__AVR__) && defined(ARDUINO)
 
 #include <avr/interrupt.h>
+#include <avr/wdt.h>
 
 #include "app.h"
 #include "board_avr.h"
@@ -65,13 +66,19 @@ static uint16_t stack_free(void *context)
     return board_stack_free();
 }
 
-static app_state app;
+static uint8_t is_stack_whole(void *context)
+{
+    (void)context;
+    return board_is_stack_whole();
+}
+
 static uint8_t reset_cause(void *context)
 {
     (void)context;
     return board_reset_cause();
 }
 
+static app_state app;
 static const app_port port = {
     .peek = peek,
     .drop = drop,
@@ -81,6 +88,7 @@ static const app_port port = {
     .micros = micros,
     .overruns = overruns,
     .stack_free = stack_free,
+    .is_stack_whole = is_stack_whole,
     .reset_cause = reset_cause,
     .clock_hz = F_CPU,
     .tick_hz = F_CPU,
@@ -95,9 +103,11 @@ int main(void)
     uart_begin(WIRE_DEFAULT_BAUD);
     sei();
     app_init(&app, &port);
-    for (;;)
+    for (;;) {
+        wdt_reset();
         if (!app_step(&app, &port))
             board_sleep();
+    }
 }
 
 #endif

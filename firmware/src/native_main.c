@@ -109,6 +109,12 @@ static uint16_t unknown_stack(void *context)
     return APP_UNKNOWN;
 }
 
+static uint8_t presumed_whole(void *context)
+{
+    (void)context;
+    return 1; /* the operating system watches it */
+}
+
 static uint8_t power_on(void *context)
 {
     (void)context;
@@ -129,6 +135,7 @@ int main(void)
         .micros = read_micros,
         .overruns = no_overruns,
         .stack_free = unknown_stack,
+        .is_stack_whole = presumed_whole,
         .clock_hz = 0, /* no board's */
         .tick_hz = 1000000,
         .ram_static = APP_UNKNOWN,

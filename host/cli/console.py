@@ -21,7 +21,7 @@ _BAR = "{desc} {percentage:3.0f} %|{bar}|{n_fmt}/{total_fmt} {elapsed}<{remainin
 class Update(Protocol):
     """Moves a progress bar."""
 
-    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, done: int, total: int, note: str = "", seconds_left: float | None = None) -> None: ...
 
 
 class Console:
@@ -44,14 +44,19 @@ class Console:
 
     @contextmanager
     def progress(self, what: str, unit: str) -> Iterator[Update]:
-        """Yield update(done, total, note). A bar appears on a terminal only."""
+        """Yield update(done, total, note, seconds_left). A bar appears on a terminal only.
+
+        It reckons the time left by itself where it is not told.
+        """
         hidden = not sys.stderr.isatty()
         with tqdm(
             desc=what, unit=unit, file=sys.stderr, disable=hidden, leave=False, bar_format=_BAR, **_shape()
         ) as bar:
 
-            def update(done: int, total: int, note: str = "") -> None:
+            def update(done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
                 bar.total = total
+                if seconds_left is not None:
+                    bar.bar_format = _BAR.replace("{remaining}", tqdm.format_interval(seconds_left))
                 bar.set_postfix_str(note, refresh=False)
                 bar.update(done - bar.n)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,47 +12,90 @@ from numpy.typing import NDArray
 from host import data
 from host.cli.console import Console, percent, table
 from host.deploy import model as model_file
-from host.deploy.deployment import AnyNetwork, float_bytes, float_scores, formats, image_shape, infer, plain_plan
+from host.deploy.deployment import (
+    AnyNetwork,
+    AnyPlan,
+    check_format,
+    float_bytes,
+    float_scores,
+    formats,
+    image_shape,
+    infer,
+    plain_plan,
+)
 from host.deploy.numerics import WeightFormat
 from host.errors import InputError
 from host.report.document import evaluation
+from host.train.learned import LearnedNetwork
+
+_AWARE = "quantisation-aware"
+_AFTER = "post-training"
+_PER_TENSOR = "post-training, per tensor"
 
 
 def run(arguments: argparse.Namespace) -> int:
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
     dataset, split = load_split(arguments.data, arguments.split, network, arguments.limit)
-    classes, sizes = _classes_and_sizes(network, arguments.format, split)
-    result = evaluation(dataset.name, arguments.split, split.labels, classes, len(network.labels))
-    rows = [["format", "accuracy", "changed", "weights"]]
-    for name, accuracy in result["accuracy"].items():
-        rows.append([name, percent(accuracy), str(result["changed"][name]), f"{sizes[name]:,} B"])
+    plans, roundings = _plans(network, arguments.format, arguments.per_tensor)
+    classes, sizes = _classes_and_sizes(network, plans, split)
+    result = evaluation(dataset.name, arguments.split, split.labels, classes, len(network.labels), sizes, roundings)
     console.say(f"{dataset.name} {arguments.split}, {result['n']:,} images; changed: digits that differ from float32")
-    console.say(table(rows))
-    last = list(classes)[-1]
-    recalls = ("-" if value is None else f"{100 * value:.1f}" for value in result["recall"][last])
-    console.say(f"recall per class, {last} (%): {' '.join(recalls)}")
+    console.say(table(_rows(result)))
+    chosen = "int8" if "int8" in classes else next((name for name in plans if name != "float32"), "float32")
+    recalls = ("-" if value is None else f"{100 * value:.1f}" for value in result["recall"][chosen])
+    console.say(f"recall per class, {chosen} (%): {' '.join(recalls)}")
     console.document(result)
     return 0
 
 
+def _rows(result: dict[str, Any]) -> list[list[str]]:
+    """The table, with a column for the rounding where there is a choice."""
+    rows = [["format", "accuracy", "changed", "weights"]]
+    for name, accuracy in result["accuracy"].items():
+        rows.append([name, percent(accuracy), str(result["changed"][name]), f"{result['weights'][name]:,} B"])
+    if result["rounding"]:
+        ways = ["rounding", *(result["rounding"].get(name, "") for name in result["accuracy"])]
+        rows = [[row[0].split()[0], way, *row[1:]] for row, way in zip(rows, ways, strict=True)]
+    return rows
+
+
+def _plans(network: AnyNetwork, only: str | None, per_tensor: bool) -> tuple[dict[str, AnyPlan], dict[str, str]]:
+    """What to measure by name, the format's own being what an export takes; and how its weights were rounded."""
+    fmts = formats(network)
+    if only is not None and only != WeightFormat.FLOAT32.label:
+        check_format(network, WeightFormat[only.upper()])
+    wanted = [fmt for fmt in fmts if only in (None, fmt.label) or fmt is WeightFormat.FLOAT32]
+    if not isinstance(network, LearnedNetwork):
+        return {fmt.label: plain_plan(network, fmt, per_tensor=per_tensor) for fmt in wanted}, {}
+    plans: dict[str, AnyPlan] = {}
+    roundings = {}
+    for fmt in wanted:
+        if per_tensor:
+            plans[fmt.label], roundings[fmt.label] = plain_plan(network, fmt, per_tensor=True), _PER_TENSOR
+            continue
+        is_tuned = network.tuned_for(fmt.label) is not None
+        plans[fmt.label], roundings[fmt.label] = plain_plan(network, fmt), _AWARE if is_tuned else _AFTER
+        if is_tuned:
+            name = f"{fmt.label} {_AFTER}"
+            plans[name], roundings[name] = plain_plan(network, fmt, post_training=True), _AFTER
+        name = f"{fmt.label} {_PER_TENSOR}"
+        plans[name], roundings[name] = plain_plan(network, fmt, per_tensor=True), _PER_TENSOR
+    return plans, roundings
+
+
 def _classes_and_sizes(
-    network: AnyNetwork, only: str | None, split: data.Split
+    network: AnyNetwork, plans: dict[str, AnyPlan], split: data.Split
 ) -> tuple[dict[str, NDArray[np.integer]], dict[str, int]]:
-    """By format, float32 first and always: predicted classes (N,), and bytes of weights on a board."""
-    deployable = formats(network)
-    if only is not None and only != WeightFormat.FLOAT32.label and WeightFormat[only.upper()] not in deployable:
-        raise InputError(f"{only}: found a net of learned kernels, need int8 for it; leave --format out")
+    """By name, float32 first and always: predicted classes (N,), and bytes of weights on a board."""
     classes: dict[str, NDArray[np.integer]] = {}
     sizes = {}
-    if WeightFormat.FLOAT32 not in deployable:
+    if WeightFormat.FLOAT32.label not in plans:
         classes[WeightFormat.FLOAT32.label] = float_scores(network, split.images).argmax(axis=1)
         sizes[WeightFormat.FLOAT32.label] = float_bytes(network)
-    for fmt in deployable:
-        if only in (None, fmt.label) or fmt is WeightFormat.FLOAT32:
-            planned = plain_plan(network, fmt)
-            classes[fmt.label] = infer(planned.net, split.images).classes
-            sizes[fmt.label] = len(planned.rom)
+    for name, planned in plans.items():
+        classes[name] = infer(planned.net, split.images).classes
+        sizes[name] = len(planned.rom)
     return classes, sizes
 
 

@@ -33,7 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
             console.say(f"wrote {path}")
         return 0
     fmt = WeightFormat[arguments.format.upper()]
-    planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits)
+    planned = choose(
+        network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor
+    )
     budget = check_fit(network, planned, target)
     measured = _format_accuracy(network, planned)
     _say_budget(console, planned, target, budget, measured)
@@ -78,7 +80,7 @@ def _format_accuracy(network: AnyNetwork, planned: AnyPlan) -> float | None:
 
 def _say_budget(console: Console, planned: AnyPlan, target: Board, budget: Budget, measured: float | None) -> None:
     net = planned.net
-    activations = f"{net.levels.bit_length()}-bit activations, " if net.format is WeightFormat.INT8 else ""
+    activations = f"{net.levels.bit_length()}-bit activations, " if net.format.is_integer else ""
     console.say(
         f"{net.preset} {planned.title}, {net.format.label}, {activations}kernel {planned.kernel}, model {net.hash[:16]}"
     )
@@ -99,7 +101,7 @@ def _document(planned: AnyPlan, target: Board, budget: Budget, measured: float |
         "schema": 1,
         "model": {"hash": planned.net.hash, "format": planned.net.format.label, "preset": planned.net.preset},
         "kernel": planned.kernel,
-        "activation_bits": planned.net.levels.bit_length() if planned.net.format is WeightFormat.INT8 else None,
+        "activation_bits": planned.net.levels.bit_length() if planned.net.format.is_integer else None,
         "board": target.name,
         "predicted": {
             "flash": budget.flash,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from host import __version__
 
-FORMATS = ("float32", "float16", "int8")
+FORMATS = ("float32", "float16", "int8", "int4", "ternary")
 DEFAULT_DATA = "digits"
 DEFAULT_PRESET = "preconv"
 
@@ -27,6 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
     _train(_command(commands, "train", "train a network", "host train --data usps -o usps.h5"))
     _evaluate(_command(commands, "evaluate", "accuracy of each format on the PC", "host evaluate usps.h5 --data usps"))
     _export(_command(commands, "export", "render C headers", "host export usps.h5 --format int8 --board uno"))
+    _plot(_command(commands, "plot", "pictures of a model and of what it answers", "host plot usps.h5 maps --digit 7"))
+    _models(_command(commands, "models", "list the pretrained models", "host models"))
     _command(commands, "ports", "list serial ports", "host ports")
     _command(commands, "doctor", "say what is missing and how to mend it", "host doctor")
     _simulate(_command(commands, "simulate", "a simulated board on a pty", "host simulate --board uno"))
@@ -50,6 +52,8 @@ def _command(
 
 def _deferred(name: str) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
+        if getattr(arguments, "model", None) is not None:
+            arguments.model = importlib.import_module("host.pretrained").path_of(arguments.model)
         code: int = importlib.import_module(f"host.cli.{name}").run(arguments)
         return code
 
@@ -58,6 +62,10 @@ def _deferred(name: str) -> Callable[[argparse.Namespace], int]:
 
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON (- for standard output)")
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model file, or a name that `host models` lists")
 
 
 def _data(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -77,6 +85,15 @@ def _kernel(parser: argparse.ArgumentParser, when: str) -> None:
     )
     parser.add_argument(
         "--activation-bits", type=int, choices=(6, 8), help=f"{when}int8 only (default 6 where that costs no accuracy)"
+    )
+
+
+def _format(parser: argparse.ArgumentParser, names: tuple[str, ...], what: str, default: str | None = None) -> None:
+    parser.add_argument(
+        "--format", choices=names, default=default, help=f"{what}; int4 and ternary for nets of learned kernels"
+    )
+    parser.add_argument(
+        "--per-tensor", action="store_true", help="learned kernels: one step for a layer's weights, not one a row"
     )
 
 
@@ -110,39 +127,92 @@ def _fetch(parser: argparse.ArgumentParser) -> None:
 
 def _train(parser: argparse.ArgumentParser) -> None:
     _data(parser, DEFAULT_DATA)
-    parser.add_argument("--preset", default=DEFAULT_PRESET, help=f"how to train (default {DEFAULT_PRESET}; see --list)")
+    parser.add_argument("--preset", help=f"how to train (default {DEFAULT_PRESET}; see --list)")
     parser.add_argument("--list", action="store_true", help="list the presets with their figures")
     parser.add_argument("-o", "--output", metavar="MODEL.h5", help="where the model goes")
     parser.add_argument("--seed", type=natural, default=0, help="same seed, same model (default 0)")
+    parser.add_argument("--epochs", type=positive, help="epochs; iterations for preconv-seed and for l-bfgs-b")
+    parser.add_argument(
+        "--checkpoint",
+        action="store_true",
+        help="on Ctrl-C, save the best network so far; learned kernels also keep MODEL.h5.checkpoint after each epoch",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="learned kernels: go on from MODEL.h5.checkpoint, to the same bits"
+    )
+    _json(parser)
+    _train_preconv(parser.add_argument_group("presets preconv…"))
+    _train_learned(parser.add_argument_group("presets of learned kernels"))
+
+
+def _train_preconv(parser: argparse._ArgumentGroup) -> None:
     parser.add_argument("--hidden", type=positive, help="hidden units")
-    parser.add_argument("--epochs", type=positive, help="epochs, or iterations for preconv-seed")
     parser.add_argument("--reg", type=float, help="weight of the L2 penalty")
     parser.add_argument("--cycles", type=positive, metavar="N", help="preconv-cheap: about what both layers shall cost")
+    parser.add_argument("--no-rehearsal", action="store_true", help="skip the validation figure; half the time")
     parser.add_argument(
         "--sweep-cost",
         action="store_true",
         help="train nets of several costs; print accuracy, cycles and flash of each",
     )
+    parser.add_argument("--seeds", type=positive, metavar="N", help="with --sweep-cost: nets a row (default 3)")
+
+
+def _train_learned(parser: argparse._ArgumentGroup) -> None:
+    parser.add_argument("--engine", choices=("numpy", "torch"), help="what computes (default numpy)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="with --engine torch: where (default cpu)")
+    parser.add_argument("--holdout", type=share, metavar="A", help="share of the training images kept for validation")
     parser.add_argument(
-        "--seeds", type=positive, default=3, metavar="N", help="with --sweep-cost: nets a row (default 3)"
+        "--patience",
+        type=positive,
+        metavar="N",
+        help="stop N epochs after the lowest validation loss, and keep that net",
     )
-    parser.add_argument("--no-rehearsal", action="store_true", help="skip the validation figure; half the time")
-    parser.add_argument("--checkpoint", action="store_true", help="on Ctrl-C, save the best network so far")
-    _json(parser)
+    parser.add_argument("--rate", type=float, help="highest learning rate")
+    parser.add_argument("--batch", type=positive, metavar="N", help="images a step")
+    parser.add_argument(
+        "--optimiser", choices=("sgd", "adam", "l-bfgs-b"), help="another one; l-bfgs-b takes all images at once"
+    )
+    parser.add_argument(
+        "--qat",
+        action="append",
+        metavar="FORMAT",
+        help="train on for the rounded weights of int8, int4, ternary or several (int8,int4); none: not even as the "
+        "preset would",
+    )
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL.h5")
+    _model(parser)
     _data(parser)
-    parser.add_argument("--format", choices=FORMATS, help="only this one beside float32 (default all)")
+    _format(parser, FORMATS, "only this one beside float32 (default all)")
     parser.add_argument("--split", choices=("train", "test"), default="test")
     _limit(parser)
     _json(parser)
 
 
+def _plot(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model file or name, or the JSON of `host verify --json`")
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        help="loss, kernels, maps, recall, confusion, preconv or all; of a verification: recall, confusion or all",
+    )
+    parser.add_argument("--data", metavar="NAME|PATH", help="whose digits (default those that the model learned from)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="a .png, .svg or .pdf; a folder for all")
+    parser.add_argument("--format", choices=FORMATS, help="whose numbers and answers (default int8)")
+    parser.add_argument("--digit", type=natural, default=0, metavar="N", help="maps: which digit of the split, from 0")
+    parser.add_argument("--split", choices=("train", "test"), default="test")
+    _limit(parser)
+
+
+def _models(parser: argparse.ArgumentParser) -> None:
+    _json(parser)
+
+
 def _export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL.h5")
-    parser.add_argument("--format", choices=(*FORMATS, "text"), default="int8", help="text: the seed's W1/W2 files")
+    _model(parser)
+    _format(parser, (*FORMATS, "text"), "default int8; text: the seed's W1/W2 files", "int8")
     parser.add_argument("--board", default="uno", help="whose memory the budget is held against (default uno)")
     _kernel(parser, "")
     place = parser.add_mutually_exclusive_group()
@@ -159,14 +229,14 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL.h5")
+    _model(parser)
     _data(parser)
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument(
         "--port", metavar="P", help="a flashed board: /dev/ttyACM0, COM5, socket://…, a simulated one's pty"
     )
     place.add_argument("--board", help="export, build and run on native, uno or mega (simulated)")
-    parser.add_argument("--format", choices=FORMATS, help="with --board (default int8); with --port the board tells")
+    _format(parser, FORMATS, "with --board (default int8); with --port the board tells")
     _kernel(parser, "with --board: ")
     parser.add_argument("--split", choices=("train", "test"), default="test")
     parser.add_argument("--profile", action="store_true", help="with --board: build so that each layer is timed")

@@ -20,6 +20,7 @@ from host.report.compare import accuracy
 from host.train import fit
 
 BOARD = "uno"
+_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Outcome:
 def run(console: Console, arguments: argparse.Namespace) -> int:
     """Train every setting with seeds `seed`, `seed` + 1, …; print the table."""
     dataset = data.load(arguments.data)
-    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    seeds = range(arguments.seed, arguments.seed + (arguments.seeds or _SEEDS))
     rows = [["preset", "hidden", "wish", "int8 train", "int8 test", "sd", "cycles", "dense", "flash", "kernel"]]
     records = []
     with console.progress("sweeping", "net") as update:

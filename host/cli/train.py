@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from host import data
-from host.cli.console import Console, percent
+from host.cli import train_options
+from host.cli.console import Console, Update, percent
+from host.cli.parser import DEFAULT_PRESET
 from host.cli.sweep import run as run_sweep
 from host.deploy import model as model_file
-from host.deploy.calibrate import calibrate
+from host.deploy.deployment import AnyNetwork, calibrate, plain_plan
+from host.deploy.numerics import WeightFormat
 from host.errors import InputError
-from host.train import fit
-from host.train.network import Network
-from host.train.presets import PRESETS
+from host.train import checkpoint, fit, presets
+from host.train.learned import LearnedNetwork
+from host.train.learned_fit import train_sequential
+from host.train.learned_options import customised
+from host.train.learned_presets import LEARNED_PRESETS
+from host.train.meter import Progress
+from host.train.recipe import LearnedRecipe
+from host.train.school import checkpoint_files
 
 
 def run(arguments: argparse.Namespace) -> int:
     console = Console(arguments.json)
     if arguments.list:
-        for preset in PRESETS.values():
-            console.say(f"{preset.name:14} {preset.summary}\n{'':14} {preset.figure}")
-        return 0
+        return _list(console)
+    preset = presets.find(arguments.preset or DEFAULT_PRESET)
+    train_options.check(arguments, preset.name)
     if arguments.sweep_cost:
         return run_sweep(console, arguments)
     if arguments.output is None:
@@ -31,49 +40,136 @@ def run(arguments: argparse.Namespace) -> int:
     if not output.parent.is_dir():
         raise InputError(f"{output}: the folder {output.parent} does not exist; make it first")
     dataset = data.load(arguments.data)
+    recipe = preset.recipe_for(dataset.image_shape, len(dataset.train.labels))
     start = time.monotonic()
-    network = train_with_progress(console, dataset, arguments, output if arguments.checkpoint else None)
+    network: AnyNetwork
+    if isinstance(recipe, LearnedRecipe):
+        network = _train_learned(console, dataset, arguments, recipe, output)
+    else:
+        network = _train_preconv(console, dataset, arguments, output)
     seconds = time.monotonic() - start
-    model_file.save(network, output)
     _report(console, network, output, seconds)
     return 0
 
 
-def train_with_progress(
-    console: Console, dataset: data.Dataset, arguments: argparse.Namespace, checkpoint: Path | None = None
-) -> Network:
-    """Train as `arguments` say, with a bar; on Ctrl-C save the best so far to `checkpoint`, if given."""
+def _list(console: Console) -> int:
+    width = max(map(len, presets.PRESETS))
+    for preset in presets.PRESETS.values():
+        console.say(f"{preset.name:{width}} {preset.summary}\n{'':{width}} {preset.figure}")
+    console.document(
+        {
+            "schema": 1,
+            "presets": [
+                {
+                    "name": preset.name,
+                    "family": "learned" if preset.name in LEARNED_PRESETS else "preconv",
+                    "summary": preset.summary,
+                    "figure": preset.figure,
+                }
+                for preset in presets.PRESETS.values()
+            ],
+        }
+    )
+    return 0
 
-    def save(network: Network) -> None:
-        if checkpoint is not None:
-            model_file.save(calibrate(network, dataset.train), checkpoint)
-            console.say(f"saved the best network so far to {checkpoint}")
 
+def _train_preconv(console: Console, dataset: data.Dataset, arguments: argparse.Namespace, output: Path) -> AnyNetwork:
+    """Train and save as `arguments` say, with a bar; on Ctrl-C save the best so far, where asked for."""
     with console.progress("training", "step") as update:
-
-        def show(progress: fit.Progress) -> None:
-            note = f"{progress.stage} loss {progress.loss:.4f} accuracy {percent(progress.accuracy)}"
-            update(progress.step, progress.total, note)
-
         network = fit.train(
             dataset,
-            arguments.preset,
+            arguments.preset or DEFAULT_PRESET,
             seed=arguments.seed,
             hidden=arguments.hidden,
             epochs=arguments.epochs,
             reg=arguments.reg,
             cycles=arguments.cycles,
             rehearse=not arguments.no_rehearsal,
-            progress=show,
-            checkpoint=save,
+            progress=_shown_by(update),
+            checkpoint=_saver(console, dataset, output) if arguments.checkpoint else None,
         )
-    return calibrate(network, dataset.train)
+    return _saved(network, dataset, output)
 
 
-def _report(console: Console, network: Network, output: Path, seconds: float) -> None:
+def _train_learned(
+    console: Console, dataset: data.Dataset, arguments: argparse.Namespace, preset: LearnedRecipe, output: Path
+) -> AnyNetwork:
+    """The same; with `--checkpoint` the state after each epoch lies beside the model until that is saved."""
+    recipe = customised(
+        preset,
+        epochs=arguments.epochs,
+        holdout=arguments.holdout,
+        patience=arguments.patience,
+        rate=arguments.rate,
+        batch=arguments.batch,
+        optimiser=arguments.optimiser,
+        qat=arguments.qat,
+    )
+    keeps = arguments.checkpoint or arguments.resume
+    path = output.with_name(f"{output.name}.checkpoint")
+    files = checkpoint_files(path, recipe)
+    if keeps:
+        _check_checkpoint(console, path, files, arguments.resume)
+    try:
+        with console.progress("training", "step") as update:
+            network = train_sequential(
+                dataset,
+                recipe,
+                preset=arguments.preset,
+                seed=arguments.seed,
+                engine=arguments.engine or "numpy",
+                device=arguments.device or "cpu",
+                progress=_shown_by(update),
+                checkpoint_path=path if keeps else None,
+                interrupted=_saver(console, dataset, output) if keeps else None,
+            )
+    except KeyboardInterrupt:
+        if keeps and any(file.exists() for file in files):
+            console.say(f"kept {path}; --resume instead of --checkpoint goes on from there")
+        raise
+    saved = _saved(network, dataset, output)
+    if keeps:
+        checkpoint.remove(files)
+    return saved
+
+
+def _check_checkpoint(console: Console, path: Path, files: list[Path], resume: bool) -> None:
+    """Raise InputError where there is nothing to go on from, or something that would be lost."""
+    there = [file for file in files if file.exists()]
+    if resume and not there:
+        raise InputError(f"{path}: checkpoint: found none, need one of an interrupted training; leave --resume out")
+    if there and not resume:
+        advice = "--resume to go on with it; add that or delete the file"
+        raise InputError(f"{there[0]}: checkpoint: found one of an interrupted training, need {advice}")
+    if resume:
+        console.say(f"going on from {path}")
+
+
+def _shown_by(update: Update) -> Callable[[Progress], None]:
+    def show(progress: Progress) -> None:
+        note = f"{progress.stage} loss {progress.loss:.4f} accuracy {percent(progress.accuracy)}"
+        update(progress.step, progress.total, note, progress.seconds_left)
+
+    return show
+
+
+def _saver(console: Console, dataset: data.Dataset, output: Path) -> Callable[[AnyNetwork], None]:
+    def save(network: AnyNetwork) -> None:
+        _saved(network, dataset, output)
+        console.say(f"saved the best network so far to {output}")
+
+    return save
+
+
+def _saved(network: AnyNetwork, dataset: data.Dataset, output: Path) -> AnyNetwork:
+    finished = calibrate(network, dataset.train)
+    model_file.save(finished, output)
+    return finished
+
+
+def _report(console: Console, network: AnyNetwork, output: Path, seconds: float) -> None:
     source = network.provenance
-    sizes = [network.layers[0].weights.shape[1], *(len(layer.bias) for layer in network.layers)]
-    console.say(f"{source.preset} {'-'.join(map(str, sizes))} on {source.dataset}, seed {source.seed}: {seconds:.1f} s")
+    console.say(f"{source.preset} {_layers(network)} on {source.dataset}, seed {source.seed}: {seconds:.1f} s")
     for name in ("train", "validation", "test"):
         if name in source.metrics:
             console.say(f"  {name:10} {percent(source.metrics[name])}")
@@ -91,3 +187,9 @@ def _report(console: Console, network: Network, output: Path, seconds: float) ->
             "history": {name: list(values) for name, values in source.history.items()},
         }
     )
+
+
+def _layers(network: AnyNetwork) -> str:
+    if isinstance(network, LearnedNetwork):
+        return plain_plan(network, WeightFormat.INT8).title
+    return "-".join(map(str, [network.layers[0].weights.shape[1], *(len(layer.bias) for layer in network.layers)]))

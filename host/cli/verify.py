@@ -112,7 +112,9 @@ def _prepare(
         return [planned for fmt in wanted for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
-    planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits)
+    planned = choose(
+        network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor
+    )
     check_fit(network, planned, target)
     console.say(f"building {fmt.label} firmware, kernel {planned.kernel}, for {target.name} with PlatformIO")
     built = build_firmware(planned, target, profile=arguments.profile)
@@ -128,7 +130,7 @@ def _compare(network: AnyNetwork, planned: AnyPlan, split: data.Split, outcome: 
         quantised_words=reference.words,
         device_classes=np.array([result.predicted for result in outcome.results], np.uint8),
         device_words=np.array([result.scores for result in outcome.results], np.uint32),
-        integer_scores=planned.net.format is WeightFormat.INT8,
+        integer_scores=planned.net.format.is_integer,
     )
 
 

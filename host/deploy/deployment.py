@@ -19,7 +19,8 @@ from host.deploy.calibrate import calibrate as calibrate_preconv
 from host.deploy.calibrate import preferred_levels
 from host.deploy.learned_calibrate import calibrate_learned
 from host.deploy.learned_nets import LearnedNet
-from host.deploy.learned_plan import LearnedPlan
+from host.deploy.learned_plan import LearnedPlan, plan_learned
+from host.deploy.learned_quantise import quantise_learned
 from host.deploy.learned_reference import infer_learned
 from host.deploy.nets import DeployedNet
 from host.deploy.numerics import WeightFormat
@@ -28,10 +29,13 @@ from host.deploy.quantise import quantise
 from host.deploy.reference import Predictions
 from host.deploy.reference import infer as infer_preconv
 from host.deploy.target import Board
+from host.errors import InputError
 from host.train import learned
 from host.train.frontend import preconv_features
 from host.train.learned import LearnedNetwork
 from host.train.network import Network, forward
+
+_PRECONV_FORMATS = (WeightFormat.FLOAT32, WeightFormat.FLOAT16, WeightFormat.INT8)
 
 AnyNetwork: TypeAlias = Network | LearnedNetwork
 AnyNet: TypeAlias = DeployedNet | LearnedNet
@@ -62,13 +66,29 @@ def float_bytes(network: AnyNetwork) -> int:
 
 def formats(network: AnyNetwork) -> tuple[WeightFormat, ...]:
     """The formats in which `network` can be put on a board."""
-    return learned_choose.FORMATS if isinstance(network, LearnedNetwork) else tuple(WeightFormat)
+    return learned_choose.FORMATS if isinstance(network, LearnedNetwork) else _PRECONV_FORMATS
 
 
-def plain_plan(network: AnyNetwork, fmt: WeightFormat) -> AnyPlan:
-    """The portable plan, for no board in particular, with the activations that an export takes by default."""
+def check_format(network: AnyNetwork, fmt: WeightFormat, per_tensor: bool = False) -> None:
+    """Raise InputError where `network` has no such format, or no choice of steps."""
     if isinstance(network, LearnedNetwork):
-        return learned_choose.choose(network, fmt)
+        learned_choose.check_format(fmt)
+        return
+    if fmt not in _PRECONV_FORMATS:
+        names = ", ".join(known.label for known in _PRECONV_FORMATS)
+        raise InputError(f"{fmt.label}: found a pre-convolved net, need {names} for it; leave --format out")
+    if per_tensor:
+        raise InputError("per-tensor: found a pre-convolved net, which has no other steps; leave --per-tensor out")
+
+
+def plain_plan(
+    network: AnyNetwork, fmt: WeightFormat, *, per_tensor: bool = False, post_training: bool = False
+) -> AnyPlan:
+    """The portable plan, for no board in particular, with the activations that an export takes by default; see
+    quantise_learned."""
+    check_format(network, fmt, per_tensor)
+    if isinstance(network, LearnedNetwork):
+        return plan_learned(quantise_learned(network, fmt, per_tensor=per_tensor, post_training=post_training))
     return plan(quantise(network, fmt, levels=preferred_levels(network)))
 
 
@@ -85,11 +105,18 @@ def calibrate(network: AnyNetwork, train: Split) -> AnyNetwork:
 
 
 def choose(
-    network: AnyNetwork, fmt: WeightFormat, board: Board, kernel: str = choices.AUTO, bits: int | None = None
+    network: AnyNetwork,
+    fmt: WeightFormat,
+    board: Board,
+    kernel: str = choices.AUTO,
+    bits: int | None = None,
+    *,
+    per_tensor: bool = False,
 ) -> AnyPlan:
-    """The plan for `board`; see choose.choose. It may still not fit: see check_fit."""
+    """The plan for `board`; see choose.choose and quantise_learned. It may still not fit: see check_fit."""
+    check_format(network, fmt, per_tensor)
     if isinstance(network, LearnedNetwork):
-        return learned_choose.choose(network, fmt, board, kernel, bits)
+        return learned_choose.choose(network, fmt, board, kernel, bits, per_tensor=per_tensor)
     return choices.choose(network, fmt, board, kernel, bits)
 
 

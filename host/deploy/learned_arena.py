@@ -37,11 +37,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Layout:
-    """One place for each stage. `image` is the image's offset where it lies in the arena itself and is overwritten."""
+    """One place for each stage. `image` is the image's offset where it lies in the arena itself and is overwritten. `pair`
+    is the stage that runs row by row with the next one, the rows between them at the next one's source."""
 
     places: tuple[Place, ...]
     arena_bytes: int
     image: int | None
+    pair: int | None
 
 
 def row_use(stage: Stage) -> RowUse:
@@ -60,34 +62,88 @@ def row_use(stage: Stage) -> RowUse:
     return RowUse(height, width * channels, rows, columns * outputs, first, last)
 
 
-def lay_out(net: LearnedNet, keep_image: bool) -> Layout:
+def lay_out(net: LearnedNet, keep_image: bool, pair: int | None = None) -> Layout:
     """The smaller of the two layouts that begin at either end. With `keep_image` the image stays in a slot of its own
-    and whole; else it is the arena's first map."""
-    uses = [row_use(stage) for stage in net.stages]
-    return min((_layout(uses, keep_image, starts_low) for starts_low in (True, False)), key=lambda it: it.arena_bytes)
+    and whole; else it is the arena's first map. With `pair` that stage's rows and the next one's take turns."""
+    found = [_layout(net.stages, keep_image, pair, starts_low) for starts_low in (True, False)]
+    return min((layout for layout in found if layout is not None), key=lambda layout: layout.arena_bytes)
 
 
-def _layout(uses: list[RowUse], keep_image: bool, starts_low: bool) -> Layout:
-    hidden = uses[:-1]  # the last stage writes scores
-    # low[k]: whether the k-th map, the image first, lies at the arena's low end.
-    low = [starts_low ^ bool(number % 2) for number in range(len(uses))]
-    sizes = [use.in_rows * use.in_bytes for use in uses]
-    maps = range(1 if keep_image else 0, len(uses))
-    need = [sizes[number] for number in maps]
-    for number, use in enumerate(hidden):
-        if number > 0 or not keep_image:
-            need.append(_room(use, grows_up=low[number + 1]))
-    size = -(-max(need, default=1) // _ALIGNMENT) * _ALIGNMENT  # C knows no empty array
-    at = [0 if low[number] else size - sizes[number] for number in range(len(uses))]
-    places = tuple(
-        Place(
-            source=None if number == 0 and keep_image else at[number],
-            target=at[number + 1] if number < len(hidden) else None,
-            backward=number < len(hidden) and not low[number + 1] and (number > 0 or not keep_image),
-        )
-        for number in range(len(uses))
-    )
-    return Layout(places, size, None if keep_image else at[0])
+def between_bytes(first: Stage, second: ConvStage) -> int:
+    """What nn_conv_i8_pair keeps of the map between its two stages."""
+    return second.kernel * row_use(first).out_bytes
+
+
+def _layout(stages: tuple[Stage, ...], keep_image: bool, pair: int | None, starts_low: bool) -> Layout | None:
+    """None where the pair would have to run upwards, which it cannot."""
+    uses = [row_use(stage) for stage in stages]
+    # The stages that read a map that lies whole: all but the second of a pair.
+    readers = [number for number in range(len(uses)) if pair is None or number != pair + 1]
+    # low[k]: whether the map that the k-th of them reads lies at the arena's low end; the image is the first map.
+    low = [starts_low ^ bool(turn % 2) for turn in range(len(readers))]
+    need, at = [0], {}
+    start = 0  # of a map at the low end
+    for turn, number in enumerate(readers):
+        is_free = turn == 0 and keep_image  # the image in its slot: whatever is written does not touch it
+        is_last = number == len(uses) - 1
+        size = uses[number].in_rows * uses[number].in_bytes
+        at[number] = start if low[turn] else -size
+        if not is_free:
+            need.append(start + size if low[turn] else size)
+        second = stages[number + 1] if number == pair else None
+        if isinstance(second, ConvStage):
+            if low[turn] and not is_free or not low[turn + 1]:
+                return None
+            start = between_bytes(stages[number], second)
+            need.append(_pair_room(uses[number], second, start, is_free))
+        elif not is_last and not is_free:
+            need.append(start + _room(uses[number], grows_up=low[turn + 1]))
+            start = 0
+        else:
+            start = 0
+    size = -(-max(need) // _ALIGNMENT) * _ALIGNMENT or _ALIGNMENT  # C knows no empty array
+    at = {number: offset if offset >= 0 else size + offset for number, offset in at.items()}
+    if pair is not None:
+        at[pair + 1] = 0
+    return Layout(_places(at, keep_image, pair, dict(zip(readers, low, strict=True))), size, *_ends(at, keep_image, pair))
+
+
+def _places(at: dict[int, int], keep_image: bool, pair: int | None, low: dict[int, bool]) -> tuple[Place, ...]:
+    places = []
+    for number in range(len(at)):
+        is_free = number == 0 and keep_image
+        follows = number + 1 < len(at)
+        in_pair = pair is not None and number in (pair, pair + 1)
+        backward = follows and not is_free and not in_pair and not low[number + 1]
+        places.append(Place(None if is_free else at[number], at[number + 1] if follows else None, backward))
+    return tuple(places)
+
+
+def _ends(at: dict[int, int], keep_image: bool, pair: int | None) -> tuple[int | None, int | None]:
+    return None if keep_image else at[0], pair
+
+
+def _pair_room(use: RowUse, second: ConvStage, between: int, is_free: bool) -> int:
+    """The smallest arena in which the first of a pair reads its map from the high end, while its rows lie at the low end
+    and those of the second behind them: all that nn_walk_pair does, in its order."""
+    _, rows, columns = second.output_shape
+    out_bytes = columns * second.rows.outputs
+    if is_free:
+        return between + rows * out_bytes
+
+    def still_needed(row: int) -> int:
+        return use.in_bytes * (use.in_rows - min(use.first_needed[row:], default=use.in_rows))
+
+    room, oldest, following = 0, 0, 0
+    for position in range(rows * second.pool):
+        start = position * second.stride - second.padding
+        oldest = max(0, start)
+        following = max(following, oldest)
+        for row in range(following, min(start + second.kernel, use.out_rows)):
+            room = max(room, (row - oldest + 1) * use.out_bytes + still_needed(row))
+            following = row + 1
+        room = max(room, between + (position // second.pool + 1) * out_bytes + still_needed(following))
+    return room
 
 
 def _room(use: RowUse, grows_up: bool) -> int:

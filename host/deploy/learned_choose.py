@@ -12,7 +12,7 @@ from host.deploy.target import BOARDS, Board
 from host.errors import FitError, InputError
 from host.train.learned import LearnedNetwork
 
-FORMATS = (WeightFormat.INT8,)
+FORMATS = (WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY)
 KERNELS = ("auto", "portable", "asm")
 
 
@@ -22,26 +22,43 @@ def choose(
     board: Board | None = None,
     kernel: str = "auto",
     bits: int | None = None,
+    *,
+    per_tensor: bool = False,
 ) -> LearnedPlan:
-    """The plan for `board`: `kernel` auto is the assembly where it fits, and the image is left as it is where there is
-    room for that. The plan may still not fit: see check_fit."""
-    if fmt not in FORMATS:
-        raise InputError(f"{fmt.label}: found a net of learned kernels, need int8 for it; leave --format out")
+    """The plan for `board`: `kernel` auto is the assembly where it fits; the image is left as it is, and each stage done
+    before the next, where there is room for that. The plan may still not fit: see check_fit."""
+    check_format(fmt)
     if kernel not in KERNELS or bits not in (None, 8):
         raise InputError(
             "kernel: found a net of learned kernels, need portable or asm, and 8-bit activations; leave both out"
         )
-    net = quantise_learned(network)
+    net = quantise_learned(network, fmt, per_tensor=per_tensor)
     if board is None or not board.is_avr:
         return plan_learned(net, "portable" if kernel == "auto" else kernel)
     kernels = ("asm", "portable") if kernel == "auto" else (kernel,)
-    plans = [plan_learned(net, name, keep_image=keep) for name in kernels for keep in (True, False)]
+    plans = [
+        plan_learned(net, name, keep_image=keep, pairs=pairs)
+        for name in kernels
+        for pairs in (False, True)
+        for keep in (True, False)
+    ]
     return next((planned for planned in plans if predict(planned, board).fits(board)), plans[-1])
 
 
 def all_plans(network: LearnedNetwork, fmt: WeightFormat) -> list[LearnedPlan]:
-    """Every plan that a board may carry; where the image lies makes no difference to what it answers."""
-    return [choose(network, fmt, kernel=kernel) for kernel in ("asm", "portable")]
+    """Every plan that a board may carry, also one flashed before `network` was trained for the format; where the image
+    lies makes no difference to what it answers."""
+    found = [quantise_learned(network, fmt, per_tensor=each) for each in (False, True)]
+    found.append(quantise_learned(network, fmt, post_training=True))
+    nets = {net.hash: net for net in found}
+    return [plan_learned(net, kernel) for net in nets.values() for kernel in ("asm", "portable")]
+
+
+def check_format(fmt: WeightFormat) -> None:
+    """Raise InputError for a format that nets of learned kernels have not."""
+    if fmt not in FORMATS:
+        names = ", ".join(known.label for known in FORMATS)
+        raise InputError(f"{fmt.label}: found a net of learned kernels, need {names} for it; leave --format out")
 
 
 def predict(planned: LearnedPlan, board: Board, network: LearnedNetwork | None = None) -> Budget:
@@ -69,7 +86,7 @@ def check_fit(network: LearnedNetwork, planned: LearnedPlan, board: Board) -> Bu
     if budget.ram_static + budget.stack > board.ram:
         needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
     raise FitError(
-        f"{board.name}: int8, kernel {planned.kernel}, {planned.title}: {'; '.join(needs)}; {_what_would_fit(planned)}"
+        f"{board.name}: {planned.net.format.label}, kernel {planned.kernel}, {planned.title}: {'; '.join(needs)}; {_what_would_fit(planned)}"
     )
 
 

@@ -26,12 +26,14 @@ LEVELS = 255
 @dataclass(frozen=True)
 class Rows:
     """One row of numbers for each output: bias int32 (outputs,), multipliers uint16 (outputs,) with their common shift,
-    or None and 0 where the sums are the scores; weights int8 (outputs, …)."""
+    or None and 0 where the sums are the scores; weights int8 (outputs, …), whatever number of `bits` they take in flash.
+    """
 
     weights: NDArray[np.int8]
     bias: NDArray[np.int32]
     multipliers: NDArray[np.uint16] | None
     shift: int
+    bits: int = 8
 
     @property
     def outputs(self) -> int:

@@ -18,9 +18,10 @@ from host.deploy.learned_twin import LearnedTwin, TwinStage, learned_twin
 @dataclass(frozen=True)
 class StageStep:
     """One stage in execution order; `rom` is where its rows begin in the plan's bytes. `twin` is the same stage in the
-    twin's bytes, where the plan has one."""
+    twin's bytes, where the plan has one. `mark` is the profiling build's that ends it; None in the first of a pair."""
 
     index: int
+    mark: int | None
     stage: Stage
     place: Place
     rom: int
@@ -94,7 +95,11 @@ class LearnedPlan:
     @property
     def marks(self) -> tuple[str, ...]:
         """What a profiling build measures, in order."""
-        return tuple(step.name for step in self.steps)
+        names: list[str] = []
+        for step in self.steps:
+            joined = bool(step.index) and self.layout.pair == step.index - 1
+            names.append(f"{names.pop()} with {step.name}" if joined else step.name)
+        return tuple(names)
 
     @property
     def portable_marks(self) -> tuple[str, ...]:
@@ -120,12 +125,33 @@ class LearnedPlan:
         return tuple(zlib.crc32(rom) for rom in ([self.rom] if self.twin is None else [self.rom, self.twin.rom]))
 
 
-def plan_learned(net: LearnedNet, kernel: str = "portable", *, keep_image: bool = True) -> LearnedPlan:
-    """Lay out `net`; without `keep_image` the image is overwritten as it is used up."""
-    layout = lay_out(net, keep_image)
+def plan_learned(
+    net: LearnedNet, kernel: str = "portable", *, keep_image: bool = True, pairs: bool = False
+) -> LearnedPlan:
+    """Lay out `net`; without `keep_image` the image is overwritten as it is used up. With `pairs` two convolutions may
+    run row by row in turns, where that makes the arena smaller."""
     twin = learned_twin(net) if kernel == "asm" else None
-    steps, rom = [], 0
+    candidates = [None, *(_pairs(net, twin) if pairs else ())]
+    layout = min((lay_out(net, keep_image, pair) for pair in candidates), key=lambda found: found.arena_bytes)
+    steps, rom, mark = [], 0, 0
     for index, (stage, place) in enumerate(zip(net.stages, layout.places, strict=True)):
-        steps.append(StageStep(index, stage, place, rom, None if twin is None else twin.stages[index]))
+        ends = None if index == layout.pair else mark
+        steps.append(StageStep(index, ends, stage, place, rom, None if twin is None else twin.stages[index]))
         rom += len(row_bytes(stage))
+        mark += ends is not None
     return LearnedPlan(net, tuple(steps), layout, kernel, twin)
+
+
+def _pairs(net: LearnedNet, twin: LearnedTwin | None) -> list[int]:
+    """The stages that could run in turns with the next one: both convolutions, and both of one kernel."""
+
+    def is_assembly(index: int) -> bool:
+        return twin is not None and twin.stages[index].blocks is not None
+
+    return [
+        index
+        for index in range(len(net.stages) - 1)
+        if isinstance(net.stages[index], ConvStage)
+        and isinstance(net.stages[index + 1], ConvStage)
+        and is_assembly(index) == is_assembly(index + 1)
+    ]

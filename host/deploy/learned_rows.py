@@ -26,4 +26,16 @@ def row_bytes(stage: Stage) -> bytes:
     parts = [rows.bias.astype("<i4").view(np.uint8).reshape(-1, 4)]
     if rows.multipliers is not None:
         parts.append(rows.multipliers.astype("<u2").view(np.uint8).reshape(-1, 2))
-    return np.concatenate([*parts, map_order(stage).view(np.uint8)], axis=1).tobytes()
+    weights = map_order(stage)
+    parts.append(weights.view(np.uint8) if rows.bits == 8 else packed(weights, rows.bits))
+    return np.concatenate(parts, axis=1).tobytes()
+
+
+def packed(weights: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
+    """Weights (rows, n) as fields of `bits`, each plus 2^(bits−1), the first in a byte lowest: (rows, bytes of a row)."""
+    in_a_byte = 8 // bits
+    fields = (weights.astype(np.int16) + 2 ** (bits - 1)).astype(np.uint8)
+    fields = np.pad(fields, ((0, 0), (0, -fields.shape[1] % in_a_byte)))
+    places = fields.reshape(len(fields), -1, in_a_byte) << (bits * np.arange(in_a_byte)).astype(np.uint8)
+    found: NDArray[np.uint8] = np.bitwise_or.reduce(places, axis=2).astype(np.uint8)
+    return found

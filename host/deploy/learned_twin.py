@@ -12,26 +12,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.deploy.learned_nets import LEVELS, ConvStage, DenseStage, LearnedNet, PoolStage, Stage
-from host.deploy.learned_rows import map_order, row_bytes
+from host.deploy.learned_rows import map_order, packed, row_bytes
 from host.deploy.numerics import sum_bounds
 
 BLOCK_MAX = 6
 RUN_MAX = 255
 WEIGHTS_MAX = 10_000
-_LOWEST, _HIGHEST = -(2**23), 2**23 - 1
+SUM_BITS = {8: 24, 4: 20, 2: 18}
+"""What a kernel's sums must fit, by the bits of a weight."""
+KERNELS = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Outputs in `larger` blocks of `size`, then `smaller` ones of one less."""
+    """Outputs in `larger` blocks of `size`, then `smaller` ones of one less; weights of `bits`."""
 
     size: int
     larger: int
     smaller: int
+    bits: int
 
     @property
     def sizes(self) -> list[int]:
         return [self.size] * self.larger + [self.size - 1] * self.smaller
+
+    @property
+    def kernel(self) -> str:
+        """The routine's name, its number of outputs left out."""
+        return KERNELS[self.bits]
+
+    def stride(self, size: int) -> int:
+        """Bytes of a block's weights for one input."""
+        return -(-size * self.bits // 8)
 
 
 @dataclass(frozen=True)
@@ -59,18 +71,20 @@ def learned_twin(net: LearnedNet) -> LearnedTwin:
     stages = []
     for stage in net.stages:
         pieces, piece = _pieces(stage)
-        blocks = cut(stage.rows.outputs) if not isinstance(stage, PoolStage) and _runs(stage, piece) else None
+        blocks = None
+        if not isinstance(stage, PoolStage) and _runs(stage, piece):
+            blocks = cut(stage.rows.outputs, stage.rows.bits)
         stages.append(TwinStage(len(rom), blocks, pieces, piece))
         rom += row_bytes(stage) if blocks is None else _block_bytes(stage, blocks)
     return LearnedTwin(tuple(stages), bytes(rom))
 
 
-def cut(outputs: int) -> Blocks:
+def cut(outputs: int, bits: int) -> Blocks:
     """As few blocks as there must be, their sizes as even as they go."""
     count = -(-outputs // BLOCK_MAX)
     size = -(-outputs // count)
     larger = outputs - (size - 1) * count
-    return Blocks(size, larger, count - larger)
+    return Blocks(size, larger, count - larger, bits)
 
 
 def _pieces(stage: Stage) -> tuple[int, int]:
@@ -89,7 +103,8 @@ def _runs(stage: ConvStage | DenseStage, piece: int) -> bool:
     else:
         fits = piece > 0
     bounds = sum_bounds(weights.reshape(len(weights), -1), stage.rows.bias, LEVELS)
-    return fits and weights[0].size <= WEIGHTS_MAX and bounds.min() >= _LOWEST and bounds.max() <= _HIGHEST
+    limit = 2 ** (SUM_BITS[stage.rows.bits] - 1)
+    return fits and weights[0].size <= WEIGHTS_MAX and bounds.min() >= -limit and bounds.max() < limit
 
 
 def _block_bytes(stage: Stage, blocks: Blocks) -> bytes:
@@ -98,13 +113,23 @@ def _block_bytes(stage: Stage, blocks: Blocks) -> bytes:
     rows, first, parts = stage.rows, 0, []
     for size in blocks.sizes:
         part = slice(first, first + size)
-        parts.append(_int24(rows.bias[part]))
+        parts.append(_int24(_starts(rows.bias[part], rows.bits)))
         if rows.multipliers is not None:
             parts.append(rows.multipliers[part].astype("<u2").tobytes())
-        input_major = np.ascontiguousarray(weights[part].T).astype(np.int16) + 128
-        parts.append(input_major.astype(np.uint8).tobytes())
+        parts.append(packed(np.ascontiguousarray(weights[part].T), rows.bits).tobytes())
         first += size
     return b"".join(parts)
+
+
+def _starts(bias: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
+    """What each sum begins with. Of the outputs in a byte, each has its own 2^(bits·place) times, and that of the next."""
+    starts = bias.astype(np.int64)
+    for index in range(len(bias) - 1, -1, -1):
+        place = index % (8 // bits)
+        starts[index] <<= bits * place
+        if place + 1 < 8 // bits and index + 1 < len(bias):
+            starts[index] += starts[index + 1]
+    return starts.astype(np.int32)  # the kernels count in 24 bits, and so modulo 2^24
 
 
 def _int24(values: NDArray[np.int32]) -> bytes:

@@ -4,6 +4,8 @@
 /layers/0, 1, …   every layer: attribute output_max; convolutions: weights float32 (out, in / groups, row, column),
                   dense layers (out, in), both with bias float32 (out,)
 /calibrations/255 attribute accuracy; densities/0, 1, … float32 (1,), one a stage of the int8 net
+/tuned/int8 …     where a format has numbers of its own: layers/0, 1, … with attribute output_step (0: not rounded) and,
+                  as above, weights and bias, with weight_steps float32 (out,)
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ import numpy as np
 
 from host.deploy.learned_quantise import quantise_learned
 from host.deploy.model_fields import MAX_ELEMENTS, Fields, save_calibrations
+from host.deploy.model_tuned import load_parameters, load_tuned, save_tuned, update_hash
 from host.deploy.nets import little_endian
 from host.errors import InputError
 from host.train.architecture import Architecture, BatchNorm, Dropout, from_plain
 from host.train.learned import LearnedNetwork, Scaling
-from host.train.parameters import Parameters, empty, slots
+from host.train.parameters import slots
 
 VERSION = 2
 MAX_LAYERS = 64
@@ -35,6 +38,8 @@ def content_hash(network: LearnedNetwork) -> str:
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for array in (network.parameters.flat.astype(np.float32), np.asarray(network.output_max, np.float64)):
         digest.update(little_endian(array))
+    for tuned in sorted(network.tuned, key=lambda tuned: tuned.format):
+        update_hash(digest, tuned)
     return digest.hexdigest()
 
 
@@ -48,19 +53,22 @@ def save(network: LearnedNetwork, file: h5py.File) -> None:
         for name, array in network.parameters.of(index).items():
             group.create_dataset(name, data=array.astype(np.float32))
     save_calibrations(file, network.calibrations)
+    for tuned in network.tuned:
+        save_tuned(tuned, file.create_group(f"tuned/{tuned.format}"))
 
 
 def load(file: h5py.File, fields: Fields) -> LearnedNetwork:
     """Raise InputError where a field is missing or wrong."""
     architecture = _architecture(file, fields)
     network = LearnedNetwork(
-        parameters=_parameters(file, fields, architecture),
+        parameters=load_parameters(file, fields, architecture, "layers"),
         scaling=_scaling(file, fields),
         labels=fields.labels(file),
         provenance=fields.provenance(fields.group(file, "provenance")),
         output_max=tuple(_range(file, fields, index) for index in range(len(architecture.layers))),
     )
     fields.check_classes(network.labels, architecture.classes)
+    network = replace(network, tuned=load_tuned(file, fields, architecture))
     if "calibrations/255" in file:
         stages = len(quantise_learned(network).stages)
         network = replace(network, calibrations=fields.calibrations(file, stages))
@@ -83,16 +91,6 @@ def _architecture(file: h5py.File, fields: Fields) -> Architecture:
     if any(isinstance(layer, BatchNorm | Dropout) for layer in architecture.layers):
         raise fields.wrong("architecture", "BatchNorm or Dropout", "them folded away, as after training")
     return architecture
-
-
-def _parameters(file: h5py.File, fields: Fields, architecture: Architecture) -> Parameters:
-    parameters = empty(architecture)
-    for slot in slots(architecture):
-        array = fields.array(fields.group(file, f"layers/{slot.layer}"), slot.name, np.float32, len(slot.shape))
-        if array.shape != slot.shape:
-            raise fields.wrong(f"layers/{slot.layer}/{slot.name}", array.shape, str(slot.shape))
-        parameters.of(slot.layer)[slot.name][...] = array
-    return parameters
 
 
 def _range(file: h5py.File, fields: Fields, index: int) -> float:

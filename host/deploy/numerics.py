@@ -14,6 +14,7 @@ ROW_SHIFTS = (24, 16)
 """By what activations of per-row layers are shifted, the finer first; both are whole bytes on a board."""
 MULTIPLIER_MAX = 0xFFFF
 _BIAS_BITS = 30
+_CLIPPINGS = 64
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -23,13 +24,29 @@ class WeightFormat(IntEnum):
     FLOAT32 = 0
     FLOAT16 = 1
     INT8 = 2
+    INT4 = 3
+    TERNARY = 4
 
     @property
     def label(self) -> str:
         return self.name.lower()
 
+    @property
+    def is_integer(self) -> bool:
+        return self in _WEIGHT_BITS
 
-FORMAT_NAMES = tuple(fmt.label for fmt in WeightFormat)
+    @property
+    def bits(self) -> int:
+        """What one weight of an integer format takes in flash."""
+        return _WEIGHT_BITS[self]
+
+    @property
+    def weight_max(self) -> int:
+        """The largest magnitude of an integer format's weights."""
+        return 2 ** (self.bits - 1) - 1
+
+
+_WEIGHT_BITS = {WeightFormat.INT8: 8, WeightFormat.INT4: 4, WeightFormat.TERNARY: 2}
 
 
 def symmetric_step(weights: NDArray[np.float32]) -> float:
@@ -38,10 +55,30 @@ def symmetric_step(weights: NDArray[np.float32]) -> float:
     return largest / INT8_MAX if largest > 0.0 else 1.0
 
 
-def to_int8(weights: NDArray[np.floating], step: float | NDArray[np.float64]) -> NDArray[np.int8]:
-    """Round half to even and saturate at ±127 (never −128, so that negation is safe)."""
+def to_int8(
+    weights: NDArray[np.floating], step: float | NDArray[np.float64], largest: int = INT8_MAX
+) -> NDArray[np.int8]:
+    """Round half to even and saturate at ±largest (never −128, so that negation is safe)."""
     rounded = np.rint(weights.astype(np.float64) / step)
-    return np.clip(rounded, -INT8_MAX, INT8_MAX).astype(np.int8)
+    return np.clip(rounded, -largest, largest).astype(np.int8)
+
+
+def largest_kept(weights: NDArray[np.float64], fmt: WeightFormat) -> NDArray[np.float64]:
+    """Which magnitude of each row (rows, n) comes to lie on the format's largest weight: (rows,), 0 for rows of zeros.
+
+    With 8 bits the largest there is. With fewer the one, of `_CLIPPINGS` shares of the largest, that leaves the smallest
+    squared error: what lies above it saturates, so that all others are rounded more finely.
+    """
+    largest: NDArray[np.float64] = np.abs(weights).max(axis=1, initial=0.0)
+    if fmt is WeightFormat.INT8:
+        return largest
+    best, found = np.full(len(weights), np.inf), largest.copy()
+    for share in np.linspace(1.0, 0.0, _CLIPPINGS, endpoint=False):
+        step = np.where(largest > 0.0, largest * share, 1.0)[:, None] / fmt.weight_max
+        error = ((to_int8(weights, step, fmt.weight_max) * step - weights) ** 2).sum(axis=1)
+        better = error < best
+        best[better], found[better] = error[better], largest[better] * share
+    return found
 
 
 def to_int32(values: NDArray[np.float64], what: str) -> NDArray[np.int32]:
@@ -65,14 +102,21 @@ def to_half(weights: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def row_multipliers(
-    largest_weights: NDArray[np.float64], biases: NDArray[np.float64], input_step: float, output_step: float, shift: int
+    weight_steps: NDArray[np.float64],
+    biases: NDArray[np.float64],
+    input_step: float,
+    output_step: float,
+    shift: int,
+    meet: np.ufunc = np.ceil,
 ) -> NDArray[np.int64]:
-    """For each row the smallest multiplier m >= 1 for which the row's weights fit 8 bits and its bias `_BIAS_BITS`.
+    """For each row the smallest multiplier m >= 1 whose weights' step is not below `weight_steps` and for which the bias
+    fits `_BIAS_BITS`.
 
-    A weight then counts in steps of `m · output_step / (2^shift · input_step)`. Not yet held to 16 bits.
+    A weight then counts in steps of `m · output_step / (2^shift · input_step)`. Not yet held to 16 bits. With `meet`
+    np.rint the step is the nearest to `weight_steps`.
     """
     unit = output_step / 2.0**shift
-    for_weights = np.ceil(largest_weights * input_step / (INT8_MAX * unit))
+    for_weights = meet(weight_steps * input_step / unit)
     for_biases = np.ceil(np.abs(biases) / (2.0**_BIAS_BITS * unit))
     wanted: NDArray[np.int64] = np.maximum(1, np.maximum(for_weights, for_biases)).astype(np.int64)
     return wanted

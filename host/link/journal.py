@@ -120,7 +120,7 @@ def _read(path: Path, descriptor: int) -> tuple[list[Any], int]:
             raise InputError(f"{path}: line {len(lines) + 1}: the journal is damaged; {_RESUME_ANEW}")
         try:
             lines.append(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{path}: line {len(lines) + 1}: no journal's; {_RESUME_ANEW}") from None
         at = end + 1
     return lines, at

@@ -20,7 +20,7 @@ from host.link import wire
 from host.link.identity import Identity, check_identity, check_protocol, no_answer
 from host.link.timing import Counters, Timing
 from host.link.window import Window
-from host.link.wire import ErrorCode, Frame, MessageType
+from host.link.wire import ErrorCode, Frame, MessageType, ResetCause
 
 
 class State(Enum):
@@ -170,7 +170,10 @@ class Session:
         self.counters.resets += 1
         if self.counters.resets > self._timing.resets:
             found, most = self.counters.resets, self._timing.resets
-            raise DeviceError(f"board: found {found} resets, need at most {most}; check its power and cable")
+            hint = "check its power and cable"
+            if self.ready.reset_cause == ResetCause.WATCHDOG:
+                hint = "its program hangs, and the watchdog restarts it; flash the firmware of this version again"
+            raise DeviceError(f"board: found {found} resets, need at most {most}; {hint}")
 
     def _notice_failure(self, weight: int = 1) -> None:
         """Greet again where both ends may be at different rates."""
@@ -262,6 +265,11 @@ class Session:
         if refusal.code == ErrorCode.BAD_FRAME:
             self._reply_was_lost()
             return
+        if refusal.code == ErrorCode.STACK_OVERFLOW:
+            raise DeviceError(
+                "board: found its stack run into its variables (STACK_OVERFLOW), need more RAM; "
+                "export a smaller net or choose a larger --board"
+            )
         name = ErrorCode(refusal.code).name if refusal.code in set(ErrorCode) else str(refusal.code)
         raise DeviceError(
             f"board: refused with {name} (detail {refusal.detail}); flash the firmware of this version again"

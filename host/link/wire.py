@@ -53,13 +53,15 @@ class MessageType(IntEnum):
 
 
 class ErrorCode(IntEnum):
-    """Why the board refused. BAD_FRAME answers bytes whose CRC failed, so its sequence number means nothing."""
+    """Why the board refused. BAD_FRAME answers bytes whose CRC failed, so its sequence number means nothing.
+    STACK_OVERFLOW stands in a RESULT's place: the stack has run into other data, and no score is to be trusted."""
 
     BAD_FRAME = 1
     UNKNOWN_TYPE = 2
     BAD_LENGTH = 3
     BAD_BAUD = 4
     BAD_VERSION = 5
+    STACK_OVERFLOW = 6
 
 
 class ResetCause(IntEnum):

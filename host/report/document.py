@@ -43,9 +43,16 @@ class RunFacts:
 
 
 def evaluation(
-    dataset: str, split: str, labels: NDArray[np.int64], classes: Mapping[str, NDArray[np.integer]], count: int
+    dataset: str,
+    split: str,
+    labels: NDArray[np.int64],
+    classes: Mapping[str, NDArray[np.integer]],
+    count: int,
+    weights: Mapping[str, int],
+    rounding: Mapping[str, str],
 ) -> dict[str, Any]:
-    """`classes` maps format name → (N,) predictions, float32 among them: `changed` counts against it."""
+    """`classes` maps format name → (N,) predictions, float32 among them: `changed` counts against it. `weights` are
+    bytes on a board; `rounding` says how the weights of formats came about that come in several ways."""
     matrices = {name: confusion(predicted, labels, count) for name, predicted in classes.items()}
     baseline = classes["float32"]
     return {
@@ -57,6 +64,8 @@ def evaluation(
         "changed": {name: int(np.sum(predicted != baseline)) for name, predicted in classes.items()},
         "recall": {name: recall(matrix) for name, matrix in matrices.items()},
         "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
+        "weights": dict(weights),
+        "rounding": dict(rounding),
     }
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from host.train import twolayer
 from host.train.cycle_prices import column_cycles, prune_to, rest_cycles
 from host.train.network import Dense
-from host.train.presets import CheapRecipe
+from host.train.preconv_recipe import CheapRecipe
 from host.train.twolayer import TwoLayer
 
 _MAX_SHIFT = 9  # a shift of 16 with a multiplier of 128, the least that exporters use

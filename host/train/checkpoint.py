@@ -3,10 +3,14 @@
 The fingerprint says what is being trained; a file with another one is refused rather than continued.
 """
 
+import glob
 import hashlib
 import io
 import json
+import lzma
 import zipfile
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,11 @@ from host.atomic import write_bytes
 from host.errors import InputError
 
 _FORMAT = 1
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What NumPy, zip and JSON raise on files that nobody wrote on purpose."""
 _FACTS = "facts"
 
 
@@ -44,6 +53,14 @@ def save(path: Path, mark: str, state: Checkpoint) -> None:
     write_bytes(path, stream.getvalue())
 
 
+def remove(paths: Iterable[Path]) -> None:
+    """Delete checkpoints, and what a process that was killed while it wrote one left beside them."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+        for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*"):
+            unfinished.unlink(missing_ok=True)
+
+
 def load(path: Path, mark: str) -> Checkpoint | None:
     """Return what `save` wrote, or None where there is no file. Raises InputError on any other file."""
     if not path.exists():
@@ -54,7 +71,7 @@ def load(path: Path, mark: str) -> Checkpoint | None:
         facts = json.loads(arrays.pop(_FACTS).tobytes())
         known = (facts["format"], facts["fingerprint"])
         state = Checkpoint(int(facts["epochs"]), dict(facts["history"]), arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         need = "a checkpoint of this training"
         raise InputError(f"{path}: checkpoint: found {type(error).__name__}, need {need}; delete the file") from error
     if known != (_FORMAT, mark):

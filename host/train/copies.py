@@ -1,11 +1,11 @@
-"""Features of augmented copies of the training images, made ahead by two threads while the net trains.
+"""Augmented copies of the training images, or features of them, made ahead by threads while the net trains.
 
 NumPy releases the interpreter lock in the large loops of a warp, so the threads help. Every copy has its own random
-stream, named by the seed and its number: the order in which threads finish changes nothing.
+stream, whose name ends with the copy's number: the order in which threads finish changes nothing.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -13,30 +13,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.train.augment import warp_images
-from host.train.frontend import preconv_features
 
-_STREAM = 2  # the second random stream of a seed; the first starts and shuffles the net
+Transform = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
-class FeatureCopies:
-    """`count` u8 feature tables (N, D) of warped images; use as a context manager, so that the threads end."""
+class Copies:
+    """One copy for each name of a warp, of u8 images (N, H, W) or what `transform` makes of them.
 
-    def __init__(self, images: NDArray[np.uint8], warps: Sequence[str], levels: int, seed: int) -> None:
-        self._images, self._levels, self._seed = images, levels, seed
+    Without warps every epoch gets the images as they are. `stream` are numbers that name the random streams; see above.
+    A context manager, so that the threads end.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        warps: Sequence[str],
+        stream: Sequence[int],
+        transform: Transform = lambda images: images,
+    ) -> None:
+        self._images, self._stream, self._transform = images, stream, transform
         self._pool = ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1), thread_name_prefix="augment")
-        self._tables: list[Future[NDArray[np.uint8]]] = [
+        self._copies: list[Future[NDArray[np.uint8]]] = [
             self._pool.submit(self._make, number, warp) for number, warp in enumerate(warps)
         ]
 
+    def number(self, epoch: int) -> int:
+        """Return which copy an epoch, from 0, uses: they take turns."""
+        return epoch % max(1, len(self._copies))
+
+    def at(self, epoch: int) -> NDArray[np.uint8]:
+        """Return the copy for an epoch, from 0, waiting for it where needed."""
+        return self._copies[self.number(epoch)].result() if self._copies else self._transform(self._images)
+
     def _make(self, number: int, warp: str) -> NDArray[np.uint8]:
-        rng = np.random.default_rng([self._seed, _STREAM, number])
-        return preconv_features(warp_images(self._images, warp, rng), self._levels)
+        rng = np.random.default_rng([*self._stream, number])
+        return self._transform(warp_images(self._images, warp, rng))
 
-    def features(self, epoch: int) -> NDArray[np.uint8]:
-        """Return the copy for an epoch from 0, waiting for it where needed; epochs cycle over the copies."""
-        return self._tables[epoch % len(self._tables)].result()
-
-    def __enter__(self) -> "FeatureCopies":
+    def __enter__(self) -> "Copies":
         return self
 
     def __exit__(

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from host.errors import InputError
 from host.train import checkpoint, layers, learned
+from host.train.averaging import Average
 from host.train.checkpoint import Checkpoint
 from host.train.learned import Scaling
 from host.train.lesson import EpochResult, Lesson, Soft, Tick, batches
 from host.train.meter import Meter
-from host.train.optimisers import OptimiserSpec
+from host.train.optimisers import LbfgsB, OptimiserSpec
 from host.train.parameters import Parameters
 from host.train.recipe import LearnedRecipe
+from host.train.twolayer import target_rows
 
 
 class Engine(Protocol):
@@ -34,6 +36,9 @@ class Engine(Protocol):
 
     def epoch(self, lesson: Lesson, epoch: int, rate: Callable[[int], float], tick: Tick) -> EpochResult:
         """Train for one epoch, counted from 0; `rate` gives the rate of a batch of the epoch, from 0."""
+
+    def refresh(self) -> None:
+        """Bring `parameters` up to date in the middle of an epoch; to be called by its `tick`."""
 
 
 MakeEngine = Callable[[Parameters, Scaling, OptimiserSpec, int], Engine]
@@ -50,27 +55,41 @@ class Material:
     held_images: NDArray[np.uint8]  # (M, H, W), M = 0 without validation
     held_labels: NDArray[np.int64]
     scaling: Scaling
+    scores: Callable[[Parameters, Scaling, NDArray[np.uint8]], NDArray[np.float32]] = learned.scores  # for validation
+
+    def validation(self, numbers: Parameters) -> tuple[float, float] | None:
+        """Return mean loss and accuracy 0..1 on the held-out images, where there are any."""
+        if len(self.held_labels) == 0:
+            return None
+        found = self.scores(numbers, self.scaling, self.held_images)
+        hard = target_rows(self.held_labels, found.shape[1], 0.0, np.float32)
+        loss = layers.cross_entropy(found.T, hard.T)[0] / len(found)
+        return loss, float(np.mean(found.argmax(axis=1) == self.held_labels))
 
 
 class Course:
-    """Runs a recipe; `history` grows with every epoch, `best` are the numbers to keep."""
+    """Runs a recipe; `history` grows with every epoch.
+
+    `best` are the numbers to keep if training ended now: with patience those of lowest validation loss so far, else
+    those after the last finished epoch.
+    """
 
     def __init__(
         self, material: Material, recipe: LearnedRecipe, start: Parameters, seed: int, make: MakeEngine
     ) -> None:
         self._material, self._recipe, self._seed = material, recipe, seed
+        assert not isinstance(recipe.optimiser, LbfgsB)  # see full_batch.py
         self._engine = make(start, material.scaling, recipe.optimiser, seed)
-        self._targets = _targets(material.labels, start.architecture.classes, recipe.smoothing)
-        self._best = start.copy()
+        self._targets = target_rows(material.labels, start.architecture.classes, recipe.smoothing, np.float32)
+        self.best = start.copy()
+        self._average = Average(start, recipe.averaging) if recipe.averaging else None
         self._finished = 0
-        self.history: dict[str, list[float]] = {"loss": [], "accuracy": [], "batch_loss": []}
-        if len(material.held_labels):
-            self.history |= {"validation_loss": [], "validation_accuracy": []}
+        self.history = empty_history(material)
 
     @property
-    def best(self) -> Parameters:
-        """With patience the numbers of lowest validation loss so far, else the latest."""
-        return self._best if self._recipe.patience is not None else self._engine.parameters
+    def _latest(self) -> Parameters:
+        """The averaged numbers, where the recipe averages."""
+        return self._engine.parameters if self._average is None else self._average.parameters
 
     def run(self, show: Callable[[int], Meter], path: Path | None, mark: str) -> Parameters:
         """Train, from the checkpoint at `path` if there is one, and save one there after each epoch; return `best`.
@@ -95,7 +114,7 @@ class Course:
             Lesson(material.images(epoch), self._targets, parts, material.soft(epoch)),
             epoch,
             lambda index: recipe.schedule.at(before + index, steps),
-            lambda index, loss: meter.batch(before + index + 1, loss),
+            lambda index, loss: self._batch(meter, before + index + 1, loss),
         )
         if not (math.isfinite(result.loss) and np.isfinite(self._engine.parameters.flat).all()):
             raise InputError(f"train: loss: found {result.loss} in epoch {epoch}, need a finite one; lower the rate")
@@ -103,22 +122,25 @@ class Course:
         self.history["loss"].append(result.loss)
         self.history["accuracy"].append(result.accuracy)
         self.history["batch_loss"] += result.losses.tolist()
-        meter.epoch(before + len(parts), result.loss, result.accuracy, self._validate())
+        meter.epoch(before + len(parts), result.loss, result.accuracy, self._validated())
 
-    def _validate(self) -> float | None:
+    def _batch(self, meter: Meter, done: int, loss: float) -> None:
+        if self._average is not None:
+            self._engine.refresh()
+            self._average.add(self._engine.parameters, done)
+        meter.batch(done, loss)
+
+    def _validated(self) -> float | None:
         """Measure the held-out images, remember the best numbers, return the loss."""
-        material = self._material
-        if len(material.held_labels) == 0:
+        found = self._material.validation(self._latest)
+        lowest = min(self.history.get("validation_loss", ()), default=math.inf)
+        if self._recipe.patience is None or (found is not None and found[0] < lowest):
+            self.best = self._latest.copy()
+        if found is None:
             return None
-        found = learned.scores(self._engine.parameters, material.scaling, material.held_images)
-        hard = _targets(material.held_labels, found.shape[1], 0.0)
-        loss = layers.cross_entropy(found.T, hard.T)[0] / len(found)
-        if loss < min(self.history["validation_loss"], default=math.inf):
-            self._best = self._engine.parameters.copy()
-        self.history["validation_loss"].append(loss)
-        right = float(np.mean(found.argmax(axis=1) == material.held_labels))
-        self.history["validation_accuracy"].append(right)
-        return loss
+        self.history["validation_loss"].append(found[0])
+        self.history["validation_accuracy"].append(found[1])
+        return found[0]
 
     def _patience_is_over(self) -> bool:
         losses, patience = self.history.get("validation_loss", []), self._recipe.patience
@@ -126,9 +148,11 @@ class Course:
 
     def _state(self) -> Checkpoint:
         """Return everything that the next epoch depends on."""
-        now = self._engine.parameters
-        arrays = {"now": now.flat, "now.measured": now.measured}
-        arrays |= {"best": self._best.flat, "best.measured": self._best.measured}
+        nets = {"now": self._engine.parameters, "best": self.best}
+        if self._average is not None:
+            nets["average"] = self._average.parameters
+        arrays = {name: net.flat for name, net in nets.items()}
+        arrays |= {f"{name}.measured": net.measured for name, net in nets.items()}
         arrays |= {f"moment.{name}": moment for name, moment in self._engine.moments.items()}
         return Checkpoint(self._finished, self.history, arrays)
 
@@ -141,8 +165,7 @@ class Course:
         self.history = state.history
 
 
-def _targets(labels: NDArray[np.int64], classes: int, smoothing: float) -> NDArray[np.float32]:
-    """Return (N, classes) probabilities: 1 − smoothing at the label, and smoothing / classes spread over all."""
-    table = np.eye(classes) * (1 - smoothing) + smoothing / classes
-    rows: NDArray[np.float32] = table.astype(np.float32)[labels]
-    return rows
+def empty_history(material: Material) -> dict[str, list[float]]:
+    """Return the curves of a training before its first epoch."""
+    names = ["loss", "accuracy", "batch_loss"]
+    return {name: [] for name in names + ["validation_loss", "validation_accuracy"] * (len(material.held_labels) > 0)}

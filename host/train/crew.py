@@ -40,11 +40,15 @@ class Crew:
                 self._barrier.abort()
 
         threads = [threading.Thread(target=guarded, args=(number,), daemon=True) for number in range(1, self.size)]
-        for thread in threads:
-            thread.start()
-        guarded(0)
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.start()
+            guarded(0)
+            for thread in threads:
+                thread.join()
+        except BaseException:  # an interrupt between the workers' own work: nobody may be left waiting
+            self._barrier.abort()
+            raise
         if errors:
             raise errors[0]
         return results

@@ -5,7 +5,6 @@ recipe and seed without a held-out part of the training images, measured on that
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,29 +16,22 @@ from threadpoolctl import threadpool_limits
 from host.data import Dataset
 from host.errors import InputError
 from host.train import presets
-from host.train.copies import FeatureCopies, interleave
+from host.train.checks import check_whole
+from host.train.copies import Copies, interleave
 from host.train.cycle_prices import rest_cycles
 from host.train.frontend import preconv_features
+from host.train.meter import Meter, Progress, Stage
 from host.train.network import Network, Provenance, accuracy, output_ranges
-from host.train.presets import AdamRecipe, CheapRecipe, Recipe
+from host.train.preconv_presets import PRECONV_PRESETS
+from host.train.preconv_recipe import AdamRecipe, CheapRecipe, PreconvRecipe
+from host.train.recipe import LearnedRecipe
 from host.train.runs import Layers, Lesson, Run
 from host.train.split import holdout_rows
 
 ENGINE = "numpy"
+_COPIES_STREAM = 2  # a random stream of the seed
 MAX_HIDDEN = 255  # boards count a layer's rows in one byte
 MIN_COLUMN_CYCLES = 100  # that a wish for cycles must leave to the first layer's weights
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a caller may show after each epoch or iteration."""
-
-    step: int  # finished, counted over training and rehearsal
-    total: int  # at most: L-BFGS-B may stop earlier
-    loss: float
-    accuracy: float  # 0..1 on the rows trained on (on augmented copies where the preset augments)
-    seconds_left: float
-    stage: str = "train"  # or "rehearsal"
 
 
 def train(
@@ -64,25 +56,28 @@ def train(
     preset or a bad value.
     """
     preset = presets.find(preset_name)
-    recipe = _customised(preset.recipe_for(len(dataset.train.labels)), hidden, epochs, reg, cycles)
-    _check_whole("seed", seed, 0, None)
+    found = preset.recipe_for(dataset.image_shape, len(dataset.train.labels))
+    if isinstance(found, LearnedRecipe):
+        need = f"a pre-convolved one: {', '.join(PRECONV_PRESETS)}"
+        raise InputError(f"train: preset: found '{preset_name}', need {need}; use learned_fit.train_sequential")
+    recipe = _customised(found, hidden, epochs, reg, cycles)
+    check_whole("seed", seed, 0)
     features = preconv_features(dataset.train.images, recipe.levels)
     kept, held = holdout_rows(dataset.train.labels, recipe.holdout)
     rehearse = rehearse and len(held) > 0
-    meter = _Meter(progress, recipe.epochs, runs=2 if rehearse else 1)
+    meter = Meter(progress, [Stage(name, recipe.epochs) for name in ("train", "rehearsal")[: 1 + rehearse]])
     finish = _Finisher(dataset, preset.name, seed, recipe.levels, features)
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
         # Matrices of this size gain nothing from BLAS threads, and on a busy machine their spinning costs a factor of
         # ten; one thread also gives the same bits whatever the number of cores.
         stack.enter_context(threadpool_limits(limits=1, user_api="blas"))
         lesson = _lesson(dataset, recipe, seed, features, stack)
-        run = Run(lesson, np.arange(len(features)), recipe, seed, meter.show)
+        run = Run(lesson, np.arange(len(features)), recipe, seed, meter.enter().epoch)
         network = None
         try:
             network = finish.network(run.train(), run.history)
             if rehearse:
-                meter.next_stage("rehearsal")
-                layers = Run(lesson, kept, recipe, seed, meter.show).train()
+                layers = Run(lesson, kept, recipe, seed, meter.enter().epoch).train()
                 trial = replace(network, layers=layers)
                 measured = accuracy(trial, features[held], dataset.train.labels[held])
                 network = _with_metrics(network, validation=measured)
@@ -95,14 +90,18 @@ def train(
     return network
 
 
-def _lesson(dataset: Dataset, recipe: Recipe, seed: int, features: NDArray[np.uint8], stack: ExitStack) -> Lesson:
+def _lesson(
+    dataset: Dataset, recipe: PreconvRecipe, seed: int, features: NDArray[np.uint8], stack: ExitStack
+) -> Lesson:
     """Return what the runs learn from; threads that make augmented copies end with `stack`."""
     labels, classes = dataset.train.labels, len(dataset.labels)
     if not isinstance(recipe, AdamRecipe):
         return Lesson(features, labels, classes, lambda epoch: features)
     warps = interleave(recipe.copies, recipe.epochs)
-    copies = stack.enter_context(FeatureCopies(dataset.train.images, warps, recipe.levels, seed))
-    return Lesson(features, labels, classes, copies.features)
+    copies = Copies(
+        dataset.train.images, warps, (seed, _COPIES_STREAM), lambda images: preconv_features(images, recipe.levels)
+    )
+    return Lesson(features, labels, classes, stack.enter_context(copies).at)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,32 +139,15 @@ def _with_metrics(network: Network, **values: float) -> Network:
     return replace(network, provenance=replace(source, metrics={**source.metrics, **values}))
 
 
-class _Meter:
-    """Counts steps over all runs and estimates the time left from the time spent."""
-
-    def __init__(self, progress: Callable[[Progress], None] | None, steps: int, runs: int) -> None:
-        self._progress, self._steps, self._total = progress, steps, steps * runs
-        self._before, self._stage, self._start = 0, "train", time.monotonic()
-
-    def next_stage(self, stage: str) -> None:
-        self._before, self._stage = self._before + self._steps, stage
-
-    def show(self, step: int, loss: float, share_right: float, layers: Layers) -> None:
-        if self._progress is not None:
-            done = self._before + step
-            left = (time.monotonic() - self._start) / done * (self._total - done)
-            self._progress(Progress(done, self._total, loss, share_right, left, self._stage))
-
-
 def _customised(
-    recipe: Recipe, hidden: int | None, epochs: int | None, reg: float | None, cycles: int | None
-) -> Recipe:
+    recipe: PreconvRecipe, hidden: int | None, epochs: int | None, reg: float | None, cycles: int | None
+) -> PreconvRecipe:
     """Return the recipe with the caller's values in place. Raises InputError on an unusable one."""
     if hidden is not None:
-        _check_whole("hidden", hidden, 1, MAX_HIDDEN)
+        check_whole("hidden", hidden, 1, MAX_HIDDEN)
         recipe = replace(recipe, hidden=hidden)
     if epochs is not None:
-        _check_whole("epochs", epochs, 1, None)
+        check_whole("epochs", epochs, 1)
         recipe = replace(recipe, epochs=epochs)
     if reg is not None:
         if not math.isfinite(reg) or reg < 0:
@@ -176,11 +158,5 @@ def _customised(
             raise InputError("train: cycles: found a wish, need preset preconv-cheap for it; choose it or leave it out")
         recipe = replace(recipe, cycles=cycles)
     if isinstance(recipe, CheapRecipe):
-        _check_whole("cycles", recipe.cycles, math.ceil(rest_cycles(recipe.hidden)) + MIN_COLUMN_CYCLES, None)
+        check_whole("cycles", recipe.cycles, math.ceil(rest_cycles(recipe.hidden)) + MIN_COLUMN_CYCLES)
     return recipe
-
-
-def _check_whole(field: str, value: object, low: int, high: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= (value if high is None else high):
-        need = f"{low}..{high}" if high is not None else f"{low} or more"
-        raise InputError(f"train: {field}: found {value}, need a whole number {need}; choose another")

@@ -3,7 +3,7 @@
 Nothing here trains, quantises, reads a file or knows a board.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
@@ -40,10 +40,24 @@ class Scaling:
 
 
 @dataclass(frozen=True, eq=False)
+class Tuned:
+    """The numbers of a net that was trained on as its weights are rounded to one format, and the steps it learned.
+
+    Weights are whole multiples of their row's step, activations behind a ReLU count in that layer's output step.
+    """
+
+    format: str
+    parameters: Parameters
+    weight_steps: tuple[NDArray[np.float32] | None, ...]  # by layer: (rows,), all equal in the last; None: no weights
+    output_steps: tuple[float, ...]  # by layer; 0 where nothing is rounded
+
+
+@dataclass(frozen=True, eq=False)
 class LearnedNetwork:
     """An architecture with its numbers, batch normalisation folded and dropout removed.
 
-    `output_max` holds, for each layer, the largest magnitude that it put out over the training images.
+    `output_max` holds, for each layer, the largest magnitude that it put out over the training images. `tuned` holds at
+    most one set of numbers for each format; formats without one are rounded from `parameters`.
     """
 
     parameters: Parameters
@@ -52,16 +66,22 @@ class LearnedNetwork:
     provenance: Provenance
     output_max: tuple[float, ...]
     calibrations: tuple[Calibration, ...] = ()  # what deployment measured on the training images
+    tuned: tuple[Tuned, ...] = ()
 
     @property
     def architecture(self) -> Architecture:
         """The layers."""
         return self.parameters.architecture
 
+    def tuned_for(self, fmt: str) -> Tuned | None:
+        """Return the numbers that were trained on for a format."""
+        return next((tuned for tuned in self.tuned if tuned.format == fmt), None)
+
 
 def scores(parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return float32 scores (N, classes) for u8 images (N, H, W)."""
-    return _through(parameters, scaling, images, lambda index, values: None)
+    classes = parameters.architecture.classes
+    return through(lambda size: layers.Sequential(parameters, size), classes, scaling, images)
 
 
 def scores_and_ranges(
@@ -76,18 +96,26 @@ def scores_and_ranges(
         with lock:
             tops[index] = max(tops[index], top)
 
-    found = _through(parameters, scaling, images, see)
+    classes = parameters.architecture.classes
+    found = through(lambda size: layers.Sequential(parameters, size), classes, scaling, images, see)
     return found, tuple(tops.tolist())
 
 
-def _through(
-    parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8], see: layers.Observer
+def through(
+    make: Callable[[int], layers.Sequential],
+    classes: int,
+    scaling: Scaling,
+    images: NDArray[np.uint8],
+    see: layers.Observer = lambda index, values: None,
 ) -> NDArray[np.float32]:
-    """Return scores (N, classes); `see` is called by both workers, without a common order."""
-    found = np.empty((len(images), parameters.architecture.classes), np.float32)
+    """Return scores (N, classes) of the net that `make` builds for a batch size.
+
+    `see` is called by both workers, without a common order.
+    """
+    found = np.empty((len(images), classes), np.float32)
 
     def work(number: int) -> None:
-        net = cache(lambda size: layers.Sequential(parameters, size))
+        net = cache(make)
         for rows in list(_chunks(len(images)))[number::_WORKERS]:
             found[rows] = layers.observe(net(rows.stop - rows.start), scaling.apply(images[rows]), see).T
 

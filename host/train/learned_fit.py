@@ -4,9 +4,7 @@ Validation images are never trained on, neither by the net nor by its teacher; t
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +12,17 @@ from numpy.typing import NDArray
 
 from host.data import Dataset
 from host.errors import InputError, ToolMissing
-from host.train import checkpoint, learned, numpy_engine
-from host.train.copies import interleave
-from host.train.course import Course, MakeEngine, Material
-from host.train.image_copies import ImageCopies
-from host.train.layers import softmax
+from host.train import learned, numpy_engine
+from host.train.checks import check_whole
+from host.train.course import MakeEngine
+from host.train.full_batch import check_recipe
 from host.train.learned import LearnedNetwork, Scaling
-from host.train.lesson import Soft
 from host.train.meter import Meter, Progress
 from host.train.network import Provenance
-from host.train.parameters import Parameters, initial
-from host.train.recipe import LearnedRecipe, Teacher
+from host.train.optimisers import LbfgsB
+from host.train.parameters import Parameters
+from host.train.recipe import LearnedRecipe
+from host.train.school import School, Trained
 from host.train.split import holdout_rows
 
 ENGINES = ("numpy", "torch")
@@ -41,78 +39,39 @@ def train_sequential(
     device: str = "cpu",
     progress: Callable[[Progress], None] | None = None,
     checkpoint_path: Path | None = None,
+    interrupted: Callable[[LearnedNetwork], None] | None = None,
 ) -> LearnedNetwork:
     """Train a net; the same arguments give the same arrays, bit for bit, on one machine.
 
     With `checkpoint_path` the state is saved there after every epoch (a teacher's beside it), and a training that finds
-    its own checkpoint goes on from it to the same result; deleting it is the caller's business. `device` is for torch.
-    Raises InputError on an unusable recipe, a foreign checkpoint or a loss that is no longer finite, ToolMissing where
-    torch is asked for and not installed.
+    its own checkpoint goes on from it to the same result; deleting `school.checkpoint_files` is the caller's business.
+    `device` is for torch. On KeyboardInterrupt `interrupted` gets the best network so far, if an epoch of the net
+    itself has ended, then the interrupt goes on. Raises InputError on an unusable recipe, a foreign checkpoint or a
+    loss that is no longer finite, ToolMissing where torch is asked for and not installed.
     """
     kept, held = holdout_rows(dataset.train.labels, recipe.holdout)
     if recipe.patience is not None and len(held) == 0:
         raise InputError("train: patience: found it without validation images, need some; set holdout")
+    check_whole("seed", seed, 0)
+    if recipe.teacher is not None:
+        check_whole("teachers", recipe.teacher.count, 1)
+    make = _maker(engine, device)
+    if isinstance(recipe.optimiser, LbfgsB):
+        check_recipe(recipe, engine, saves=checkpoint_path is not None)
     scaling = _scaling(recipe.scaling, dataset.train.images[kept])
-    school = _School(dataset, kept, held, scaling, preset, seed, _maker(engine, device), progress)
-    trained, history = school.train(recipe, "train", checkpoint_path)
-    source = Provenance(dataset.name, dataset.sha256, preset, seed, engine, history)
-    return _finished(dataset, learned.for_use(trained), scaling, source, kept, held)
 
+    def finish(trained: Trained) -> LearnedNetwork:
+        source = Provenance(dataset.name, dataset.sha256, preset, seed, engine, trained.history)
+        network = _finished(dataset, trained.numbers, scaling, source, kept, held)
+        return replace(network, tuned=trained.tuned)
 
-@dataclass(frozen=True, eq=False)
-class _School:
-    """What the net and its teacher have in common."""
+    def hand_over(trained: Trained) -> None:
+        if interrupted is not None:
+            interrupted(finish(trained))
 
-    dataset: Dataset
-    kept: NDArray[np.int64]
-    held: NDArray[np.int64]
-    scaling: Scaling
-    preset: str
-    seed: int
-    make: MakeEngine
-    progress: Callable[[Progress], None] | None
-
-    def train(
-        self, recipe: LearnedRecipe, stage: str, path: Path | None
-    ) -> tuple[Parameters, dict[str, tuple[float, ...]]]:
-        """Return the trained numbers and the history of one recipe, after training its teacher."""
-        data = self.dataset.train
-        with ExitStack() as stack:
-            warps = interleave(recipe.copies, recipe.epochs) if recipe.copies else []
-            copies = stack.enter_context(ImageCopies(data.images[self.kept], warps, self.seed))
-            soft = self._opinions(recipe, copies, path)
-            held_images, held_labels = data.images[self.held], data.labels[self.held]
-            material = Material(copies.images, soft, data.labels[self.kept], held_images, held_labels, self.scaling)
-            architecture = recipe.architecture(self.dataset.image_shape, len(self.dataset.labels))
-            start = initial(architecture, self.seed, recipe.initial)
-            course = Course(material, recipe, start, self.seed, self.make)
-            steps = -(-len(self.kept) // recipe.batch)
-            trained = course.run(
-                lambda done: Meter(self.progress, steps * recipe.epochs, steps * done, stage),
-                path,
-                checkpoint.fingerprint(recipe, self.seed, self.dataset.sha256, stage),
-            )
-        return trained, {name: tuple(values) for name, values in course.history.items()}
-
-    def _opinions(self, recipe: LearnedRecipe, copies: ImageCopies, path: Path | None) -> Callable[[int], Soft | None]:
-        """Return what gives the teacher's opinion on an epoch's images; each copy is asked about once."""
-        teacher = recipe.teacher
-        if teacher is None:
-            return lambda epoch: None
-        beside = None if path is None else path.with_name(f"{path.name}.teacher")
-        numbers = learned.for_use(self.train(_teaching(recipe, teacher), "teacher", beside)[0])
-
-        @cache
-        def ask(number: int) -> Soft:
-            found = learned.scores(numbers, self.scaling, copies.images(number))
-            return Soft(softmax(found.T / teacher.temperature).T, teacher.temperature, teacher.hard)
-
-        return lambda epoch: ask(copies.number(epoch))
-
-
-def _teaching(recipe: LearnedRecipe, teacher: Teacher) -> LearnedRecipe:
-    """Return the recipe by which the teacher itself is trained."""
-    return replace(recipe, layers=teacher.layers, epochs=teacher.epochs or recipe.epochs, teacher=None, patience=None)
+    school = School(dataset, kept, held, scaling, seed, make, (engine, device), hand_over)
+    school = replace(school, meter=Meter(progress, school.stages(recipe, "train")))
+    return finish(school.train(recipe, "train", checkpoint_path))
 
 
 def _scaling(rule: str, images: NDArray[np.uint8]) -> Scaling:

@@ -4,28 +4,13 @@ Chosen on validation images, never on a test set. `learned_fit.train_sequential`
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from host.train.architecture import BatchNorm, Conv2d, Dense, Dropout, Flatten, LayerSpec, MaxPool2d, ReLU
 from host.train.optimisers import Adam, Schedule, Sgd
+from host.train.preset import ANY, Preset, Scope
 from host.train.recipe import LearnedRecipe, Teacher
-
-
-@dataclass(frozen=True)
-class LearnedPreset:
-    """A named way to train; `recipes` are (longest side of the image in pixels, recipe), the last without a limit."""
-
-    name: str
-    summary: str
-    figure: str
-    recipes: tuple[tuple[float, LearnedRecipe], ...]
-
-    def recipe_for(self, image_shape: tuple[int, int]) -> LearnedRecipe:
-        """Return the recipe for images (H, W)."""
-        return next(recipe for side, recipe in self.recipes if max(image_shape) <= side)
-
-
-_ANY = float("inf")
+from host.train.tuning import standard
 
 
 def _conv(channels: int, kernel: int, padding: int = 0, stride: int = 1) -> tuple[LayerSpec, ...]:
@@ -80,6 +65,7 @@ _UNO_16 = LearnedRecipe(
             *(Flatten(), *_dense(128)),
         )
     ),
+    tuning=(standard("int8", 60),),
 )
 
 _UNO_28 = replace(
@@ -96,45 +82,46 @@ _UNO_28 = replace(
             *(Flatten(), *_dense(128)),
         )
     ),
+    tuning=(standard("int8", 14),),
 )
 
-_PRESETS = (
-    LearnedPreset(
+_PRESETS: tuple[Preset[LearnedRecipe], ...] = (
+    Preset(
         "scratch-cnn",
         "seed 001: two convolutions 5×5×8, max-pool, dense 128; Adam at 0.001, not at the published 0.01",
         "published: MNIST test 98 %; here 98.3 % after 2 epochs",
-        ((_ANY, _SCRATCH),),
+        ((ANY, _SCRATCH),),
     ),
-    LearnedPreset(
+    Preset(
         "scratch-cnn-published",
         "seed 001 at its published rate of 0.01, which falls short of its figure",
         "published: MNIST test 98 %; here 97.4 % after 2 epochs",
-        ((_ANY, replace(_SCRATCH, schedule=Schedule(0.01))),),
+        ((ANY, replace(_SCRATCH, schedule=Schedule(0.01))),),
     ),
-    LearnedPreset(
+    Preset(
         "sequential-cnn",
         "seed 003: 3×3×32, pool, 3×3×64, pool, dropout, dense 128; SGD with momentum and a falling rate",
         "published: MNIST validation loss 0.1157; here 0.025, test 99.4 %",
-        ((_ANY, _SEQUENTIAL),),
+        ((ANY, _SEQUENTIAL),),
     ),
-    LearnedPreset(
+    Preset(
         "sequential-cnn-published",
         "seed 003 by plain SGD at its published rate of 0.001 (its widths are not published)",
         "published: MNIST validation loss 0.1157",
-        ((_ANY, replace(_SEQUENTIAL, schedule=Schedule(0.001), optimiser=Sgd())),),
+        ((ANY, replace(_SEQUENTIAL, schedule=Schedule(0.001), optimiser=Sgd())),),
     ),
-    LearnedPreset(
+    Preset(
         "simple-cnn",
         "seed 004: convolution 3×3×32, max-pool, softmax",
         "published: MNIST test 96 %; here 98.4 %",
-        ((_ANY, _SIMPLE),),
+        ((ANY, _SIMPLE),),
     ),
-    LearnedPreset(
+    Preset(
         "uno-cnn",
         "three small convolutions (16×16) or three and a dense layer (28×28), taught by a larger net, for an Uno",
         "USPS test 97.6 % (float, seed 0)",
-        ((16, _UNO_16), (_ANY, _UNO_28)),
+        ((Scope(side=16), _UNO_16), (ANY, _UNO_28)),
     ),
 )
 
-LEARNED_PRESETS: Mapping[str, LearnedPreset] = {preset.name: preset for preset in _PRESETS}
+LEARNED_PRESETS: Mapping[str, Preset[LearnedRecipe]] = {preset.name: preset for preset in _PRESETS}

@@ -61,3 +61,9 @@ def batches(rows: int, size: int, seed: int, epoch: int) -> tuple[NDArray[np.int
     order = np.random.default_rng([seed, _ORDER_STREAM, epoch]).permutation(rows)
     cut = [order[start : start + size] for start in range(0, rows, size)]
     return tuple(part for part in cut if len(part) >= SMALLEST_BATCH)
+
+
+def batch_count(rows: int, size: int) -> int:
+    """Return how many `batches` there are in an epoch."""
+    whole, rest = divmod(rows, size)
+    return whole + (rest >= SMALLEST_BATCH)

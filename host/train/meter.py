@@ -1,7 +1,7 @@
 """How far a training is, for whoever shows it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _SECONDS_BETWEEN = 0.1
@@ -9,38 +9,66 @@ _SECONDS_BETWEEN = 0.1
 
 @dataclass(frozen=True)
 class Progress:
-    """What a caller may show; sent a few times a second and after each epoch."""
+    """What a caller may show; sent after each epoch or iteration, and on the way a few times a second."""
 
-    step: int  # batches finished, in this stage
-    total: int  # at most: early stopping may end sooner
+    step: int  # finished, counted over all stages: epochs, iterations or batches
+    total: int  # at most: a stage may end sooner
     loss: float  # of the latest batch, or the mean of the epoch that just ended
-    accuracy: float  # 0..1 on the rows trained on in the latest whole epoch; 0 in the first
-    seconds_left: float  # of this stage
-    stage: str = "train"  # or "teacher"
+    accuracy: float  # 0..1 on the rows (or augmented copies) trained on in the latest whole epoch; 0 in the first
+    seconds_left: float  # of all stages
+    stage: str = "train"  # or "rehearsal", "teacher", …
     validation_loss: float | None = None  # after each epoch, where there is a validation part
 
 
-class Meter:
-    """Counts the batches of one stage and estimates the time left from the time spent."""
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training; `cost` is what one of its steps takes, in any unit that all stages share."""
 
-    def __init__(self, show: Callable[[Progress], None] | None, total: int, done: int, stage: str) -> None:
-        self._show, self._total, self._first, self._stage = show, total, done, stage
+    name: str
+    steps: int
+    cost: float = 1.0
+
+
+class Meter:
+    """Counts the steps of all stages, in their order, and estimates the time left from the time spent."""
+
+    def __init__(self, show: Callable[[Progress], None] | None, stages: Sequence[Stage]) -> None:
+        self._show, self._stages, self._at = show, stages, -1
+        self._total = sum(stage.steps for stage in stages)
         self._start = self._shown = time.monotonic()
-        self._accuracy = 0.0
+        self._accuracy, self._done = 0.0, 0
+        self._unspent = 0.0  # work that was finished earlier, or that a stage which ended sooner left out
+
+    def enter(self, done: int = 0) -> "Meter":
+        """Begin the next stage, of which `done` steps were finished by an earlier process; return the meter itself."""
+        if self._at >= 0:
+            left_out = self._stages[self._at].steps - self._done
+            self._unspent += left_out * self._stages[self._at].cost
+        self._at += 1
+        self._unspent += done * self._stages[self._at].cost
+        self._accuracy, self._done = 0.0, done
+        return self
 
     def batch(self, done: int, loss: float) -> None:
-        """Tell about a finished batch, if it is time to; `done` counts over all epochs."""
+        """Tell about a finished batch, if it is time to; `done` counts over all epochs of the stage."""
         now = time.monotonic()
+        self._done = done
         if self._show is not None and now - self._shown >= _SECONDS_BETWEEN:
-            self._send(done, loss, None, now)
+            self._send(loss, None, now)
 
-    def epoch(self, done: int, loss: float, accuracy: float, validation_loss: float | None) -> None:
-        """Tell about a finished epoch."""
-        self._accuracy = accuracy
-        self._send(done, loss, validation_loss, time.monotonic())
+    def epoch(self, done: int, loss: float, accuracy: float, validation_loss: float | None = None) -> None:
+        """Tell about a finished epoch or iteration."""
+        self._accuracy, self._done = accuracy, done
+        self._send(loss, validation_loss, time.monotonic())
 
-    def _send(self, done: int, loss: float, validation_loss: float | None, now: float) -> None:
-        if self._show is not None:
-            self._shown = now
-            left = (now - self._start) / max(1, done - self._first) * (self._total - done)
-            self._show(Progress(done, self._total, loss, self._accuracy, left, self._stage, validation_loss))
+    def _send(self, loss: float, validation_loss: float | None, now: float) -> None:
+        if self._show is None:
+            return
+        self._shown = now
+        before, here = self._stages[: self._at], self._stages[self._at]
+        step = sum(stage.steps for stage in before) + self._done
+        work = sum(stage.steps * stage.cost for stage in before) + self._done * here.cost
+        all_work = sum(stage.steps * stage.cost for stage in self._stages)
+        spent = max(work - self._unspent, here.cost)
+        left = (now - self._start) / spent * (all_work - work)
+        self._show(Progress(step, self._total, loss, self._accuracy, left, here.name, validation_loss))

@@ -63,6 +63,9 @@ class NumpyEngine:
             self._crew.run(work)
         return EpochResult(losses.sum(axis=0), sum(right), sum(map(len, lesson.batches)))
 
+    def refresh(self) -> None:
+        """Nothing to do: after every batch all workers see, and change, the parameters themselves."""
+
     def _builder(self, number: int) -> Callable[[int], layers.Sequential]:
         """Return what builds, once for each size of a part of a batch, the net of one worker."""
 

@@ -35,6 +35,17 @@ class Adam:
     as_seed_001: bool = False
 
 
+@dataclass(frozen=True)
+class LbfgsB:
+    """All images at once by SciPy's L-BFGS-B; see full_batch.py. Knows no rate, and a recipe's epochs are iterations.
+
+    `reg` is the factor of Σ weights² in the loss.
+    """
+
+    gtol: float = 1e-5
+    reg: float = 0.0
+
+
 OptimiserSpec = Sgd | Adam
 
 
@@ -96,7 +107,7 @@ class _AdamOptimiser(Optimiser):
             correction = math.sqrt(1 - spec.beta2**step)
             np.sqrt(square, out=work)
             work += spec.epsilon * correction
-            rate *= correction / (1 - spec.beta1**step)
+            rate = rate * correction / (1 - spec.beta1**step)
         np.divide(mean, work, out=work)
         work *= rate
         return work
@@ -125,7 +136,7 @@ class Schedule:
 
     def at(self, step: int, steps: int) -> float:
         """Return the rate of a step, counted from 0, of `steps`."""
-        rise = round(self.warmup * steps)
+        rise = max(1, round(self.warmup * steps)) if self.warmup else 0
         if step < rise:
             return self.rate * (step + 1) / rise
         if self.kind == "constant":

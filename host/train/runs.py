@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from host.train import optimise, twolayer
 from host.train.cheap import CheapView
 from host.train.network import Dense
-from host.train.optimise import Adam, View
-from host.train.presets import AdamRecipe, CheapRecipe, LbfgsRecipe, Recipe
+from host.train.optimise import Learner, View
+from host.train.preconv_recipe import AdamRecipe, CheapRecipe, LbfgsRecipe, PreconvRecipe
 from host.train.twolayer import Batch, TwoLayer
 
 _STREAM = 1  # the random stream of a seed that starts and shuffles the net
 
 Layers = tuple[Dense, ...]
-OnStep = Callable[[int, float, float, Layers], None]
-"""Called after each epoch or iteration: how many are finished, loss, accuracy 0..1 on the rows, the layers so far."""
+OnStep = Callable[[int, float, float], None]
+"""Called after each epoch or iteration: how many are finished, loss, accuracy 0..1 on the rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Run:
 
     lesson: Lesson
     rows: NDArray[np.int64]
-    recipe: Recipe
+    recipe: PreconvRecipe
     seed: int
     on_step: OnStep
     best: Layers | None = None
@@ -105,16 +105,16 @@ class Run:
     def _note(self, step: int, loss: float, accuracy: float, layers: Layers) -> None:
         if loss <= self._lowest:
             self._lowest, self.best = loss, layers
-        self.on_step(step, loss, accuracy, layers)
+        self.on_step(step, loss, accuracy)
 
 
 def _learner(
     rng: np.random.Generator, shape: tuple[int, int, int], recipe: AdamRecipe, view: View | None = None
-) -> Adam:
+) -> Learner:
     """Return an optimiser on a fresh net (He initialisation: "Delving deep into rectifiers", ICCV 2015)."""
     inputs, hidden, _ = shape
     net = twolayer.random_normal(rng, shape, ((2 / inputs) ** 0.5, (2 / hidden) ** 0.5), np.float32)
-    return Adam(net, recipe.rate_for(hidden), recipe, view)
+    return Learner(net, recipe.rate_for(hidden), recipe, view)
 
 
 def _layers(net: TwoLayer, input_scale: float, offset: NDArray[np.int16] | None) -> Layers:

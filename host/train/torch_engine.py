@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from host.errors import InputError
+from host.errors import InputError, ToolMissing
 from host.train import architecture as spec
 from host.train.learned import Scaling
 from host.train.lesson import EpochResult, Lesson, Soft, Tick
@@ -25,13 +25,22 @@ Arrays = dict[int, dict[str, Any]]
 
 
 def maker(device: str) -> Callable[[Parameters, Scaling, OptimiserSpec, int], "TorchEngine"]:
-    """Return what makes engines on a device ("cpu", "cuda", "cuda:1" …). Raises InputError if torch cannot use it."""
+    """Return what makes engines on a device ("cpu", "cuda", "cuda:1" …).
+
+    Raises InputError for what is no device, ToolMissing for one that torch finds nothing for.
+    """
     try:
         place = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"train: device: found '{device}', need cpu or cuda; use --device cpu") from error
+    try:
         torch.zeros(1, device=place)
     except (RuntimeError, AssertionError) as error:
-        need = "one that torch can use here"
-        raise InputError(f"train: device: found '{device}', need {need}; use --device cpu") from error
+        found = str(error).strip().splitlines()[0].rstrip(".")
+        advice = f"install a driver and `pip install 'digitduino[torch]'` with {device}, or use --device cpu"
+        raise ToolMissing(
+            f"train: device: found no {device} ({found}), need it for --device {device}; {advice}"
+        ) from error
     return lambda parameters, scaling, optimiser_spec, seed: TorchEngine(
         parameters, scaling, optimiser_spec, seed, place
     )
@@ -74,6 +83,11 @@ class TorchEngine:
             tick(index, losses[-1])
         self._exchange(to_device=False)
         return EpochResult(np.array(losses), right, sum(map(len, lesson.batches)))
+
+    def refresh(self) -> None:
+        """Copy the parameters from the device in the middle of an epoch."""
+        self.parameters.flat[...] = self._flat.detach().cpu().numpy()
+        self.parameters.measured[...] = self._measured.cpu().numpy()
 
     def forward(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return scores (N, classes) for u8 images (N, H, W), as in training."""

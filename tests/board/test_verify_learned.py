@@ -14,6 +14,7 @@ from host import data
 from host.cli import main
 from host.deploy import model as model_file
 from host.deploy.deployment import calibrate, check_fit, choose
+from host.deploy.learned_costs import STACK_BYTES
 from host.deploy.numerics import WeightFormat
 from host.deploy.target import BOARDS
 from host.train.architecture import Conv2d, Dense, Flatten, MaxPool2d, ReLU
@@ -22,6 +23,12 @@ FAR = (Conv2d(16, 3), ReLU(), Flatten(), Dense(24), ReLU())
 """75,000 weights: more than a near pointer reaches."""
 LEAN = (Conv2d(8, 5), ReLU(), MaxPool2d(), Conv2d(16, 5), ReLU(), MaxPool2d(), Flatten(), Dense(64), ReLU())
 """On 28×28, more than an Uno holds beside the image."""
+TURNS = (
+    *(Conv2d(8, 5), ReLU(), MaxPool2d(), Conv2d(16, 3), ReLU(), Conv2d(24, 3), ReLU(), MaxPool2d()),
+    *(Flatten(), Dense(32), ReLU()),
+)
+"""On 28×28, more than an Uno holds at all, unless two convolutions run in turns."""
+PACKED = ("int4", "ternary")
 
 
 def verify(place: Path, layers: Any, board: str, *arguments: object, side: int = 16) -> dict[str, Any]:
@@ -59,6 +66,38 @@ def test_a_mega_reads_far_and_agrees(tmp_path: Path, layers: Any, kernel: str) -
         assert result["memory"]["flash"] > 80_000
 
 
+@pytest.mark.parametrize("fmt", PACKED)
+@pytest.mark.parametrize("name", LAYERS)
+def test_packed_weights_agree_on_the_native_build(tmp_path: Path, name: str, fmt: str) -> None:
+    result = verify(tmp_path, name, "native", "--format", fmt)
+    assert_equal(result, 359)
+    assert result["model"]["format"] == fmt
+
+
+@pytest.mark.parametrize("fmt", PACKED)
+@pytest.mark.parametrize(("name", "kernel"), [("padded", "asm"), ("pools", "portable"), ("strided", "asm")])
+def test_packed_weights_agree_on_the_simulated_uno(tmp_path: Path, name: str, kernel: str, fmt: str) -> None:
+    assert_equal(verify(tmp_path, name, "uno", "--limit", 6, "--kernel", kernel, "--format", fmt, "--per-tensor"), 6)
+
+
+@pytest.mark.parametrize(("kernel", "fmt"), [("asm", "int4"), ("portable", "ternary")])
+def test_packed_weights_agree_on_a_mega(tmp_path: Path, kernel: str, fmt: str) -> None:
+    assert_equal(verify(tmp_path, "depthwise", "mega", "--limit", 4, "--kernel", kernel, "--format", fmt), 4)
+
+
+def test_packed_weights_are_read_far(tmp_path: Path) -> None:
+    wide = (Conv2d(16, 3), ReLU(), Flatten(), Dense(50), ReLU())
+    result = verify(tmp_path, wide, "mega", "--limit", 3, "--format", "int4")
+    assert_equal(result, 3)
+    assert result["memory"]["flash"] > 80_000
+
+
+def test_two_convolutions_in_turns_fit_an_uno(tmp_path: Path, real_data: Path) -> None:
+    result = verify(tmp_path, TURNS, "uno", "--limit", 4, side=28)
+    assert_equal(result, 4)
+    assert result["memory"]["stack_max"] < STACK_BYTES and result["memory"]["ram_free_min"] > 0
+
+
 def test_an_image_may_be_overwritten_where_ram_is_short(tmp_path: Path, real_data: Path) -> None:
     result = verify(tmp_path, LEAN, "uno", "--limit", 5, side=28)
     assert_equal(result, 5)
@@ -74,6 +113,7 @@ def render_of(place: Path, board: str) -> str:
 
 COSTS = {
     "padded": ("padded", 16, "uno"),
+    "turns": (TURNS, 28, "uno"),
     "pools": ("pools", 16, "uno"),
     "strided": ("strided", 16, "uno"),
     "lean": (LEAN, 28, "uno"),
@@ -81,14 +121,22 @@ COSTS = {
 }
 
 
-@pytest.mark.parametrize("kernel", ["asm", "portable"])
-@pytest.mark.parametrize("name", COSTS)
-def test_predicted_costs_are_the_real_ones(tmp_path: Path, real_data: Path, name: str, kernel: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "kernel", "fmt"),
+    [
+        *((name, kernel, "int8") for name in COSTS for kernel in ("asm", "portable")),
+        *(("padded", kernel, fmt) for kernel in ("asm", "portable") for fmt in PACKED),
+        *[("lean", "asm", "int4"), ("strided", "portable", "ternary"), ("depthwise", "asm", "int4")],
+    ],
+)
+def test_predicted_costs_are_the_real_ones(
+    tmp_path: Path, real_data: Path, name: str, kernel: str, fmt: str
+) -> None:
     layers, side, board = COSTS[name]
     images = data.load("digits" if side == 16 else "mnist").test
-    result = verify(tmp_path, layers, board, "--limit", 4, "--kernel", kernel, side=side)
+    result = verify(tmp_path, layers, board, "--limit", 4, "--kernel", kernel, "--format", fmt, side=side)
     network = calibrate(model_file.load(tmp_path / "net.h5"), data.Split(images.images[:4], images.labels[:4]))
-    plan = choose(network, WeightFormat.INT8, BOARDS[board], kernel)
+    plan = choose(network, WeightFormat[fmt.upper()], BOARDS[board], kernel)
     budget = check_fit(network, plan, BOARDS[board])
     assert budget.flash == pytest.approx(result["memory"]["flash"], abs=400)
     assert budget.ram_static == pytest.approx(result["memory"]["ram_static"], abs=24)
@@ -108,21 +156,31 @@ def test_export_tells_what_a_net_costs(tmp_path: Path, capsys: pytest.CaptureFix
     render_of(tmp_path, "uno")
     said = capsys.readouterr().out
     assert "conv 5x5 4, pool 2; conv 3x3 6, pool 3; dense 24-10, int8" in said
-    assert re.search(r"flash +[78],\d{3} of 32,256 bytes", said)
+    assert re.search(r"flash +[789],\d{3} of 32,256 bytes", said)
 
 
-def test_the_two_formats_of_these_nets_are_compared(tmp_path: Path) -> None:
+def test_the_formats_of_these_nets_are_compared(tmp_path: Path) -> None:
     model_file.save(learned_network("padded"), tmp_path / "net.h5")
     target = tmp_path / "evaluation.json"
     assert main(["evaluate", str(tmp_path / "net.h5"), "--data", "digits", "--json", str(target)]) == 0
     result = json.loads(target.read_text())
-    assert list(result["accuracy"]) == ["float32", "int8"] and result["changed"]["float32"] == 0
-    assert result["changed"]["int8"] <= 20
+    assert list(result["accuracy"]) == ["float32", "int8", *PACKED] and result["changed"]["float32"] == 0
+    assert result["changed"]["int8"] <= 20 and result["changed"]["int8"] < result["changed"]["ternary"]
 
 
 @pytest.mark.parametrize(
     "command", ["export --format text", "export --format float16", "evaluate --data digits --format float16"]
 )
+@pytest.mark.parametrize("arguments", ["--format int4", "--format ternary", "--per-tensor"])
+def test_a_preconvolved_net_has_no_packed_weights(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(Path(__file__).parents[2] / "firmware/model/default.h5")
+    for command in (["export", model], ["verify", model, "--board", "native"], ["evaluate", model]):
+        data = [] if command[0] == "export" else ["--data", "digits"]
+        assert main([*command, *data, *arguments.split()]) == 2
+        said = capsys.readouterr().err
+        assert "found a pre-convolved net" in said and said.count("\n") == 1
+
+
 def test_what_these_nets_have_not_is_refused_in_one_line(
     tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,12 @@ static uint16_t none(void *context)
     return 0;
 }
 
+static uint8_t whole(void *context)
+{
+    (void)context;
+    return 1;
+}
+
 static uint8_t external(void *context)
 {
     (void)context;
@@ -78,6 +84,7 @@ static app_port port = {
     .micros = now,
     .overruns = none,
     .stack_free = unknown,
+    .is_stack_whole = whole,
     .reset_cause = external,
     .clock_hz = 16000000,
     .tick_hz = 1000000,

@@ -57,6 +57,7 @@ class Port(ctypes.Structure):
         ("micros", CLOCK),
         ("overruns", COUNT),
         ("stack_free", COUNT),
+        ("is_stack_whole", CAUSE),
         ("reset_cause", CAUSE),
         ("clock_hz", ctypes.c_uint32),
         ("tick_hz", ctypes.c_uint32),
@@ -73,6 +74,7 @@ class Board:
         self.now_us = start_us
         self.ticks = 1000
         self.is_calibrating = True
+        self.is_stack_whole = 1
         self.incoming: deque[bytes] = deque()
         self.lying = (ctypes.c_uint8 * 0)()
         self.outgoing = bytearray()
@@ -87,6 +89,7 @@ class Board:
             CLOCK(lambda _: self.now_us & 0xFFFFFFFF),
             COUNT(lambda _: 5),
             COUNT(lambda _: 1400),
+            CAUSE(lambda _: self.is_stack_whole),
             CAUSE(lambda _: 2),
             16_000_000,
             16_000_000,
@@ -226,6 +229,31 @@ def test_images_are_classified(core: ctypes.CDLL, images: list[bytes]) -> None:
         (reply,) = board.ask(MessageType.IMAGE, image, sequence)
         assert (reply.type, reply.sequence) == (MessageType.RESULT, sequence)
         assert wire.Result.unpack(reply.payload, 3) == defined_result(image)
+
+
+def test_no_result_comes_of_a_stack_that_has_run_into_other_data(board: Board) -> None:
+    board.is_stack_whole = 0
+    assert board.ask(MessageType.IMAGE, bytes(16), 7)[-1:] == refusal(ErrorCode.STACK_OVERFLOW, 0, sequence=7)
+    assert board.ask(MessageType.PING, b"abcd") == [Frame(MessageType.PONG, 1, b"abcd")]
+
+
+def test_a_clock_too_coarse_for_the_steps_gives_zero(profiling_core: ctypes.CDLL) -> None:
+    board = Board(profiling_core)
+    board.port.ticks = CLOCK(lambda _: 1000)
+    (reply,) = board.ask(MessageType.IMAGE, bytes(16))[-1:]
+    assert wire.Result.unpack(reply.payload, 3, 2).marks == (0, 0)
+
+
+def test_a_short_board_name_is_filled_up_with_zeros(board: Board) -> None:
+    board.port.board = b"uno"
+    (reply,) = board.ask(MessageType.HELLO, wire.Hello(wire.PROTOCOL_VERSION, 1).pack())[-1:]
+    assert wire.Ready.unpack(reply.payload).board == b"uno" + bytes(9)
+
+
+def test_the_count_of_broken_frames_stops_at_its_end(board: Board) -> None:
+    board.feed(b"\5\0" * 65_600)
+    (reply,) = board.ask(MessageType.STATS)
+    assert wire.Stats.unpack(reply.payload).bad_frames == 65_535
 
 
 def test_a_profiling_build_tells_each_step_without_the_cost_of_telling(profiling_core: ctypes.CDLL) -> None:

@@ -11,10 +11,13 @@ from avr_machine import Answer, Byte, Call, Machine
 from learned_definition import activation
 from numpy.typing import NDArray
 
+from host.deploy.learned_twin import SUM_BITS
+
 Make = Callable[..., Machine]
 SLACK_CYCLES = 2
 RETURN_ADDRESS_BYTES = 2
-PATCH_STACK = 26
+PATCH_STACK = 27
+KERNELS = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
 MAX, SHIFT16 = 1, 2
 
 
@@ -28,6 +31,7 @@ class Patch:
     skip: int
     weights_gap: int
     in_gap: int
+    bits: int = 8
 
     @property
     def description(self) -> bytes:
@@ -38,9 +42,24 @@ class Patch:
 
     @property
     def rom(self) -> bytes:
-        bias = b"".join(int(value).to_bytes(3, "little", signed=True) for value in self.bias)
-        rows = [(row + 128).astype(np.uint8).tobytes() + b"\x5a" * self.weights_gap for row in self.weights]
+        starts = [int(value) for value in self.bias]
+        for index in reversed(range(len(starts))):
+            place = index % self.in_a_byte
+            following = starts[index + 1] if index + 1 < len(starts) and place + 1 < self.in_a_byte else 0
+            starts[index] = starts[index] * 2 ** (self.bits * place) + following
+        bias = b"".join((value % 2**24).to_bytes(3, "little") for value in starts)
+        fields = self.weights + 2 ** (self.bits - 1)
+        rows = [b"".join(self.joined(one) for one in row) + b"\x5a" * self.weights_gap for row in fields]
         return bias + b"\x5a" * self.skip + b"".join(rows)
+
+    @property
+    def in_a_byte(self) -> int:
+        return 8 // self.bits
+
+    def joined(self, fields: NDArray[np.int64]) -> bytes:
+        """One input's weights."""
+        groups = [fields[at : at + self.in_a_byte] for at in range(0, len(fields), self.in_a_byte)]
+        return bytes(sum(int(f) << (self.bits * place) for place, f in enumerate(group)) for group in groups)
 
     @property
     def inputs(self) -> bytes:
@@ -57,7 +76,19 @@ class Patch:
         """As the routine's header has it."""
         rows, run, outputs = self.weights.shape
         zero, ends = int(np.count_nonzero(self.x == 0)), int(np.count_nonzero(self.x[:, -1] == 0))
-        return 120 + 18 * outputs + 26 * rows + 2 * ends + (rows * run - zero) * (11 + 8 * outputs) + 9 * zero
+        size = -(-outputs // self.in_a_byte)
+        once = 124 + 18 * outputs + 27 * rows + 2 * ends + self.finish
+        return once + (rows * run - zero) * (11 + 2 * size + 6 * outputs) + 9 * zero
+
+    @property
+    def finish(self) -> int:
+        """What taking the packed sums apart costs."""
+        outputs = len(self.bias)
+        if self.bits == 8:
+            return 0
+        differences = 3 * sum(1 for index in range(outputs - 1) if (index + 1) % self.in_a_byte)
+        shifts = 3 * self.bits * sum(index % self.in_a_byte for index in range(outputs))
+        return 3 * (self.bits - 1) - 5 + 3 * self.bits * (min(outputs, self.in_a_byte) - 1) + differences + shifts
 
 
 def run(make: Make, patches: list[Patch]) -> list[Answer]:
@@ -73,7 +104,7 @@ def run(make: Make, patches: list[Patch]) -> list[Answer]:
             (sums_at, bytes([0xA5] * (3 * outputs + 4))),
         )
         wanted = ((sums_at, 3 * outputs), (sums_at + 3 * outputs, 4))
-        calls.append(Call(f"nn_avr_patch24_{outputs}", (inputs_at, chip.room, at, sums_at), memory, wanted))
+        calls.append(Call(f"{KERNELS[patch.bits]}_{outputs}", (inputs_at, chip.room, at, sums_at), memory, wanted))
         at += len(patch.rom)
     answers = chip.run(calls)
     assert all(np.all(answer.memory[1] == 0xA5) for answer in answers), "wrote past its sums"
@@ -88,25 +119,42 @@ def check(make: Make, patches: list[Patch]) -> None:
         assert answer.stack <= PATCH_STACK + RETURN_ADDRESS_BYTES
 
 
-def random_patch(random: np.random.Generator, rows: int, run: int, outputs: int, density: float) -> Patch:
+def random_patch(
+    random: np.random.Generator, rows: int, run: int, outputs: int, density: float, bits: int = 8
+) -> Patch:
     x = random.integers(0, 256, (rows, run)) * (random.random((rows, run)) < density)
-    weights = random.integers(-127, 128, (rows, run, outputs))
-    bias = random.integers(-(2**23), 2**23, outputs)
+    largest = 2 ** (bits - 1) - 1
+    weights = random.integers(-largest, largest + 1, (rows, run, outputs))
+    # The sums use the room that the kernel gives them; with 8 bits they may even wrap.
+    room = 2**23 if bits == 8 else 2 ** (SUM_BITS[bits] - 1) - 1 - 255 * int(np.abs(weights).sum(axis=(0, 1)).max())
+    bias = random.integers(-room, room, outputs)
     skip, weights_gap, in_gap = (int(number) for number in random.integers(0, 40, 3))
-    return Patch(weights, bias, x.astype(np.uint8), skip, weights_gap * outputs, in_gap)
+    return Patch(weights, bias, x.astype(np.uint8), skip, weights_gap * outputs, in_gap, bits)
 
 
+@pytest.mark.parametrize("bits", KERNELS)
 @pytest.mark.parametrize("outputs", range(1, 7))
-def test_every_block_size(machine: Make, outputs: int) -> None:
+def test_every_block_size(machine: Make, outputs: int, bits: int) -> None:
     random = np.random.default_rng(outputs)
     shapes = [(1, 1), (1, 255), (3, 3), (5, 40), (3, 36), (2, 64), (7, 7), (4, 1)]
-    check(machine, [random_patch(random, *shape, outputs, 0.5) for shape in shapes])
+    check(machine, [random_patch(random, *shape, outputs, 0.5, bits) for shape in shapes])
 
 
+@pytest.mark.parametrize("bits", KERNELS)
 @pytest.mark.parametrize("density", [0.0, 1.0])
-def test_nothing_but_zeros_and_none_at_all(machine: Make, density: float) -> None:
+def test_nothing_but_zeros_and_none_at_all(machine: Make, density: float, bits: int) -> None:
     random = np.random.default_rng(8)
-    check(machine, [random_patch(random, 3, 20, outputs, density) for outputs in (1, 4, 6)])
+    check(machine, [random_patch(random, 3, 20, outputs, density, bits) for outputs in (1, 4, 6)])
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+def test_the_widest_sums_of_packed_weights(machine: Make, bits: int) -> None:
+    """Sums at either end of what is allowed, in every place of a byte."""
+    limit = 2 ** (SUM_BITS[bits] - 1)
+    x, largest = np.full((1, 16), 255, np.uint8), 2 ** (bits - 1) - 1
+    for sign, bias in ((1, limit - 1), (-1, -limit)):
+        weights = np.full((1, 16, 6), sign * largest)
+        check(machine, [Patch(weights, np.full(6, bias - sign * largest * 255 * 16), x, 0, 0, 0, bits)])
 
 
 def test_the_largest_sum_of_inputs(machine: Make) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from learned_definition import activation, run_stage
 from numpy.typing import NDArray
 
+from host.deploy.learned_arena import lay_out
 from host.deploy.learned_nets import ConvStage, DenseStage, LearnedNet, PoolStage, Rows, Stage
 from host.deploy.learned_plan import plan_learned
 
@@ -27,14 +28,14 @@ class Conv(ctypes.Structure):
     _fields_ = (
         ("rows", ctypes.c_uint32),
         *bytes_of("height", "width", "channels", "kernel", "stride", "padding", "group_inputs", "group_outputs"),
-        *bytes_of("pool", "out_height", "out_width", "outputs", "shift", "backward"),
+        *bytes_of("pool", "out_height", "out_width", "outputs", "shift", "backward", "bits"),
     )
 
 
 class RowsLayer(ctypes.Structure):
     """nn_rows_i8."""
 
-    _fields_ = (("rows", ctypes.c_uint32), ("inputs", ctypes.c_uint16), *bytes_of("outputs", "shift"))
+    _fields_ = (("rows", ctypes.c_uint32), ("inputs", ctypes.c_uint16), *bytes_of("outputs", "shift", "bits"))
 
 
 class Pool(ctypes.Structure):
@@ -47,16 +48,19 @@ def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
-def random_rows(random: np.random.Generator, shape: tuple[int, ...], *, scores: bool = False) -> Rows:
+def random_rows(
+    random: np.random.Generator, shape: tuple[int, ...], *, scores: bool = False, bits: int = 8
+) -> Rows:
     """Numbers whose activations use their range."""
-    weights = random.integers(-127, 128, shape).astype(np.int8)
-    bias = random.integers(-3000, 3001, shape[0]).astype(np.int32)
+    largest = 2 ** (bits - 1) - 1
+    weights = random.integers(-largest, largest + 1, shape).astype(np.int8)
+    bias = random.integers(-24 * largest, 24 * largest + 1, shape[0]).astype(np.int32)
     if scores:
-        return Rows(weights, bias, None, 0)
+        return Rows(weights, bias, None, 0, bits)
     shift = int(random.choice([16, 24]))
-    typical = 40 * 127 * np.sqrt(weights[0].size) + 1
+    typical = 40 * largest * np.sqrt(weights[0].size) + 1
     multipliers = np.minimum(random.uniform(0.2, 3, shape[0]) * 255 / typical * 2.0**shift + 1, 65535)
-    return Rows(weights, bias, multipliers.astype(np.uint16), shift)
+    return Rows(weights, bias, multipliers.astype(np.uint16), shift, bits)
 
 
 def numbers_of(stage: Stage) -> NDArray[np.uint8]:
@@ -69,7 +73,8 @@ def described(stage: ConvStage, backward: int) -> Conv:
     (channels, height, width), (outputs, out_height, out_width) = stage.input_shape, stage.output_shape
     sizes = (height, width, channels, stage.kernel, stage.stride, stage.padding)
     groups = (channels // stage.groups, outputs // stage.groups)
-    return Conv(5, *sizes, *groups, stage.pool, out_height, out_width, outputs, stage.rows.shift, backward)
+    ends = (stage.pool, out_height, out_width, outputs, stage.rows.shift, backward, stage.rows.bits)
+    return Conv(5, *sizes, *groups, *ends)
 
 
 def run_conv(core: ctypes.CDLL, stage: ConvStage, image: NDArray[np.uint8], backward: int) -> NDArray[np.uint8]:
@@ -78,7 +83,8 @@ def run_conv(core: ctypes.CDLL, stage: ConvStage, image: NDArray[np.uint8], back
     outputs, height, width = stage.output_shape
     out = np.full(outputs * height * width + 8, GUARD, np.uint8)
     layer, numbers = described(stage, backward), numbers_of(stage)
-    core.nn_conv_i8_run(ctypes.byref(layer), pointer(numbers), pointer(memory), pointer(out))
+    run = core.nn_conv_i8_run if stage.rows.bits == 8 else core.nn_conv_packed_run
+    run(ctypes.byref(layer), pointer(numbers), pointer(memory), pointer(out))
     assert np.all(out[-8:] == GUARD), "wrote past its outputs"
     return out[:-8].reshape(height, width, outputs).transpose(2, 0, 1)
 
@@ -87,7 +93,7 @@ def random_image(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray
     return (random.integers(0, 256, shape) * (random.random(shape) < 0.7)).astype(np.uint8)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     groups=st.integers(1, 4),
@@ -99,10 +105,11 @@ def random_image(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray
     pool=st.integers(1, 3),
     sides=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     backward=st.integers(0, 1),
+    bits=st.sampled_from([8, 4, 2]),
 )
-def test_any_convolution(core, seed, groups, inputs, outputs, kernel, stride, padding, pool, sides, backward) -> None:
+def test_any_convolution(core, seed, groups, inputs, outputs, kernel, stride, padding, pool, sides, backward, bits):
     random = np.random.default_rng(seed)
-    rows = random_rows(random, (groups * outputs, inputs, kernel, kernel))
+    rows = random_rows(random, (groups * outputs, inputs, kernel, kernel), bits=bits)
     stage = ConvStage((groups * inputs, *sides), rows, stride, min(padding, kernel - 1), groups, pool)
     if min(*stage.convolved, *stage.output_shape) < 1:
         return
@@ -110,10 +117,11 @@ def test_any_convolution(core, seed, groups, inputs, outputs, kernel, stride, pa
     assert np.array_equal(run_conv(core, stage, image, backward), run_stage(stage, image))
 
 
+@pytest.mark.parametrize("bits", [8, 4, 2])
 @pytest.mark.parametrize("inputs", [1, 5, 12])
-def test_depthwise(core: ctypes.CDLL, inputs: int) -> None:
+def test_depthwise(core: ctypes.CDLL, inputs: int, bits: int) -> None:
     random = np.random.default_rng(inputs)
-    stage = ConvStage((inputs, 9, 7), random_rows(random, (2 * inputs, 1, 3, 3)), 1, 1, inputs, 2)
+    stage = ConvStage((inputs, 9, 7), random_rows(random, (2 * inputs, 1, 3, 3), bits=bits), 1, 1, inputs, 2)
     image = random_image(random, stage.input_shape)
     assert np.array_equal(run_conv(core, stage, image, 0), run_stage(stage, image))
 
@@ -145,16 +153,66 @@ def test_a_map_may_grow_over_the_one_it_comes_from(core: ctypes.CDLL) -> None:
         assert np.array_equal(found, run_stage(stage, image))
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    channels=st.tuples(*[st.integers(1, 5)] * 3),
+    kernels=st.tuples(*[st.integers(1, 4)] * 2),
+    strides=st.tuples(*[st.integers(1, 3)] * 2),
+    paddings=st.tuples(*[st.integers(0, 3)] * 2),
+    pools=st.tuples(*[st.integers(1, 3)] * 2),
+    sides=st.tuples(st.integers(2, 14), st.integers(2, 14)),
+    keep_image=st.booleans(),
+    bits=st.sampled_from([8, 4, 2]),
+)
+def test_two_convolutions_in_turns(
+    core, seed, channels, kernels, strides, paddings, pools, sides, keep_image, bits
+) -> None:
+    """In the arena that the exporter lays out, so that a row overwritten too early shows."""
+    random = np.random.default_rng(seed)
+    stages, shape = [], (channels[0], *sides)
+    for turn in (0, 1):
+        rows = random_rows(random, (channels[turn + 1], shape[0], kernels[turn], kernels[turn]), bits=bits)
+        stage = ConvStage(shape, rows, strides[turn], min(paddings[turn], kernels[turn] - 1), 1, pools[turn])
+        if min(*stage.convolved, *stage.output_shape) < 1:
+            return
+        stages.append(stage)
+        shape = stage.output_shape
+    scores = DenseStage(shape, random_rows(random, (2, int(np.prod(shape))), scores=True))
+    layout = lay_out(LearnedNet(sides, (*stages, scores), ("0", "1"), "test"), keep_image, pair=0)
+    image = random_image(random, stages[0].input_shape)
+    memory = np.ascontiguousarray(image.transpose(1, 2, 0))
+    arena = np.full(layout.arena_bytes + 8, GUARD, np.uint8)
+    if layout.image is not None:
+        arena[layout.image :][: image.size] = memory.ravel()
+    first, second = (described(stage, 0) for stage in stages)
+    numbers = numbers_of(stages[0])
+    second.rows = len(numbers)
+    numbers = np.concatenate([numbers, numbers_of(stages[1])[5:]])
+    at = arena.ctypes.data
+    source = pointer(memory) if layout.image is None else ctypes.c_void_p(at + layout.image)
+    between, out = layout.places[1].source, layout.places[1].target
+    run = core.nn_conv_i8_pair if bits == 8 else core.nn_conv_packed_pair
+    places = (source, ctypes.c_void_p(at + between), ctypes.c_void_p(at + out))
+    run(ctypes.byref(first), ctypes.byref(second), pointer(numbers), *places)
+    outputs, height, width = shape
+    found = arena[out:][: outputs * height * width].reshape(height, width, outputs).transpose(2, 0, 1)
+    assert np.array_equal(found, run_stage(stages[1], run_stage(stages[0], image)))
+    assert np.all(arena[-8:] == GUARD), "wrote past the arena"
+
+
+@pytest.mark.parametrize("bits", [8, 4, 2])
 @pytest.mark.parametrize("inputs", [1, 2, 3, 4, 5, 64, 255, 256, 800, 5408, 65535])
-def test_dense_rows(core: ctypes.CDLL, inputs: int) -> None:
+def test_dense_rows(core: ctypes.CDLL, inputs: int, bits: int) -> None:
     random = np.random.default_rng(inputs)
     for outputs in (1, 10):
         x = random_image(random, (inputs,))
         for scores in (False, True):
-            stage = DenseStage((inputs,), random_rows(random, (outputs, inputs), scores=scores))
-            layer, numbers = RowsLayer(5, inputs, outputs, stage.rows.shift), numbers_of(stage)
+            stage = DenseStage((inputs,), random_rows(random, (outputs, inputs), scores=scores, bits=bits))
+            layer, numbers = RowsLayer(5, inputs, outputs, stage.rows.shift, bits), numbers_of(stage)
             out = np.full(outputs + 4, 0x5A5A5A5A, np.int32)
-            run = core.nn_rows_i8_scores if scores else core.nn_rows_i8_hidden
+            kind = f"{'i8' if bits == 8 else 'packed'}_{'scores' if scores else 'hidden'}"
+            run = getattr(core, f"nn_rows_{kind}")
             run(ctypes.byref(layer), pointer(numbers), pointer(x), pointer(out))
             found = out[:outputs].tolist() if scores else out.view(np.uint8)[:outputs].tolist()
             assert found == list(run_stage(stage, x))

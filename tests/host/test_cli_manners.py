@@ -22,7 +22,9 @@ from serial.tools import list_ports, list_ports_common
 from host.cli import main
 from host.deploy import model as model_file
 
-COMMANDS = ("demo", "fetch", "train", "evaluate", "export", "ports", "doctor", "simulate", "verify")
+COMMANDS = (
+    *("demo", "fetch", "train", "evaluate", "export", "plot", "models", "ports", "doctor", "simulate", "verify"),
+)
 Capture = pytest.CaptureFixture[str]
 
 

@@ -118,6 +118,12 @@ def test_sizes_of_known_nets():
     assert walk(quantised(SCRATCH, 28), keep_image=True) <= 4608 + 160
 
 
+def test_two_stages_in_turns_make_the_arena_smaller():
+    layers = (*M1[:3], Conv2d(16, 3), ReLU(), Conv2d(24, 3), ReLU(), MaxPool2d(), Flatten(), Dense(32), ReLU())
+    net = quantised(layers, 28)
+    assert (lay_out(net, False).arena_bytes, lay_out(net, False, pair=1).arena_bytes) == (1888, 1440)
+
+
 def test_direction_alternates():
     places = lay_out(quantised(U2), keep_image=True).places
     assert [one.backward != other.backward for one, other in pairwise(places[:-1])][1:] == [True]

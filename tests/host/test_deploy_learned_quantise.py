@@ -9,8 +9,10 @@ from learned_definition import scores as defined_scores
 from learned_networks import LAYERS, UNPADDED, drawn_images, learned_network
 
 from host.deploy.deployment import float_scores, infer
+from host.deploy.learned_choose import FORMATS
 from host.deploy.learned_nets import ConvStage, PoolStage
 from host.deploy.learned_quantise import quantise_learned
+from host.deploy.numerics import WeightFormat, largest_kept, to_int8
 from host.errors import InputError
 from host.train.architecture import (
     Architecture,
@@ -60,6 +62,42 @@ def test_numbers_lie_in_their_ranges(name):
             # Every row uses its 8 bits, to within one multiplier step.
             tops = np.abs(stage.rows.weights.reshape(stage.rows.outputs, -1).astype(int)).max(axis=1)
             assert np.all(tops >= 126 * stage.rows.multipliers / (stage.rows.multipliers + 1.0) - 1)
+
+
+PACKED = (WeightFormat.INT4, WeightFormat.TERNARY)
+
+
+@pytest.mark.parametrize("per_tensor", [False, True])
+@pytest.mark.parametrize("fmt", PACKED)
+@pytest.mark.parametrize("name", LAYERS)
+def test_fewer_bits_keep_to_their_range_and_to_the_definition(name, fmt, per_tensor):
+    net, images = quantise_learned(learned_network(name), fmt, per_tensor=per_tensor), drawn_images(3)
+    assert net.format is fmt and (fmt.weight_max, fmt.bits) == {PACKED[0]: (7, 4), PACKED[1]: (1, 2)}[fmt]
+    for stage in net.stages:
+        if not isinstance(stage, PoolStage):
+            assert stage.rows.bits == fmt.bits and np.abs(stage.rows.weights.astype(int)).max() == fmt.weight_max
+            if per_tensor and stage.rows.multipliers is not None:
+                assert len(set(stage.rows.multipliers.tolist())) == 1
+    assert infer(net, images).scores.tolist() == [defined_scores(net, image) for image in images]
+
+
+def test_clipping_leaves_the_smaller_error():
+    random = np.random.default_rng(0)
+    weights = random.normal(0, 1, (5, 400))
+    for fmt in PACKED:
+        kept, widest = largest_kept(weights, fmt), np.abs(weights).max(axis=1)
+        errors = []
+        for top in (kept, widest):
+            step = top[:, None] / fmt.weight_max
+            errors.append(((to_int8(weights, step, fmt.weight_max) * step - weights) ** 2).sum(axis=1))
+        assert np.all(kept < widest) and np.all(errors[0] < 0.9 * errors[1])
+    assert np.array_equal(largest_kept(weights, WeightFormat.INT8), widest)
+
+
+def test_the_format_is_part_of_the_hash():
+    network = learned_network("plain")
+    found = {quantise_learned(network, fmt, per_tensor=each).hash for fmt in FORMATS for each in (False, True)}
+    assert len(found) == 6
 
 
 def test_a_silent_layer_and_an_empty_row_are_no_trouble():

@@ -65,7 +65,37 @@ def test_a_board_short_of_ram_gets_the_image_in_the_arena():
     assert choose(network, INT8, BOARDS["mega"]).image_at is None
     assert choose(network, INT8, BOARDS["native"]).image_at is None
     check_fit(network, choose(network, INT8, BOARDS["uno"]), BOARDS["uno"])
-    assert len(all_plans(network, INT8)) == 1
+    assert [(p.kernel, p.net.format) for p in all_plans(network, INT8)] == 2 * [("asm", INT8), ("portable", INT8)]
+
+
+def test_two_convolutions_in_turns_where_an_uno_has_no_room_for_the_map_between():
+    layers = (
+        *(Conv2d(8, 5), ReLU(), MaxPool2d(), Conv2d(16, 3), ReLU(), Conv2d(24, 3), ReLU(), MaxPool2d()),
+        *(Flatten(), Dense(32), ReLU()),
+    )
+    network = learned_network(layers, side=28)
+    plan = choose(network, INT8, BOARDS["uno"])
+    budget = check_fit(network, plan, BOARDS["uno"])
+    assert (plan.kernel, plan.layout.pair, plan.arena_bytes) == ("asm", 1, 1440)
+    assert plan.marks[1] == "conv 3x3 16 with conv 3x3 24, pool 2" and len(plan.marks) == len(budget.parts) == 4
+    text = render(plan)["model_net.h"]
+    assert text.count("nn_avr_conv_pair(") == text.count("nn_conv_i8_pair(") == 1 and "NN_MARK(4)" not in text
+    assert choose(network, INT8, BOARDS["mega"]).layout.pair is None
+
+
+@pytest.mark.parametrize("fmt", [WeightFormat.INT4, WeightFormat.TERNARY])
+def test_packed_weights_take_their_bits_and_a_row_begins_on_a_byte(fmt):
+    network = learned_network("padded")
+    plan = plan_learned(quantise_learned(network, fmt))
+    expected = sum(
+        6 * s.rows.outputs + s.rows.outputs * -(-s.rows.weights[0].size * fmt.bits // 8) for s in plan.net.stages[:-1]
+    )
+    assert len(plan.rom) == expected + 10 * (4 + 24 * fmt.bits // 8)
+    row = np.frombuffer(plan.rom[6 : 6 + -(-25 * fmt.bits // 8)], np.uint8)
+    fields = (row[:, None] >> (fmt.bits * np.arange(8 // fmt.bits))).ravel()[:25] & (2**fmt.bits - 1)
+    weights = fields.astype(int) - 2 ** (fmt.bits - 1)
+    assert weights.tolist() == plan.net.stages[0].rows.weights[0].ravel().tolist()
+    assert "nn_conv_packed_run(" in render(plan)["model_net.h"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +122,7 @@ def test_a_net_for_no_board_names_its_largest_layer():
 
 
 @pytest.mark.parametrize(
-    ("fmt", "kernel", "bits"), [("FLOAT16", "auto", None), ("INT8", "asm", None), ("INT8", "auto", 6)]
+    ("fmt", "kernel", "bits"), [("FLOAT16", "auto", None), ("INT8", "unrolled", None), ("INT8", "auto", 6)]
 )
 def test_what_these_nets_have_not_is_refused(fmt, kernel, bits):
     with pytest.raises(InputError, match="net of learned kernels"):

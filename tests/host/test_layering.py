@@ -13,6 +13,7 @@ RANKS = {
     "assets": 1,
     "atomic": 1,
     "cache": 1,
+    "pretrained": 1,
     "data": 2,
     "train": 3,
     "deploy": 4,
@@ -23,6 +24,7 @@ RANKS = {
 }
 ALLOWED_PLACES = {
     "jinja2": ("deploy/render.py", "report/"),
+    "matplotlib": ("report/plots/",),
     "serial": ("link/",),
     "subprocess": ("link/boards.py", "link/build.py"),
     "pickle": (),

@@ -8,7 +8,7 @@ from fake_board import IDENTITY, FakeBoard, expected_scores, ready
 
 from host.errors import DeviceError, LinkTimeout
 from host.link import wire
-from host.link.session import Session
+from host.link.session import Session, State
 from host.link.timing import Timing
 from host.link.wire import Frame, MessageType
 
@@ -128,6 +128,67 @@ def test_endless_resets_end_in_an_error():
 
     with pytest.raises((DeviceError, LinkTimeout)):
         Bench(board, timing=Timing(resets=5)).run(always_reset)
+
+
+@pytest.mark.parametrize(("cause", "hint"), [(2, "power and cable"), (8, "watchdog")])
+def test_resets_past_their_bound_are_told_with_their_cause(cause, hint):
+    board = FakeBoard(reset_cause=cause)
+    board.reset()
+
+    def reset_often(bench):
+        if board.images and bench.session.state is State.RUNNING:
+            board.images = 0
+            board.answers.clear()
+            board.reset()
+
+    with pytest.raises(DeviceError, match=hint):
+        Bench(board, timing=Timing(resets=5)).run(reset_often)
+
+
+def test_a_stack_overflow_is_told_as_what_it_is():
+    board = FakeBoard()
+    board.reset()
+
+    def overflow(_):
+        if board.images == 3:
+            board.say(MessageType.ERROR, 0, wire.Refusal(wire.ErrorCode.STACK_OVERFLOW, 0).pack())
+
+    with pytest.raises(DeviceError, match="STACK_OVERFLOW.*smaller net"):
+        Bench(board).run(overflow)
+
+
+def test_what_is_no_answer_to_the_question_is_passed_over():
+    """A PONG of another token, a BAUD_SET of another rate, a READY of another nonce: late answers to earlier questions."""
+
+    class Echo(FakeBoard):
+        def handle(self, frame):
+            if frame.type is MessageType.PING:
+                self.say(MessageType.PONG, 0, b"late")
+            elif frame.type is MessageType.SET_BAUD:
+                self.say(MessageType.BAUD_SET, 0, wire.Baud(1_000_000).pack())
+            elif frame.type is MessageType.HELLO:
+                self.say(MessageType.READY, 0, ready(0xFFFFFFFE).pack())
+            super().handle(frame)
+
+    board = Echo()
+    board.reset()
+    heard = []
+    Bench(board, baud=500_000, greeted=heard.append).run().check()
+    assert len(heard) == 1
+
+
+def test_a_rate_that_is_lost_again_and_again_is_given_up():
+    class Forgetful(FakeBoard):
+        def handle(self, frame):
+            if frame.type is MessageType.IMAGE:
+                self.answers.append(b"\x55\x55\0" * 6)
+            else:
+                super().handle(frame)
+
+    board = Forgetful()
+    board.reset()
+    with pytest.raises(LinkTimeout, match="lower --baud"):
+        Bench(board, baud=500_000, timing=Timing(resets=3, quick_tries=1000, tries=1000)).run()
 
 
 def test_a_silent_board_is_given_up_with_a_remedy():

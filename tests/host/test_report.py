@@ -102,8 +102,10 @@ def test_mismatches_name_the_digit_and_all_four_views():
 def test_an_evaluation_counts_changes_against_float():
     labels = np.array([0, 1, 1, 2])
     classes = {"float32": np.array([0, 1, 1, 1]), "int8": np.array([0, 1, 0, 1])}
-    document = evaluation("usps", "test", labels, classes, 3)
+    sizes = {"float32": 40, "int8": 10}
+    document = evaluation("usps", "test", labels, classes, 3, sizes, {"int8": "post-training"})
     assert document["accuracy"] == {"float32": 0.75, "int8": 0.5}
+    assert (document["weights"], document["rounding"]) == (sizes, {"int8": "post-training"})
     assert document["changed"] == {"float32": 0, "int8": 1}
     assert document["recall"]["int8"] == [1.0, 0.5, 0.0]
 

@@ -8,7 +8,7 @@ import pytest
 from host.errors import InputError
 from host.train import augment
 from host.train.augment import WARPS, warp_images
-from host.train.copies import FeatureCopies, interleave
+from host.train.copies import Copies, interleave
 from host.train.frontend import preconv_features
 
 
@@ -76,11 +76,20 @@ def test_an_unknown_warp_is_refused():
 
 def test_copies_do_not_depend_on_how_many_there_are():
     images = np.random.default_rng(0).integers(0, 256, (30, 16, 16), dtype=np.uint8)
-    with FeatureCopies(images, ["affine", "elastic"], 255, 4) as few, FeatureCopies(images, ["affine"], 255, 4) as one:
-        np.testing.assert_array_equal(few.features(0), one.features(0))
-        np.testing.assert_array_equal(few.features(2), few.features(0))
-        assert (few.features(1) != few.features(0)).any()
-        assert few.features(0).shape == preconv_features(images).shape
+    with Copies(images, ["affine", "elastic"], (4, 2)) as few, Copies(images, ["affine"], (4, 2)) as one:
+        np.testing.assert_array_equal(few.at(0), one.at(0))
+        np.testing.assert_array_equal(few.at(2), few.at(0))
+        assert [few.number(epoch) for epoch in range(4)] == [0, 1, 0, 1]
+        assert (few.at(1) != few.at(0)).any()
+    with Copies(images, ["affine"], (4, 2), preconv_features) as features, Copies(images, ["affine"], (4, 3)) as other:
+        np.testing.assert_array_equal(features.at(0), preconv_features(one.at(0)))
+        assert (other.at(0) != one.at(0)).any()
+
+
+def test_without_copies_every_epoch_gets_the_images_themselves():
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16), dtype=np.uint8)
+    with Copies(images, [], (4, 2)) as none:
+        assert none.at(0) is images and none.number(5) == 0
 
 
 def test_kinds_of_copies_take_turns():

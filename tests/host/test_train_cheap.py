@@ -22,9 +22,10 @@ from host.train.cheap import FewValued
 from host.train.cycle_prices import column_cycles, prune_to, rest_cycles
 from host.train.fit import train
 from host.train.frontend import preconv_features
-from host.train.presets import PRESETS, CheapRecipe
+from host.train.preconv_presets import PRECONV_PRESETS
+from host.train.preconv_recipe import CheapRecipe
 
-RECIPE = PRESETS["preconv-cheap"].defaults
+RECIPE = PRECONV_PRESETS["preconv-cheap"].recipe_for((16, 16), 7291)
 assert isinstance(RECIPE, CheapRecipe)
 
 

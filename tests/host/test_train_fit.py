@@ -8,9 +8,10 @@ import pytest
 from host.data import load
 from host.data.dataset import Split, make_dataset
 from host.errors import InputError
-from host.train import PRESETS, accuracy, forward, presets, train
+from host.train import accuracy, forward, presets, train
 from host.train.frontend import preconv_features
-from host.train.presets import AdamRecipe, LbfgsRecipe
+from host.train.preconv_presets import PRECONV_PRESETS
+from host.train.preconv_recipe import AdamRecipe, LbfgsRecipe
 from host.train.split import holdout_rows
 
 
@@ -60,7 +61,7 @@ def test_metrics_and_ranges_are_those_of_the_returned_network():
     assert last.input_offset is None
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(PRECONV_PRESETS))
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(preset):
     first, again = (train(BARS, preset, seed=5, epochs=4) for _ in range(2))
     for one, two in zip(first.layers, again.layers, strict=True):
@@ -78,17 +79,17 @@ def test_the_rehearsal_changes_nothing_in_the_network():
 
 
 def test_the_seed_recipe_is_the_published_one():
-    recipe = PRESETS["preconv-seed"].defaults
+    recipe = PRECONV_PRESETS["preconv-seed"].recipe_for((16, 16), 7291)
     assert isinstance(recipe, LbfgsRecipe)
     published = {"hidden": 40, "epochs": 200, "reg": 0.02, "gtol": 1e-3, "init_std": 1e-5, "levels": 255}
     assert published.items() <= dataclasses.asdict(recipe).items()
 
 
 def test_presets_choose_the_recipe_by_the_number_of_images():
-    preset = PRESETS["preconv"]
-    chosen = [preset.recipe_for(n) for n in (1437, 7291, 60000)]
+    preset = PRECONV_PRESETS["preconv"]
+    chosen = [preset.recipe_for((16, 16), n) for n in (1437, 7291, 60000)]
     assert all(isinstance(recipe, AdamRecipe) for recipe in chosen)
-    assert preset.defaults == chosen[1]
+    assert chosen[0] == chosen[1] != chosen[2]
     assert 60000 * chosen[2].holdout == pytest.approx(5000)
 
 
@@ -120,7 +121,7 @@ def test_any_image_size_trains(shape):
         ({"seed": -1}, "train: seed: found -1"),
     ],
 )
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(PRECONV_PRESETS))
 def test_unusable_values_are_refused(preset, options, message):
     with pytest.raises(InputError) as caught:
         train(BARS, preset, **options)
@@ -160,7 +161,7 @@ def interrupt_at(step):
     return progress
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(PRECONV_PRESETS))
 def test_an_interrupt_hands_over_the_best_so_far_and_goes_on(preset):
     kept = []
     with pytest.raises(KeyboardInterrupt):

@@ -1,12 +1,16 @@
 """Both engines compute the same; needs torch, which is optional, and skips with a reason without it."""
 
+import itertools
+
 import numpy as np
 import pytest
 from nets import NETS
 
 pytest.importorskip("torch", reason="torch: found none, need the extra digitduino[torch]; run pip install torch")
 
-from host.errors import InputError
+import torch
+
+from host.errors import InputError, ToolMissing
 from host.train import layers
 from host.train.learned import Scaling
 from host.train.lesson import Lesson, Soft, batches
@@ -73,3 +77,28 @@ def test_one_epoch_ends_at_the_same_numbers(name, rules):
 def test_an_unusable_device_is_named():
     with pytest.raises(InputError, match="train: device: found 'nowhere', need"):
         maker("nowhere")
+
+
+def test_a_device_that_is_not_there_is_a_missing_tool():
+    if torch.cuda.is_available():
+        assert maker("cuda") is not None
+        return
+    with pytest.raises(ToolMissing, match=r"train: device: found no cuda .*, need it for --device cuda; install"):
+        maker("cuda")
+
+
+def test_parameters_can_be_had_after_every_batch():
+    parameters = initial(NETS["normalised"], 1)
+    engine = maker("cpu")(parameters, Scaling(), Sgd(), 0)
+    task = lesson(NETS["normalised"], batch=10)
+    seen = []
+
+    def tick(index, loss):
+        engine.refresh()
+        seen.append((parameters.flat.copy(), parameters.measured.copy()))
+
+    engine.epoch(task, 0, lambda index: 0.1, tick)
+    assert len(seen) == 4
+    for earlier, later in itertools.pairwise(seen):
+        assert (earlier[0] != later[0]).any() and (earlier[1] != later[1]).any()
+    np.testing.assert_array_equal(seen[-1][0], parameters.flat)

@@ -1,17 +1,23 @@
 """Whole trainings: reproducible, resumable, stopped early, taught; the seeds' figures on MNIST (slow)."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import host.data
 from host.data import Dataset, Split
 from host.errors import InputError
+from host.train import learned, numpy_engine, train
 from host.train.architecture import BatchNorm, Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU
+from host.train.averaging import Average
+from host.train.learned import Scaling
 from host.train.learned_fit import train_sequential
 from host.train.learned_presets import LEARNED_PRESETS
-from host.train.optimisers import Adam, Schedule, Sgd
+from host.train.optimisers import Adam, LbfgsB, Schedule, Sgd
+from host.train.parameters import initial
 from host.train.recipe import LearnedRecipe, Teacher
 
 CNN = (Conv2d(6, 3), BatchNorm(), ReLU(), MaxPool2d(), Dropout(0.1), Flatten())
@@ -72,7 +78,7 @@ def test_the_same_seed_gives_the_same_bits(dataset):
     assert not same(first, train_sequential(dataset, RECIPE, seed=5))
 
 
-@pytest.mark.parametrize("changes", [{}, {"copies": (("mild", 2), ("affine", 1)), "patience": 3}])
+@pytest.mark.parametrize("changes", [{}, {"copies": (("mild", 2), ("affine", 1)), "patience": 3}, {"averaging": 0.9}])
 def test_an_interrupted_training_goes_on_to_the_same_bits(dataset, tmp_path, changes):
     recipe, path = replace(RECIPE, **changes), tmp_path / "run.ckpt"
 
@@ -119,6 +125,55 @@ def test_a_teacher_is_trained_first_and_followed(dataset, tmp_path):
     assert same(network, train_sequential(dataset, recipe, checkpoint_path=path))
 
 
+def test_several_teachers_say_the_mean_of_what_each_says(dataset, monkeypatch):
+    teacher = Teacher((Flatten(), Dense(16), ReLU()), epochs=2, count=2)
+    seen, stages = [], []
+    original = numpy_engine.NumpyEngine.epoch
+
+    def spy(engine, lesson, *rest):
+        seen.append((engine, lesson))
+        return original(engine, lesson, *rest)
+
+    monkeypatch.setattr(numpy_engine.NumpyEngine, "epoch", spy)
+    recipe = replace(RECIPE, layers=(Flatten(),), epochs=1, teacher=teacher)
+    train_sequential(dataset, recipe, seed=3, progress=lambda progress: stages.append(progress.stage))
+    first, second, (_, lesson) = seen[0], seen[2], seen[-1]
+    assert list(dict.fromkeys(stages)) == ["teacher 1/2", "teacher 2/2", "train"]
+    said = []
+    for engine, lesson_of_teacher in (first, second):
+        assert lesson_of_teacher.soft is None
+        scores = learned.scores(engine.parameters, Scaling(), lesson.images) / teacher.temperature
+        said.append(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))
+    assert np.abs(said[0] - said[1]).max() > 0.01  # from other seeds
+    np.testing.assert_allclose(lesson.soft.probabilities, (said[0] + said[1]) / 2, atol=1e-5)
+
+
+def test_averaging_keeps_the_moving_average_of_all_numbers(dataset, monkeypatch):
+    seen = []
+    original = Average.add
+
+    def spy(average, now, step):
+        original(average, now, step)
+        seen.append((average, now.copy(), step))
+
+    monkeypatch.setattr(Average, "add", spy)
+    averaged = train_sequential(dataset, replace(RECIPE, averaging=0.9, epochs=2), seed=1)
+    assert [step for _, _, step in seen] == list(range(1, 21))
+    expected = initial(seen[0][1].architecture, 1)
+    for _, now, step in seen:
+        share = 1 - min(0.9, (1 + step) / (10 + step))
+        expected.flat[...] += share * (now.flat - expected.flat)
+        expected.measured[...] += share * (now.measured - expected.measured)
+    kept = seen[-1][0].parameters
+    np.testing.assert_allclose(kept.flat, expected.flat, atol=1e-6)
+    np.testing.assert_allclose(kept.measured, expected.measured, rtol=1e-5)
+    np.testing.assert_array_equal(averaged.parameters.flat, learned.for_use(kept).flat)
+    plain = train_sequential(dataset, replace(RECIPE, epochs=2), seed=1)
+    assert not same(averaged, plain)
+    assert averaged.provenance.history["loss"] == plain.provenance.history["loss"]
+    assert averaged.provenance.history["validation_loss"] != plain.provenance.history["validation_loss"]
+
+
 def test_unusable_recipes_are_refused(dataset):
     with pytest.raises(InputError, match=r"train: loss: found (nan|inf) in epoch 0, need a finite one; lower the rate"):
         train_sequential(dataset, replace(RECIPE, layers=(Flatten(),), optimiser=Sgd(), schedule=Schedule(1e38)))
@@ -126,6 +181,8 @@ def test_unusable_recipes_are_refused(dataset):
         train_sequential(dataset, replace(RECIPE, scaling="none"))
     with pytest.raises(InputError, match="train: patience: found it without validation images"):
         train_sequential(dataset, replace(RECIPE, holdout=0, patience=2))
+    with pytest.raises(InputError, match="train: averaging: found 1, need a number between 0 and 1"):
+        train_sequential(dataset, replace(RECIPE, averaging=1))
     with pytest.raises(InputError, match="train: engine: found 'abacus', need one of numpy, torch"):
         train_sequential(dataset, RECIPE, engine="abacus")
 
@@ -151,3 +208,24 @@ def test_the_seeds_figures_are_reached_on_mnist(real_data, preset, epochs, least
     recipe = LEARNED_PRESETS[preset].recipe_for(mnist.image_shape)
     assert recipe.epochs <= epochs
     assert train_sequential(mnist, recipe).provenance.metrics["test"] >= least
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("optimiser", [Adam(), LbfgsB()])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_training_that_fails_leaves_blas_as_it_was(dataset, error, optimiser):
+    def fail(progress):
+        raise error
+
+    layers = (Conv2d(2, 3), ReLU(), Flatten())
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        with pytest.raises(error):
+            train_sequential(dataset, replace(RECIPE, layers=layers, optimiser=optimiser), progress=fail)
+        with pytest.raises(error):
+            train(dataset, "preconv", epochs=2, progress=fail)
+        assert blas_threads() == before
+    assert not any(thread.name.startswith("augment") for thread in threading.enumerate())

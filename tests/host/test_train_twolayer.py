@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from host.train import optimise, twolayer
+from host.train import twolayer
+from host.train.optimisers import Schedule
 
 SHAPE = (6, 5, 4)
 
@@ -73,7 +74,7 @@ def test_smoothed_targets_are_probabilities():
 
 
 def test_the_rate_rises_then_falls_to_nothing():
-    rates = [optimise.scheduled(0.01, step, 100, 0.05) for step in range(100)]
+    rates = [Schedule(0.01, "cosine", 0.05).at(step, 100) for step in range(100)]
     assert rates[:5] == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01])
     assert max(rates) == pytest.approx(0.01)
     assert all(later < earlier for earlier, later in itertools.pairwise(rates[5:]))

@@ -90,7 +90,10 @@ static void answer_image(app_state *app, const app_port *port)
     /* After the inference, so that it also covers what the inference may have done to the image. */
     const uint32_t digest = image_digest(app);
 #endif
-    app_reply_result(app, port, app->decoder.sequence, predicted, digest, ticks);
+    if (port->is_stack_whole(port->context))
+        app_reply_result(app, port, app->decoder.sequence, predicted, digest, ticks);
+    else
+        app_reply_error(app, port, app->decoder.sequence, WIRE_ERROR_STACK_OVERFLOW, 0);
 }
 
 static void answer_set_baud(app_state *app, const app_port *port)
@@ -134,7 +137,7 @@ static void handle_frame(app_state *app, const app_port *port)
     case WIRE_TYPE_PING:
         app_reply_word(app, port, WIRE_TYPE_PONG, request->sequence, wire_load_u32(request->payload));
         break;
-    case WIRE_TYPE_SET_BAUD:
+    default: /* SET_BAUD: no other has a length */
         answer_set_baud(app, port);
         break;
     }

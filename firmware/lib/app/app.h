@@ -50,6 +50,7 @@ typedef struct {
     uint32_t (*micros)(void *context);              /* since reset */
     uint16_t (*overruns)(void *context);            /* received bytes lost since reset */
     uint16_t (*stack_free)(void *context);          /* bytes the stack has never touched, or APP_UNKNOWN */
+    uint8_t (*is_stack_whole)(void *context);       /* 0 once it has run into other data, until the next reset */
     uint8_t (*reset_cause)(void *context);          /* WIRE_RESET_... */
     uint32_t clock_hz;
     uint32_t tick_hz;

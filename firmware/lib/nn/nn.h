@@ -73,9 +73,10 @@ void nn_dense_f32_f32(const nn_dense_f32 *layer, const float *in, uint8_t relu, 
 
 /* The stages of a net with learned kernels. Maps are u8 (row, column, channel). Descriptions lie in flash (rom), and so
  * do a stage's numbers, `rows` bytes behind `numbers`: a row for each output, little-endian and without holes,
- *     bias i32, multiplier u16, weights i8
- * where the scores' rows have no multiplier. An activation is clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, 255).
- * The exporter proves that every sum fits int32_t.
+ *     bias i32, multiplier u16, weights
+ * where the scores' rows have no multiplier. Weights are i8, or for the `packed` functions `bits` wide: 4 or 2, each
+ * plus 2^(bits-1), as many in a byte as fit, the first one lowest, a row beginning on a byte. An activation is
+ * clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, 255). The exporter proves that every sum fits int32_t.
  *
  * `out` may overlap `in` as the exporter lays it out: output rows are written one by one, from the last if `backward`,
  * and each only over inputs that neither it nor a later one needs. */
@@ -98,9 +99,19 @@ typedef struct {
     uint8_t outputs;
     uint8_t shift; /* 16 or 24 */
     uint8_t backward;
+    uint8_t bits; /* of a weight */
 } nn_conv_i8;
 
 void nn_conv_i8_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_conv_packed_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+
+/* Two convolutions in a row without the whole map between them: `between` holds as many of its rows as the second
+ * kernel has. Neither may be `backward`. `out` begins behind `between`, which an input row that is still needed never
+ * overlaps. */
+void nn_conv_i8_pair(const nn_conv_i8 *first, const nn_conv_i8 *second, nn_far numbers, const uint8_t *in,
+                     uint8_t *between, uint8_t *out);
+void nn_conv_packed_pair(const nn_conv_i8 *first, const nn_conv_i8 *second, nn_far numbers, const uint8_t *in,
+                         uint8_t *between, uint8_t *out);
 
 /* Fully connected, over a whole map as it lies in memory. */
 typedef struct {
@@ -108,10 +119,13 @@ typedef struct {
     uint16_t inputs;
     uint8_t outputs;
     uint8_t shift; /* 16 or 24 */
+    uint8_t bits;  /* of a weight */
 } nn_rows_i8;
 
 void nn_rows_i8_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_rows_i8_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+void nn_rows_packed_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_rows_packed_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
 /* Pools over windows of size x size that do not overlap; rows and columns left over are dropped. The mean is rounded,
  * halves up; size at most 16. */

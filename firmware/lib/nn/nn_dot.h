@@ -15,6 +15,18 @@ typedef struct {
 /* sum + the products of all int8 weights and u8 inputs of a patch. */
 int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum);
 
+/* The same where a byte holds two weights of 4 bits or four of 2, the first one lowest, each as the weight plus
+ * 2^(bits-1). `weights` is where a row of them begins and `first` the number of the patch's first one there; the gaps
+ * count weights too. Runs are not empty. */
+int32_t nn_packed_sum(const nn_patch *patch, nn_far weights, uint16_t first, uint8_t bits, const uint8_t *in,
+                      int32_t sum);
+
+/* What at least one weight takes in flash. */
+static inline uint16_t nn_packed_bytes(uint16_t weights, uint8_t bits)
+{
+    return (uint16_t)(((weights - 1u) >> (bits == 4 ? 1 : 2)) + 1u);
+}
+
 /* clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, 255) for shift 16 or 24. */
 uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift);
 

@@ -1,5 +1,7 @@
 #include "nn_walk.h"
 
+#include <string.h>
+
 typedef struct {
     uint8_t first; /* of the kernel */
     uint8_t count;
@@ -19,9 +21,8 @@ static span inside(const nn_conv_i8 *layer, uint16_t position, uint8_t side)
 static nn_window window_at(const nn_conv_i8 *layer, const uint8_t *in, span y, span x)
 {
     const uint8_t group = layer->group_inputs;
-    const uint16_t corner = (uint16_t)(y.at * layer->width + x.at);
     nn_window found;
-    found.in = in + (uint16_t)(corner * layer->channels);
+    found.in = in + (uint16_t)(x.at * layer->channels);
     found.skipped = (uint16_t)((y.first * layer->kernel + x.first) * group);
     if (group == layer->channels) {
         found.patches = 1;
@@ -39,20 +40,34 @@ static nn_window window_at(const nn_conv_i8 *layer, const uint8_t *in, span y, s
     return found;
 }
 
-static void walk_row(const nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, uint8_t y, uint8_t *out,
-                     nn_at_position at_position)
+/* One row of positions, `y` of the map before the pool, into the row of `out` that its windows lie in. `in` is the
+ * first row of the input under it. */
+static void walk_line(const nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, span rows, uint8_t is_first_line,
+                      uint8_t *out, nn_at_position at_position)
 {
     const uint8_t pool = layer->pool;
-    for (uint8_t x = 0; x < layer->out_width; x++) {
-        for (uint8_t dy = 0; dy < pool; dy++) {
-            const span rows = inside(layer, (uint16_t)(y * pool + dy), layer->height);
-            for (uint8_t dx = 0; dx < pool; dx++) {
-                const span columns = inside(layer, (uint16_t)(x * pool + dx), layer->width);
-                const nn_window at = window_at(layer, in, rows, columns);
-                at_position(layer, numbers, &at, !(dy | dx), out);
-            }
+    uint8_t position = 0;
+    for (uint8_t x = layer->out_width; x; x--) {
+        for (uint8_t dx = 0; dx < pool; dx++) {
+            const nn_window at = window_at(layer, in, rows, inside(layer, position++, layer->width));
+            at_position(layer, numbers + layer->rows, &at, is_first_line && !dx, out);
         }
         out += layer->outputs;
+    }
+}
+
+static uint16_t in_pitch(const nn_conv_i8 *layer)
+{
+    return (uint16_t)(layer->width * layer->channels);
+}
+
+/* Output row `y`, from the whole map `in`. Inlined, for the stack's sake. */
+static inline __attribute__((always_inline)) void walk_row(const nn_conv_i8 *layer, nn_far numbers, const uint8_t *in,
+                                                           uint8_t y, uint8_t *out, nn_at_position at_position)
+{
+    for (uint8_t dy = 0; dy < layer->pool; dy++) {
+        const span rows = inside(layer, (uint16_t)(y * layer->pool + dy), layer->height);
+        walk_line(layer, numbers, in + (uint16_t)(rows.at * in_pitch(layer)), rows, !dy, out, at_position);
     }
 }
 
@@ -62,5 +77,35 @@ void nn_walk(const nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, uint8_t
     for (uint8_t i = 0; i < layer->out_height; i++) {
         const uint8_t y = layer->backward ? (uint8_t)(layer->out_height - 1 - i) : i;
         walk_row(layer, numbers, in, y, out + (uint16_t)(y * out_pitch), at_position);
+    }
+}
+
+void nn_walk_pair(const nn_pair *stages, nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, uint8_t *between,
+                  uint8_t *out, nn_at_position at_position)
+{
+    uint8_t oldest = 0, next = 0; /* rows of the map between: the one at `between`, and the one to compute next */
+    uint8_t position = 0, line = 0;
+    nn_rom_copy(layer, stages->second, stages->bytes);
+    for (uint8_t y = layer->out_height; y;) {
+        const span rows = inside(layer, position++, layer->height);
+        const uint8_t first = (uint8_t)rows.at, end = (uint8_t)(rows.at + rows.count);
+        const uint16_t pitch = in_pitch(layer);
+        if (first < next)
+            memmove(between, between + (uint16_t)((uint8_t)(first - oldest) * pitch),
+                    (uint16_t)((uint8_t)(next - first) * pitch));
+        else
+            next = first;
+        oldest = first;
+        if (next < end)
+            nn_rom_copy(layer, stages->first, stages->bytes);
+        for (; next < end; next++)
+            walk_row(layer, numbers, in, next, between + (uint16_t)((uint8_t)(next - first) * pitch), at_position);
+        nn_rom_copy(layer, stages->second, stages->bytes);
+        walk_line(layer, numbers, between, rows, !line, out, at_position);
+        if (++line == layer->pool) {
+            line = 0;
+            y--;
+            out += (uint16_t)(layer->out_width * layer->outputs);
+        }
     }
 }

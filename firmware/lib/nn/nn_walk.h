@@ -17,7 +17,19 @@ typedef struct {
 typedef void (*nn_at_position)(const nn_conv_i8 *layer, nn_far numbers, const nn_window *at, uint8_t is_first,
                                uint8_t *out);
 
-/* Calls `at_position` for each position of the kernel, those of one pool window after the other. */
+/* Calls `at_position` for each position of the kernel, row by row, with `numbers` plus the layer's own offset. */
 void nn_walk(const nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, uint8_t *out, nn_at_position at_position);
+
+/* Two descriptions in flash, of `bytes` each, that begin with an nn_conv_i8. */
+typedef struct {
+    const void *first;
+    const void *second;
+    uint8_t bytes;
+} nn_pair;
+
+/* Two layers, as nn_conv_i8_pair says: a row of the first is computed when the second has come to need it. The one at
+ * work is copied to `layer`: one at a time, since the stack is what an Uno has least of. */
+void nn_walk_pair(const nn_pair *stages, nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, uint8_t *between,
+                  uint8_t *out, nn_at_position at_position);
 
 #endif

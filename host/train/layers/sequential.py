@@ -53,11 +53,15 @@ class Sequential:
             assert at is not None
             at = layer.backward(at)
 
+    def _numbers(self, index: int) -> dict[str, Array]:
+        """Return the arrays that a layer computes with."""
+        return self._parameters.of(index)
+
     def _build(self, index: int) -> Layer:
         layer = self.architecture.layers[index]
         inputs, outputs = self.architecture.shapes[index : index + 2]
         batch, dtype = self._batch, self._parameters.flat.dtype
-        numbers = self._parameters.of(index)
+        numbers = self._numbers(index)
         gradients = self._training.gradients.of(index) if self._training else {}
         first = self._training is None or index == self._trained_from
         if isinstance(layer, spec.Conv2d):

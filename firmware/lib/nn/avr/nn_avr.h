@@ -70,8 +70,9 @@ void nn_avr_widen16(const int16_t *sums, uint8_t outputs, int32_t *scores);
 uint8_t nn_avr_argmax32(const int32_t *scores, uint8_t classes);
 
 /* Learned nets: one block of B outputs, B up to NN_AVR_PATCH24_MAX, over a patch of inputs, rows that need not touch.
- * Sums of three bytes each, exact where they fit 24 bits. block, in flash: int24 bias[B], `skip` bytes, then
- * uint8 weight[i][B], each weight + 128. */
+ * Sums of three bytes each, exact where they fit 24 bits. block, in flash: int24 bias[B], `skip` bytes, then for each
+ * input the weights of all outputs: a byte each, the weight + 128. nn_avr_patch4 and nn_avr_patch2 take weights of 4
+ * and 2 bits and need 20 and 18; each has its own form of the biases. */
 typedef struct {
     uint16_t skip;
     uint8_t rows;
@@ -85,6 +86,8 @@ typedef void nn_avr_patch24(const uint8_t *in, const nn_avr_patch *patch, nn_far
 #define NN_AVR_PATCH24_MAX 6
 nn_avr_patch24 nn_avr_patch24_1, nn_avr_patch24_2, nn_avr_patch24_3, nn_avr_patch24_4, nn_avr_patch24_5,
     nn_avr_patch24_6;
+nn_avr_patch24 nn_avr_patch4_1, nn_avr_patch4_2, nn_avr_patch4_3, nn_avr_patch4_4, nn_avr_patch4_5, nn_avr_patch4_6;
+nn_avr_patch24 nn_avr_patch2_1, nn_avr_patch2_2, nn_avr_patch2_3, nn_avr_patch2_4, nn_avr_patch2_5, nn_avr_patch2_6;
 
 /* out[i] = nn_activation(sums[i], multipliers[i], shift), or the larger of that and out[i]. */
 #define NN_AVR_MAX     1u
@@ -97,6 +100,8 @@ typedef struct {
     uint8_t size;
     uint8_t larger;
     uint8_t smaller;
+    uint8_t larger_stride; /* bytes of weights for each input */
+    uint8_t smaller_stride;
     nn_avr_patch24 *larger_sums;
     nn_avr_patch24 *smaller_sums;
 } nn_avr_blocks;
@@ -116,6 +121,8 @@ typedef struct {
 } nn_avr_rows;
 
 void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_conv_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
+                      uint8_t *between, uint8_t *out);
 void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_avr_rows_scores(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 

@@ -27,23 +27,30 @@ static void activate_blocks(const task *it, nn_avr_patch24 *sum_up, uint8_t coun
     }
 }
 
-/* Sizes in bytes for blocks of `size` outputs; `counts` has them in weights. */
-static void scale(task *it, const nn_avr_patch *counts, uint16_t weights, uint8_t size)
+/* Sizes in bytes for blocks of `size` outputs, whose weights of one input take `stride` bytes; `counts` and `skipped`
+ * have them in inputs. An output's numbers before the weights take `head` bytes. */
+static void scale(task *it, const nn_patch *counts, uint16_t skipped, uint16_t inputs, uint8_t size, uint8_t stride,
+                  uint8_t head)
 {
     it->size = size;
-    it->patch = *counts;
-    it->patch.skip = (uint16_t)((counts->skip + MULTIPLIER_BYTES) * size);
-    it->patch.weights_gap = (uint16_t)(counts->weights_gap * size);
-    it->block_bytes = (uint16_t)((weights + BIAS_BYTES + MULTIPLIER_BYTES) * size);
+    it->patch.skip = (uint16_t)(skipped * stride + (uint8_t)((head - BIAS_BYTES) * size));
+    it->patch.rows = counts->rows;
+    it->patch.run = (uint8_t)counts->run;
+    it->patch.weights_gap = (uint16_t)(counts->weights_gap * stride);
+    it->patch.in_gap = counts->in_gap;
+    it->block_bytes = (uint16_t)(inputs * stride + (uint8_t)(head * size));
 }
 
-static void activate(task *it, const nn_avr_blocks *blocks, const nn_avr_patch *counts, uint16_t weights, nn_far block,
-                     uint8_t *out)
+/* Inlined wherever it stands, like all between a layer and its blocks: an Uno's stack pays for every call. */
+static inline __attribute__((always_inline)) void activate(task *it, const nn_avr_blocks *blocks,
+                                                           const nn_patch *counts, uint16_t skipped, uint16_t inputs,
+                                                           nn_far block, uint8_t *out)
 {
-    scale(it, counts, weights, blocks->size);
+    const uint8_t head = BIAS_BYTES + MULTIPLIER_BYTES;
+    scale(it, counts, skipped, inputs, blocks->size, blocks->larger_stride, head);
     activate_blocks(it, blocks->larger_sums, blocks->larger, &block, &out);
     if (blocks->smaller) {
-        scale(it, counts, weights, (uint8_t)(blocks->size - 1));
+        scale(it, counts, skipped, inputs, (uint8_t)(blocks->size - 1), blocks->smaller_stride, head);
         activate_blocks(it, blocks->smaller_sums, blocks->smaller, &block, &out);
     }
 }
@@ -51,37 +58,38 @@ static void activate(task *it, const nn_avr_blocks *blocks, const nn_avr_patch *
 static void convolve(const nn_conv_i8 *layer, nn_far numbers, const nn_window *at, uint8_t is_first, uint8_t *out)
 {
     const nn_avr_conv *stage = (const nn_avr_conv *)(const void *)layer; /* its first member */
-    const nn_avr_patch counts = {
-        .skip = at->skipped,
-        .rows = at->patch.rows,
-        .run = (uint8_t)at->patch.run,
-        .weights_gap = at->patch.weights_gap,
-        .in_gap = at->patch.in_gap,
-    };
     task it;
     it.in = at->in;
     it.how = (uint8_t)((is_first ? 0 : NN_AVR_MAX) | (layer->shift == 16 ? NN_AVR_SHIFT16 : 0));
-    const uint16_t weights = (uint16_t)((uint16_t)(layer->kernel * layer->kernel) * layer->channels);
-    activate(&it, &stage->blocks, &counts, weights, numbers, out);
+    const uint16_t inputs = (uint16_t)((uint16_t)(layer->kernel * layer->kernel) * layer->channels);
+    activate(&it, &stage->blocks, &at->patch, at->skipped, inputs, numbers, out);
 }
 
 void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
 {
     nn_avr_conv copy;
     nn_rom_copy(&copy, stage, sizeof copy);
-    nn_walk(&copy.layer, numbers + copy.layer.rows, in, out, convolve);
+    nn_walk(&copy.layer, numbers, in, out, convolve);
+}
+
+void nn_avr_conv_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
+                      uint8_t *between, uint8_t *out)
+{
+    const nn_pair stages = {first, second, sizeof(nn_avr_conv)};
+    nn_avr_conv copy;
+    nn_walk_pair(&stages, &copy.layer, numbers, in, between, out, convolve);
 }
 
 void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
 {
     nn_avr_rows layer;
     nn_rom_copy(&layer, stage, sizeof layer);
-    const nn_avr_patch counts = {0, layer.pieces, layer.piece, 0, 0};
+    const nn_patch counts = {layer.piece, layer.pieces, 0, 0};
     task it;
     it.in = in;
     it.how = layer.shift == 16 ? NN_AVR_SHIFT16 : 0;
-    const uint16_t weights = (uint16_t)(layer.pieces * layer.piece);
-    activate(&it, &layer.blocks, &counts, weights, numbers + layer.rows, out);
+    const uint16_t inputs = (uint16_t)(layer.pieces * layer.piece);
+    activate(&it, &layer.blocks, &counts, 0, inputs, numbers + layer.rows, out);
 }
 
 static void score_blocks(const task *it, nn_avr_patch24 *sum_up, uint8_t count, nn_far *block, int32_t **out)
@@ -104,14 +112,14 @@ void nn_avr_rows_scores(const nn_avr_rows *stage, nn_far numbers, const uint8_t 
     nn_avr_rows layer;
     nn_rom_copy(&layer, stage, sizeof layer);
     const nn_avr_blocks *blocks = &layer.blocks;
-    const uint16_t weights = (uint16_t)(layer.pieces * layer.piece);
+    const nn_patch counts = {layer.piece, layer.pieces, 0, 0};
+    const uint16_t inputs = (uint16_t)(layer.pieces * layer.piece);
     nn_far block = numbers + layer.rows;
-    task it = {.in = in, .patch = {0, layer.pieces, layer.piece, 0, 0}, .size = blocks->size};
-    it.block_bytes = (uint16_t)((weights + BIAS_BYTES) * it.size);
+    task it = {.in = in};
+    scale(&it, &counts, 0, inputs, blocks->size, blocks->larger_stride, BIAS_BYTES);
     score_blocks(&it, blocks->larger_sums, blocks->larger, &block, &out);
     if (blocks->smaller) {
-        it.size--;
-        it.block_bytes = (uint16_t)((weights + BIAS_BYTES) * it.size);
+        scale(&it, &counts, 0, inputs, (uint8_t)(blocks->size - 1), blocks->smaller_stride, BIAS_BYTES);
         score_blocks(&it, blocks->smaller_sums, blocks->smaller, &block, &out);
     }
 }

@@ -1,0 +1,123 @@
+"""The deepest stack that the firmware can need, bounded from its disassembly, held against the compiler's own figures
+and against what a simulated board has really used."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from firmware_build import LIB, ROOT, need
+from learned_networks import learned_network
+
+from host.deploy import model as model_file
+from host.deploy.deployment import AnyPlan, choose
+from host.deploy.numerics import WeightFormat
+from host.deploy.sizes import STACK_BYTES
+from host.deploy.target import BOARDS
+from host.link.boards import connect_board
+from host.link.build import build_firmware
+from host.link.run import identity, stream
+from tools import avr_stack
+
+UNO = BOARDS["uno"]
+LEARNED_STACK_BYTES = 256
+KINDS = {
+    "int8 portable": ("int8", "portable"),
+    "int8 asm": ("int8", "asm"),
+    "int8 unrolled": ("int8", "unrolled"),
+    "float16 portable": ("float16", "portable"),
+    "learned portable": ("learned", "portable"),
+    "learned asm": ("learned", "asm"),
+}
+
+
+def planned(net: str, kernel: str) -> AnyPlan:
+    if net == "learned":
+        return choose(learned_network("padded"), WeightFormat.INT8, UNO, kernel)
+    return choose(model_file.load(ROOT / "firmware/model/default.h5"), WeightFormat[net.upper()], UNO, kernel)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_stack_always_fits(kind: str) -> None:
+    need("avr-gcc", "gcc-avr avr-libc")
+    plan = planned(*KINDS[kind])
+    built = build_firmware(plan, UNO)
+    assert built.ram_static is not None
+    bound = avr_stack.depths(avr_stack.disassemble(built.program)).total
+    height, width = plan.net.input_shape
+    images = np.random.default_rng(0).integers(0, 256, (6, height * width), np.uint8)
+    with connect_board(UNO, built) as line:
+        outcome = stream(line.transport, [image.tobytes() for image in images], [identity(plan)])
+    used = UNO.ram - built.ram_static - outcome.stats.stack_free
+    print(f"{kind}: static {built.ram_static}, stack at most {bound}, seen {used}, of {UNO.ram}")  # noqa: T201  (shown with -rP)
+    assert used <= bound <= (LEARNED_STACK_BYTES if "learned" in kind else STACK_BYTES)
+    assert built.ram_static + bound <= UNO.ram
+
+
+def compiled(folder: Path, sources: list[Path]) -> Path:
+    """A linked program, with the compiler's word on each function's stack beside its objects."""
+    need("avr-gcc", "gcc-avr avr-libc")
+    flags = ["-mmcu=atmega328p", "-Os", "-DARDUINO=10812", "-DF_CPU=16000000L", "-ffunction-sections", "-fstack-usage"]
+    flags += [f"-I{LIB / name}" for name in ("nn", "wire", "app", "nn/avr")] + [f"-I{ROOT / 'firmware/model'}"]
+    objects = [folder / f"{number}.o" for number in range(len(sources))]
+    for source, made in zip(sources, objects, strict=True):
+        dialect = ["-std=gnu99"] if source.suffix == ".c" else []
+        subprocess.run(["avr-gcc", *flags, *dialect, "-c", source, "-o", made], check=True)
+    subprocess.run(["avr-gcc", *flags[:1], "-Wl,--gc-sections", *objects, "-o", folder / "x.elf"], check=True)
+    return folder / "x.elf"
+
+
+def words_of_the_compiler(folder: Path) -> dict[str, int]:
+    """Function → bytes, its return address included."""
+    lines = [line.split("\t") for path in folder.glob("*.su") for line in path.read_text().splitlines()]
+    assert {kind for *_, kind in lines} <= {"static"}
+    return {place.rpartition(":")[2].partition(".")[0]: int(size) for place, size, _ in lines}
+
+
+def test_frames_are_those_that_the_compiler_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [path for suffix in "cS" for path in sorted(LIB.rglob(f"*.{suffix}"))]
+    sources += sorted((ROOT / "firmware/src").glob("*_avr.c"))
+    program = avr_stack.disassemble(compiled(tmp_path, sources))
+    monkeypatch.setattr(avr_stack.Program, "_indirect", lambda *_: [])  # not linked as one, it calls its port so
+    avr_stack.depths(program)
+    told = words_of_the_compiler(tmp_path)
+    found = {program.name_at(at): own + program.return_bytes for at, own in program.own.items()}
+    both = sorted(set(told) & set(found))
+    assert len(both) >= 20
+    # A function that ends in a jump to another one has that one's frame too.
+    assert [name for name in both if found[name] < told[name]] == []
+    assert sum(found[name] == told[name] for name in both) >= len(both) - 4
+
+
+def bound_of(tmp_path: Path, text: str) -> avr_stack.Depths:
+    source = tmp_path / "x.c"
+    source.write_text("#include <avr/io.h>\n#include <stdint.h>\n" + text)
+    return avr_stack.depths(avr_stack.disassemble(compiled(tmp_path, [source])))
+
+
+FRAME = "__attribute__((noinline)) void f(void) { volatile uint8_t a[%d]; a[0] = 1; %s }\n"
+
+
+def test_a_frame_and_an_interrupt_are_counted(tmp_path: Path) -> None:
+    interrupt = "void __attribute__((signal, used)) __vector_13(void) { PORTB = 1; }\n"
+    small = bound_of(tmp_path, FRAME % (20, "") + "int main(void) { f(); for (;;); }")
+    large = bound_of(tmp_path, FRAME % (320, "") + interrupt + "int main(void) { f(); for (;;); }")
+    assert small.interrupt == 0 and small.main == 2 + 2 + 2 + 20  # main's and f's return address, Y, the array
+    assert large.main == small.main + 300 and large.interrupt == 2 + 4  # r0, r1, SREG and one register
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (FRAME % (8, "if (PINB) f(); PORTB = 1;") + "int main(void) { f(); for (;;); }", "calls itself"),
+        ("int main(void) { void (*volatile f)(void) = 0; f(); for (;;); }", "INDIRECT"),
+        ('int main(void) { for (;;) __asm__ volatile("push r0"); }', "grows in a loop"),
+        ("int main(void) { SP = 0x300; for (;;); }", "stack pointer"),
+    ],
+)
+def test_what_has_no_bound_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(avr_stack.CannotFollow, match=why):
+        bound_of(tmp_path, text)

@@ -1,0 +1,106 @@
+"""What watches over the program on the chip: firmware that hangs on purpose, and firmware whose stack is too deep."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import LIMIT_S
+from firmware_build import ROOT, need
+
+from host.deploy import model as model_file
+from host.deploy.choose import choose
+from host.deploy.numerics import WeightFormat
+from host.deploy.plan import Plan
+from host.deploy.reference import infer
+from host.deploy.target import BOARDS
+from host.errors import DeviceError
+from host.link import wire
+from host.link.boards import connect_board
+from host.link.build import Built, stage_project
+from host.link.run import Outcome, identity, stream
+from host.link.timing import Timing
+
+UNO = BOARDS["uno"]
+ANCHOR = "    const uint8_t predicted = app_net_infer(image_of(app));\n"
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 16, 16), np.uint8)
+
+HANG = 'if (app->frames == 5{unless}) for (;;) __asm__ volatile("");'
+HANG_ONCE = HANG.format(unless=" && port->reset_cause(port->context) != WIRE_RESET_WATCHDOG")
+HANG_ALWAYS = HANG.format(unless="")
+DIG = (
+    "if (app->frames == 5) { extern uint8_t __heap_start[];"
+    " for (volatile uint8_t *at = (uint8_t *)*(volatile uint16_t *)0x5D; at >= __heap_start; at--) *at = 0; }"
+)
+
+
+@pytest.fixture(scope="module")
+def planned() -> Plan:
+    plan = choose(model_file.load(ROOT / "firmware/model/default.h5"), WeightFormat.INT8, UNO, "asm")
+    assert isinstance(plan, Plan)
+    return plan
+
+
+def build_variant(project: Path, planned: Plan, planted: str, flags: str = "") -> Built:
+    """The firmware with a statement planted before each inference."""
+    need("avr-gcc", "gcc-avr avr-libc")
+    stage_project(planned, project)
+    source = project / "firmware/lib/app/app.c"
+    text = source.read_text()
+    assert text.count(ANCHOR) == 1
+    source.write_text(text.replace(ANCHOR, f"    {planted}\n{ANCHOR}"))
+    command = [sys.executable, "-m", "platformio", "run", "-s", "-d", str(project), "-e", "uno"]
+    environment = {**os.environ, "PLATFORMIO_BUILD_FLAGS": flags}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Built(project / ".pio/build/uno", None, None)
+
+
+def run(built: Built, planned: Plan, timing: Timing | None = None) -> Outcome:
+    with connect_board(UNO, built) as line:
+        return stream(line.transport, [image.tobytes() for image in IMAGES], [identity(planned)], timing=timing)
+
+
+def assert_right(outcome: Outcome, planned: Plan) -> None:
+    reference = infer(planned.net, IMAGES)
+    assert [result.predicted for result in outcome.results] == reference.classes.tolist()
+    assert np.array_equal(np.array([result.scores for result in outcome.results], np.uint32), reference.words)
+
+
+def test_a_program_that_hangs_begins_anew_and_the_run_goes_on(tmp_path: Path, planned: Plan) -> None:
+    outcome = run(build_variant(tmp_path, planned, HANG_ONCE), planned)
+    assert_right(outcome, planned)
+    assert outcome.ready.reset_cause == wire.ResetCause.WATCHDOG
+    assert outcome.counters.resets == 1
+
+
+def test_a_program_that_hangs_again_and_again_is_reported(tmp_path: Path, planned: Plan) -> None:
+    built = build_variant(tmp_path, planned, HANG_ALWAYS, "-DBOARD_WATCHDOG=WDTO_60MS")
+    with pytest.raises(DeviceError, match="watchdog"):
+        run(built, planned, Timing(resets=3))
+
+
+def test_the_watchdog_lets_a_board_alone_that_has_nothing_to_do(tmp_path: Path, planned: Plan) -> None:
+    """Four periods of silence, asleep."""
+    built = build_variant(tmp_path, planned, "", "-DBOARD_WATCHDOG=WDTO_250MS")
+    with connect_board(UNO, built) as line:
+        outcome = stream(line.transport, [IMAGES[0].tobytes()], [identity(planned)])
+        assert line.transport.read(1.0) == b""
+        line.transport.write(wire.DELIMITER + wire.encode(wire.Frame(wire.MessageType.STATS, 7, b"")))
+        (piece,) = wire.FrameSplitter().feed(line.transport.read(1.0))
+    stats = wire.Stats.unpack(wire.decode(piece).payload)
+    assert stats.uptime_us - outcome.stats.uptime_us > 900_000
+
+
+def test_a_stack_that_runs_into_the_variables_ends_the_run(tmp_path: Path, planned: Plan) -> None:
+    """What was recorded before stands; from then on nothing is."""
+    built = build_variant(tmp_path, planned, DIG)
+    recorded: list[int] = []
+    images = [image.tobytes() for image in IMAGES]
+    with connect_board(UNO, built) as line, pytest.raises(DeviceError, match="STACK_OVERFLOW"):
+        stream(line.transport, images, [identity(planned)], progress=lambda done, _: recorded.append(done))
+    assert recorded and recorded[-1] < len(images)

@@ -1,0 +1,21 @@
+"""Small nets with numbers trained for a format: what training would hand over, made without training."""
+
+from dataclasses import replace
+
+from learned_networks import drawn_images, learned_network
+
+from host.train import rounded, steps
+from host.train.lsq_fit import output_tops
+from host.train.tuning import WEIGHT_TOPS
+
+
+def tuned_network(layers, *formats, **options):
+    """The net of `learned_network`, tuned for `formats` from where training starts."""
+    network = learned_network(layers, **options)
+    parameters = network.parameters
+    tops = output_tops(parameters, network.scaling, drawn_images(40, seed=6))
+    tuned = [
+        rounded.settled(fmt, parameters, steps.start(parameters, WEIGHT_TOPS[fmt], tops, 1 / network.scaling.divisor))
+        for fmt in formats or WEIGHT_TOPS
+    ]
+    return replace(network, tuned=tuple(tuned))

@@ -1,0 +1,150 @@
+"""Feeds what a fuzzer invents to everything of ours that reads a file, a frame or a specification.
+
+Only InputError may come out. Run through tools/fuzz.py, or by itself:
+
+python tools/fuzz_readers.py csv -runs=100000 -seed=1 CORPUS
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+with atheris.instrument_imports(
+    include=["host.data", "host.deploy", "host.link", "host.report", "host.train.checkpoint"]
+):
+    from host.data.files import load_path
+    from host.deploy import model as model_file
+    from host.errors import DigitduinoError, FrameError, InputError
+    from host.link import wire
+    from host.link.faults import parse_faults
+    from host.link.journal import open_journal
+    from host.report.plots.measured import from_report
+    from host.train import checkpoint
+
+FACTS = {"model": "0" * 16, "dataset": "digits", "split": "test", "format": "int8"}
+IMAGES = 8
+_PLACE = Path(tempfile.mkdtemp(prefix="fuzz-"))
+
+
+def read_file(name: str) -> Callable[[bytes], None]:
+    """A reader of data sets, chosen by the file's name."""
+
+    def feed(data: bytes) -> None:
+        path = _PLACE / name
+        path.write_bytes(data)
+        load_path(path)
+
+    return feed
+
+
+def read_pair(data: bytes) -> None:
+    """IDX: the first two bytes say where the labels begin."""
+    cut = int.from_bytes(data[:2], "little")
+    (_PLACE / "x-images-idx3-ubyte").write_bytes(data[2:][:cut])
+    (_PLACE / "x-labels-idx1-ubyte").write_bytes(data[2:][cut:])
+    load_path(_PLACE / "x-images-idx3-ubyte")
+
+
+def read_model(data: bytes) -> None:
+    path = _PLACE / "model.h5"
+    path.write_bytes(data)
+    model_file.load(path)
+
+
+def read_journal(data: bytes) -> None:
+    """Each line gets its CRC, or nothing behind it would be reached; one that begins with `!` goes in as it is."""
+    lines = (line[1:] if line[:1] == b"!" else b"%08x %s" % (zlib.crc32(line), line) for line in data.split(b"\n"))
+    path = _PLACE / "run.journal"
+    path.write_bytes(b"\n".join(lines))
+    with open_journal(path, FACTS, IMAGES, resume=True):
+        pass
+
+
+def read_faults(data: bytes) -> None:
+    parse_faults(data.decode("utf-8", "replace"))
+
+
+def read_frames(data: bytes) -> None:
+    """The first byte cuts the stream into pieces; the second says how many classes a RESULT has."""
+    step, classes = (data[0] % 64 + 1, data[1]) if len(data) > 1 else (1, 1)
+    splitter = wire.FrameSplitter()
+    for start in range(2, len(data), step):
+        for piece in splitter.feed(data[start : start + step]):
+            unpack(piece, classes)
+    # And once as the inside of a sound frame, which chance does not make.
+    if len(data) > 4 and data[2] in set(wire.MessageType):
+        unpack(wire.encode(wire.Frame(wire.MessageType(data[2]), data[3], data[4:]))[:-1], classes)
+
+
+def unpack(piece: bytes, classes: int) -> None:
+    kinds = {
+        wire.MessageType.READY: wire.Ready,
+        wire.MessageType.STATS_REPLY: wire.Stats,
+        wire.MessageType.ERROR: wire.Refusal,
+        wire.MessageType.PONG: wire.Ping,
+        wire.MessageType.BAUD_SET: wire.Baud,
+    }
+    try:
+        frame = wire.decode(piece)
+        if frame.type is wire.MessageType.RESULT:
+            wire.Result.unpack(frame.payload, classes)
+        elif frame.type in kinds:
+            kinds[frame.type].unpack(frame.payload)
+    except FrameError:
+        pass
+
+
+def read_report(data: bytes) -> None:
+    path = _PLACE / "report.json"
+    path.write_bytes(data)
+    from_report(path)
+
+
+def read_checkpoint(data: bytes) -> None:
+    path = _PLACE / "training.npz"
+    path.write_bytes(data)
+    checkpoint.load(path, "mark")
+
+
+READERS: dict[str, Callable[[bytes], None]] = {
+    "csv": read_file("data.csv"),
+    "gzip": read_file("data.csv.gz"),
+    "npz": read_file("data.npz"),
+    "hdf5": read_file("data.h5"),
+    "idx": read_pair,
+    "model": read_model,
+    "journal": read_journal,
+    "report": read_report,
+    "checkpoint": read_checkpoint,
+    "faults": read_faults,
+    "frames": read_frames,
+}
+
+
+def main() -> None:
+    feed = READERS[sys.argv[1]]
+
+    def one(data: bytes) -> None:
+        try:
+            feed(data)
+        except DigitduinoError as error:
+            if not isinstance(error, InputError) or "\n" in str(error):
+                raise AssertionError(f"{type(error).__name__}: {error}") from error
+
+    warnings.simplefilter("error")
+    atheris.Setup([sys.argv[0], *sys.argv[2:]], one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
