@@ -1,11 +1,11 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and sets of files of which all or none are new."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from host.errors import InputError
@@ -16,25 +16,13 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place when the block succeeds, delete it when it fails.
 
     Raise InputError, with `path` as it was, where the file cannot be written or is a device or folder."""
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: cannot be replaced: found a folder or device, need a file; choose another place")
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with _beside(path) as temporary:
+        try:
+            yield temporary
+            _settle(temporary)
+            _replace(temporary, path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,6 +40,91 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise _unwritable(path, error) from error
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Replace files of `folder` that belong together; return their paths in the mapping's order.
+
+    All are written and on the disk before the first is moved into place. Where a move fails, those before it are taken
+    back. Raise InputError with every file as it was."""
+    paths = [folder / name for name in texts]
+    with ExitStack() as undo:
+        staged = [(undo.enter_context(_beside(path)), path) for path in paths]
+        for (temporary, path), text in zip(staged, texts.values(), strict=True):
+            try:
+                temporary.write_bytes(text.encode())
+                _settle(temporary)
+            except OSError as error:
+                raise _unwritable(path, error) from error
+        kept = [(undo.enter_context(_kept(path)), path) for path in paths]
+        for done, (temporary, path) in enumerate(staged):
+            try:
+                _replace(temporary, path)
+            except OSError as error:
+                # The move may have been made and only its confirmation have failed, so the last one goes back too.
+                _take_back(kept[: done + 1])
+                raise _unwritable(path, error) from error
+    return paths
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A new empty file in `path`'s folder, which is gone after the block unless it has been moved."""
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: cannot be replaced: found a folder or device, need a file; choose another place")
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _kept(path: Path) -> Iterator[Path | None]:
+    """The old file's content under another name while the block lasts; None where there is no old file."""
+    if not path.exists():
+        yield None
+        return
+    with _beside(path) as name:
+        try:
+            name.write_bytes(path.read_bytes())
+            name.chmod(path.stat().st_mode & 0o777)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        yield name
+
+
+def _take_back(kept: list[tuple[Path | None, Path]]) -> None:
+    for old, path in kept:
+        with suppress(OSError):
+            if old is None:
+                path.unlink(missing_ok=True)
+            else:
+                old.replace(path)
+
+
+def _settle(temporary: Path) -> None:
+    """Bring the content to the disk, with the permissions that a new file would have had."""
+    with temporary.open("rb") as written:
+        os.fsync(written.fileno())
+    temporary.chmod(0o666 & ~_umask())
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename, and bring the folder's new entry to the disk where the system can (some file systems cannot)."""
+    os.replace(temporary, path)  # noqa: PTH105 (one name for all Python versions, so that tests can let it fail)
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

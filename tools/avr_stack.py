@@ -14,13 +14,18 @@ import subprocess
 import sys
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 INDIRECT = {
     "wire_encode": ("put",),
     "pool": ("window_max", "window_mean"),
+    "nn_walk": ("convolve", "at_position"),
+    "activate_blocks": ("nn_avr_patch*",),
+    "score_blocks": ("nn_avr_patch*",),
 }
-"""Function → whom it calls through a pointer; the names are those of firmware/lib, without the linker's suffixes."""
+"""Function → whom it calls through a pointer; the names are those of firmware/lib, without the linker's
+suffixes; a pattern stands for every function that the program has of it."""
 
 SKIPS = {"cpse", "sbrc", "sbrs", "sbic", "sbis"}
 SPL = "0x3d"
@@ -137,7 +142,14 @@ class Program:
         name = self.name_at(at)
         if name not in INDIRECT:
             raise CannotFollow(f"{name}: calls through a pointer; say whom in INDIRECT")
-        return [self.address(target) for target in INDIRECT[name]]
+        found = [
+            address
+            for address, symbol in self.symbols
+            if any(fnmatch(symbol.partition(".")[0], pattern) for pattern in INDIRECT[name])
+        ]
+        if not found:
+            raise CannotFollow(f"{name}: found none of {', '.join(INDIRECT[name])}; mend INDIRECT")
+        return found
 
     def _after(self, state: State, one: Instruction) -> State:
         """What the instruction does to the stack pointer and to Y."""

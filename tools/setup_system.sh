@@ -12,6 +12,7 @@ need() {  # need PACKAGE COMMAND...: COMMAND tells whether the package is there
     shift
     "$@" >/dev/null 2>&1 || missing="$missing $package"
 }
+has_fuzzer() { ls "$(clang -print-resource-dir)"/lib/*/libclang_rt.fuzzer*.a; }
 has_header() { echo "#include <$1>" | gcc -E -I/usr/include/simavr -; }
 
 need gcc command -v gcc
@@ -27,6 +28,10 @@ need simavr command -v simavr
 need libsimavr-dev has_header sim_avr.h
 need libelf-dev has_header libelf.h
 need clang-format command -v clang-format
+need clang command -v clang
+need libclang-rt-dev has_fuzzer
+need clang-tidy command -v clang-tidy
+need cppcheck command -v cppcheck
 
 # Debian's python3 comes without what `python3 -m venv` needs; other Pythons bring it along.
 "${PYTHON:-python3}" -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"

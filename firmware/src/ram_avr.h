@@ -12,7 +12,7 @@
 
 /* Static data besides image, arena and receive ring; a test holds it to this. */
 #define RAM_OTHERS (220 + 8 * (MODEL_CLASSES + MODEL_MARKS))
-/* For the stack, which takes 75 bytes at most; a test watches it. */
+/* For the stack; tests/analysis/test_stack.py bounds what it takes. */
 #define RAM_STACK 320
 /* Other requests beside the image, and the one byte that keeps a full ring from looking empty. */
 #define RAM_RX_SPARE 24

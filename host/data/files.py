@@ -27,6 +27,7 @@ from host.data.sources import IDX_LAYOUT, SOURCES
 from host.data.streams import open_decoded, read_text
 from host.data.text import read_csv
 
+_LONGEST_NAME = 64  # of a class
 _KNOWN = "HDF5 (.h5), NPZ, CSV, IDX (*-ubyte), or a directory of IDX files or of train.csv and test.csv"
 
 
@@ -34,10 +35,13 @@ def load_path(path: Path) -> Dataset:
     """The dataset at PATH, named after the file; InputError says what is wrong with it and where."""
     if not os.path.exists(path):  # noqa: PTH110 (Path's raises for names too long or in closed directories)
         raise _missing(path)
-    names = _class_names(path)
-    train, test = _read_directory(path, names) if path.is_dir() else _read_file(path, len(names))
-    if test is None:
-        train, test = stratified_split(train.images, train.labels)
+    try:
+        names = _class_names(path)
+        train, test = _read_directory(path, names) if path.is_dir() else _read_file(path, len(names))
+        if test is None:
+            train, test = stratified_split(train.images, train.labels)
+    except MemoryError as error:
+        raise problem(path, "file", "more than fits into memory", "a smaller set", "give fewer images") from error
     return make_dataset(path.name or str(path), train, test, names)
 
 
@@ -95,6 +99,10 @@ def _class_names(path: Path) -> tuple[str, ...]:
     if not listing.is_file():
         return DIGITS
     names = tuple(line.strip() for line in read_text(listing).splitlines() if line.strip())
+    for name in names:
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            need = f"at most {_LONGEST_NAME} printable letters"
+            raise problem(listing, "classes", repr(name), need, "rename the class")
     if not 2 <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
         found = f"{len(names)} names, {len(set(names))} different"
         raise problem(listing, "classes", found, f"2..{MAX_CLASSES} different names", "write one name per line")

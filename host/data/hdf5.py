@@ -15,11 +15,16 @@ import numpy as np
 
 from host.data.dataset import Split
 from host.data.problem import near, one_line, problem
-from host.data.streams import MAX_BYTES, unreadable
+from host.data.streams import credible_bytes, unreadable
 from host.data.values import Numbers, Scale, make_split
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
+MAX_LINKS = 4096  # in one file; a model has some dozens
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+
+
+_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+"""h5py's own errors, by kind of damage."""
 
 
 def read_hdf5(path: Path, classes: int) -> tuple[Split, Split]:
@@ -36,8 +41,8 @@ def read_hdf5(path: Path, classes: int) -> tuple[Split, Split]:
         with h5py.File(path, "r") as file:
             train, test = (_read_split(path, file, name, classes) for name in ("train", "test"))
             return train, test
-    except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py's own, by kind of damage
-        found = f"damage ({one_line(str(error))})"
+    except _DAMAGED as error:
+        found = f"damage ({one_line(str(error)) or type(error).__name__})"
         raise problem(path, "file", found, "a whole HDF5 file", "copy it again") from error
 
 
@@ -68,20 +73,38 @@ def _member(path: Path, parent: Any, name: str, kind: type) -> Any:
 
 def _read(path: Path, dataset: Any) -> Numbers:
     """The whole array, once its description is known to be harmless."""
-    creation = dataset.id.get_create_plist()
     if dataset.is_virtual or dataset.external:
         raise problem(path, dataset.name, "data kept in other files", "data in the file itself", "copy the data in")
-    filters = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
-    unknown = [f for f in filters if f not in _FILTERS]
-    if unknown:
-        raise problem(path, dataset.name, f"filter {unknown[0]}", "gzip or none", "store it again with gzip")
+    unread = unread_filter(dataset)
+    if unread is not None:
+        raise problem(path, dataset.name, f"filter {unread}", "gzip or none", "store it again with gzip")
     if dataset.dtype.kind not in "iuf" or dataset.shape is None:
         found = f"values of type {dataset.dtype}"
         raise problem(path, dataset.name, found, "plain numbers", "store float32 0..1 or uint8")
+    most = credible_bytes(path)
     for shape in (dataset.shape, dataset.chunks or ()):
         size = math.prod(shape) * dataset.dtype.itemsize
-        if size > MAX_BYTES:
+        if size > most:
             found = f"shape {shape}, {size} bytes"
-            raise problem(path, dataset.name, found, f"at most {MAX_BYTES} bytes", "store fewer images")
+            raise problem(path, dataset.name, found, f"at most {most} bytes in such a file", "store fewer images")
     array: Numbers = np.asarray(dataset[()])
     return array
+
+
+def unread_filter(dataset: Any) -> int | None:
+    """The number of the first filter that is not HDF5's own, and would be looked for among the system's plug-ins."""
+    creation = dataset.id.get_create_plist()
+    filters = (int(creation.get_filter(i)[0]) for i in range(creation.get_nfilters()))
+    return next((number for number in filters if number not in _FILTERS), None)
+
+
+def only_hard_links(file: Any) -> bool:
+    """Whether all names in the file, at most MAX_LINKS, are of things that lie in it. Follows no other link."""
+    count = 0
+
+    def stop(_: bytes, link: Any) -> bool | None:
+        nonlocal count
+        count += 1
+        return True if link.type != h5py.h5l.TYPE_HARD or count > MAX_LINKS else None
+
+    return file.id.links.visit(stop, info=True) is None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from host.data.dataset import Split
 from host.data.problem import problem
-from host.data.streams import MAX_BYTES, open_decoded
+from host.data.streams import credible_bytes, open_decoded
 from host.data.values import Scale, make_split
 
 _UBYTE = 0x08
@@ -44,8 +44,9 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             raise problem(path, "header", found, f"{4 + 4 * dimensions}", "copy the file again")
         shape = struct.unpack(f">{dimensions}I", header[4:])
         size = math.prod(shape)
-        if not 0 < size <= MAX_BYTES:
-            raise problem(path, "header", f"shape {shape}", f"1..{MAX_BYTES} bytes of data", "check the file")
+        most = credible_bytes(path)
+        if not 0 < size <= most:
+            raise problem(path, "header", f"shape {shape}", f"1..{most} bytes of data", "check the file")
         data = stream.read(size + 1)
     if len(data) != size:
         found = f"{len(data)} bytes" if len(data) < size else "more bytes"

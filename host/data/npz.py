@@ -6,7 +6,9 @@ Keys: `x_train, y_train, x_test, y_test` (Keras), `train_images, train_labels, t
 
 from __future__ import annotations
 
+import lzma
 import math
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 
 from host.data.dataset import Split
 from host.data.problem import one_line, problem
-from host.data.streams import MAX_BYTES, unreadable
+from host.data.streams import credible_bytes, unreadable
 from host.data.values import Numbers, Scale, make_split
 
 _PAIRS = (
@@ -24,6 +26,11 @@ _PAIRS = (
     (("train_images", "train_labels"), ("test_images", "test_labels")),
     (("images", "labels"), None),
 )
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError),
+    *(KeyError, ValueError, struct.error, MemoryError),
+)
+_PIECE_BYTES = 1 << 20  # zipfile copies all that it has read so far for each piece that it joins
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -36,8 +43,8 @@ def read_npz(path: Path, classes: int) -> tuple[Split, Split | None]:
                 if names.issuperset(train + (test or ())):
                     first = _split(path, archive, train, classes)
                     return first, _split(path, archive, test, classes) if test else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        found = f"damage ({one_line(str(error))})"
+    except _DAMAGED as error:
+        found = f"damage ({one_line(str(error)) or type(error).__name__})"
         raise problem(path, "file", found, "a whole NPZ archive", "write it again with numpy.savez") from error
     except OSError as error:
         raise unreadable(path, error) from error
@@ -68,10 +75,12 @@ def _read_npy(path: Path, key: str, member: IO[bytes]) -> Numbers:
     if dtype.hasobject or dtype.kind not in "biuf":
         found = "pickled objects, which are never read" if dtype.hasobject else f"values of type {dtype}"
         raise problem(path, key, found, "plain numbers", "store float32 0..1 or uint8")
-    size = math.prod(shape) * dtype.itemsize
-    if not 0 < size <= MAX_BYTES:
-        raise problem(path, key, f"shape {shape}, {size} bytes", f"1..{MAX_BYTES} bytes", "check the array")
-    data = member.read(size)
+    size, most = math.prod(shape) * dtype.itemsize, credible_bytes(path)
+    if not 0 < size <= most or min(shape, default=1) < 0:
+        raise problem(path, key, f"shape {shape}, {size} bytes", f"1..{most} bytes", "check the array")
+    data = bytearray()
+    while len(data) < size and (piece := member.read(min(_PIECE_BYTES, size - len(data)))):
+        data += piece
     if len(data) != size:
         raise problem(path, key, f"{len(data)} bytes of data", f"{size}", "write the archive again")
     array: Numbers = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")

@@ -16,6 +16,8 @@ from pathlib import Path
 from host.data.problem import problem
 
 MAX_BYTES = 1 << 30  # of one array, or of one compressed file once decoded
+MAX_RATIO = 200  # of decoded to compressed: digits compress 5 to 50 times, a bomb 1,000 times and more
+FREE_BYTES = 1 << 24  # of which no ratio is asked
 MAX_TEXT_BYTES = 1 << 28  # text takes up to four times its size as numbers (MNIST as CSV has 110 MB)
 
 
@@ -42,6 +44,13 @@ def open_decoded(path: Path) -> Iterator[BufferedIOBase]:
         raise problem(path, "file", f"damage ({error})", "a whole compressed file", "copy it again") from error
     except OSError as error:
         raise unreadable(path, error) from error
+    except MemoryError as error:
+        raise problem(path, "file", "more than fits into memory", "a smaller file", "give fewer images") from error
+
+
+def credible_bytes(path: Path) -> int:
+    """How many bytes `path` may claim to hold, by its size on disk."""
+    return min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * path.stat().st_size))
 
 
 def unreadable(path: Path, error: OSError) -> Exception:
@@ -53,9 +62,10 @@ def unreadable(path: Path, error: OSError) -> Exception:
 def read_text(path: Path) -> str:
     """The file as text: UTF-8 with or without byte-order mark, any line ends, at most MAX_TEXT_BYTES decoded."""
     with open_decoded(path) as stream:
-        data = stream.read(MAX_TEXT_BYTES + 1)
-    if len(data) > MAX_TEXT_BYTES:
-        need = f"at most {MAX_TEXT_BYTES >> 20} MiB of text"
+        limit = min(MAX_TEXT_BYTES, credible_bytes(path))
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        need = f"at most {limit >> 20} MiB of text"
         raise problem(path, "size", "more", need, "store the images as NPZ, IDX or HDF5")
     try:
         return data.decode("utf-8-sig")

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from host.data.dataset import Split
+from host.data.dataset import MAX_SIDE, Split
 from host.data.problem import one_line, problem
 from host.data.streams import read_text
 from host.data.values import Scale, make_split, to_labels
 
 Table = NDArray[np.float64]
 _LABEL_NAMES = ("label", "labels", "class", "target", "digit", "y")
+_MOST_PIXELS = MAX_SIDE * MAX_SIDE
 _USPS_PIXELS = 256
 _USPS_CLASSES = 10
 
@@ -27,6 +28,9 @@ def read_csv(path: Path, split: str, classes: int) -> Split:
     Pixels are levels 0..255, or fractions 0..1 where no value of the file exceeds 1.
     """
     lines = _lines(path)
+    if lines[0].count(",") > _MOST_PIXELS:
+        found = f"{lines[0].count(',') + 1:,}"
+        raise problem(path, "columns", found, f"at most {1 + _MOST_PIXELS:,}", "put one image on a line")
     header = _header(path, lines[0])
     table = _table(path, lines[1:] if header else lines, ",", 2 if header else 1)
     pixels = table[:, 1:]

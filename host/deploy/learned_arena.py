@@ -37,8 +37,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Layout:
-    """One place for each stage. `image` is the image's offset where it lies in the arena itself and is overwritten. `pair`
-    is the stage that runs row by row with the next one, the rows between them at the next one's source."""
+    """One place for each stage. `image` is the image's offset where it lies in the arena itself and is overwritten.
+    `pair` is the stage that runs row by row with the next one, the rows between them at the next one's source."""
 
     places: tuple[Place, ...]
     arena_bytes: int
@@ -92,7 +92,7 @@ def _layout(stages: tuple[Stage, ...], keep_image: bool, pair: int | None, start
             need.append(start + size if low[turn] else size)
         second = stages[number + 1] if number == pair else None
         if isinstance(second, ConvStage):
-            if low[turn] and not is_free or not low[turn + 1]:
+            if (low[turn] and not is_free) or not low[turn + 1]:
                 return None
             start = between_bytes(stages[number], second)
             need.append(_pair_room(uses[number], second, start, is_free))
@@ -105,7 +105,9 @@ def _layout(stages: tuple[Stage, ...], keep_image: bool, pair: int | None, start
     at = {number: offset if offset >= 0 else size + offset for number, offset in at.items()}
     if pair is not None:
         at[pair + 1] = 0
-    return Layout(_places(at, keep_image, pair, dict(zip(readers, low, strict=True))), size, *_ends(at, keep_image, pair))
+    return Layout(
+        _places(at, keep_image, pair, dict(zip(readers, low, strict=True))), size, *_ends(at, keep_image, pair)
+    )
 
 
 def _places(at: dict[int, int], keep_image: bool, pair: int | None, low: dict[int, bool]) -> tuple[Place, ...]:
@@ -124,8 +126,8 @@ def _ends(at: dict[int, int], keep_image: bool, pair: int | None) -> tuple[int |
 
 
 def _pair_room(use: RowUse, second: ConvStage, between: int, is_free: bool) -> int:
-    """The smallest arena in which the first of a pair reads its map from the high end, while its rows lie at the low end
-    and those of the second behind them: all that nn_walk_pair does, in its order."""
+    """The smallest arena in which the first of a pair reads its map from the high end, while its rows lie at the low
+    end and those of the second behind them: all that nn_walk_pair does, in its order."""
     _, rows, columns = second.output_shape
     out_bytes = columns * second.rows.outputs
     if is_free:

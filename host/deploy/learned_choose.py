@@ -25,8 +25,8 @@ def choose(
     *,
     per_tensor: bool = False,
 ) -> LearnedPlan:
-    """The plan for `board`: `kernel` auto is the assembly where it fits; the image is left as it is, and each stage done
-    before the next, where there is room for that. The plan may still not fit: see check_fit."""
+    """The plan for `board`: `kernel` auto is the assembly where it fits; the image is left as it is, and each stage
+    done before the next, where there is room for that. The plan may still not fit: see check_fit."""
     check_format(fmt)
     if kernel not in KERNELS or bits not in (None, 8):
         raise InputError(
@@ -71,7 +71,7 @@ def predict(planned: LearnedPlan, board: Board, network: LearnedNetwork | None =
         near_weights=0,
         ram_static=learned_costs.ram_static(planned, board),
         stack=learned_costs.STACK_BYTES,
-        parts=tuple(zip(planned.marks, learned_costs.cycles(planned, densities), strict=True)),
+        parts=tuple(zip(planned.marks, learned_costs.cycles(planned, board, densities), strict=True)),
     )
 
 
@@ -85,15 +85,22 @@ def check_fit(network: LearnedNetwork, planned: LearnedPlan, board: Board) -> Bu
         needs.append(f"flash: found {budget.flash:,} bytes needed, {board.flash:,} there")
     if budget.ram_static + budget.stack > board.ram:
         needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
-    raise FitError(
-        f"{board.name}: {planned.net.format.label}, kernel {planned.kernel}, {planned.title}: {'; '.join(needs)}; {_what_would_fit(planned)}"
-    )
+    what = f"{planned.net.format.label}, kernel {planned.kernel}, {planned.title}"
+    raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, planned, board)}")
 
 
-def _what_would_fit(planned: LearnedPlan) -> str:
+def _what_would_fit(network: LearnedNetwork, planned: LearnedPlan, board: Board) -> str:
+    hints = []
+    for fmt in FORMATS[FORMATS.index(planned.net.format) + 1 :]:
+        budget = predict(choose(network, fmt, board), board)
+        if budget.fits(board):
+            hints.append(f"--format {fmt.label} would fit with {budget.flash:,} bytes of flash")
+            break
     larger = [board.name for board in BOARDS.values() if board.is_avr and predict(planned, board).fits(board)]
     if larger:
-        return f"--board {larger[0]} has room for it"
+        hints.append(f"--board {larger[0]} has room for it")
+    if hints:
+        return ", ".join(hints)
     widest = max(planned.steps, key=lambda step: _rom_bytes(planned.net, step.index))
     share = _rom_bytes(planned.net, widest.index)
     return f"train a smaller net: {widest.name} alone takes {share:,} bytes of flash"

@@ -12,7 +12,7 @@ from host.deploy.learned_twin import Blocks
 from host.deploy.target import Board
 
 STACK_BYTES = 236
-"""Two convolutions in turns take 226 of them, with the serial line's interrupt on top; everything else less than 210."""
+"""Two convolutions in turns take 226, with the serial line's interrupt on top; everything else less than 212."""
 _CODE_BYTES = 3370
 _CODE_BYTES_FAR = 1340
 _KERNEL_BYTES = {"conv": 1400, "pool": 470, "hidden": 410, "scores": 1500}
@@ -36,7 +36,9 @@ _PATCH_CYCLES = 130
 _SUM_CYCLES = 130
 _POSITION_CYCLES = 800
 _DENSE_CYCLES = 230
-_PACKED_ROW_CYCLES, _PACKED_CYCLES = 75, 36
+_PACKED_RUN_CYCLES, _PACKED_CYCLES = 58, 34
+_PACKED_RUN_CYCLES_FAR, _PACKED_CYCLES_FAR = 83, 37
+"""The portable sums of packed weights: for each run of inputs, and each of them; where flash is read far."""
 _POOLED_CYCLES = 60
 _POOLED_CYCLES_PER_INPUT = 17
 # Cycles of C around the assembly: for each position, and each block of outputs there.
@@ -57,7 +59,7 @@ def flash(planned: LearnedPlan, board: Board) -> int:
     code += sum(fixed + each * size for size in sizes)
     code += _PACKED_BYTES if planned.net.format.bits < 8 and portable - {"pool"} else 0
     code += 0 if planned.layout.pair is None else _PAIR_BYTES
-    return code + len(planned.flash_rom) + (_CODE_BYTES_FAR if board.flash > 1 << 16 else 0)
+    return code + len(planned.flash_rom) + (_CODE_BYTES_FAR if _is_far(board) else 0)
 
 
 def ram_static(planned: LearnedPlan, board: Board) -> int:
@@ -69,7 +71,7 @@ def ram_static(planned: LearnedPlan, board: Board) -> int:
     return rest + (ring if board.ram - rest - _STACK_RESERVE >= ring else _RX_BYTES)
 
 
-def cycles(planned: LearnedPlan, densities: list[float] | None) -> list[int]:
+def cycles(planned: LearnedPlan, board: Board, densities: list[float] | None) -> list[int]:
     """Mean cycles of each stage, in the order of `planned.marks`; `densities` is how many of a stage's inputs are not
     zero, None where nobody has measured it."""
     shares = densities or [_UNKNOWN_DENSITY] * len(planned.steps)
@@ -77,11 +79,15 @@ def cycles(planned: LearnedPlan, densities: list[float] | None) -> list[int]:
     for step, share in zip(planned.steps, shares, strict=True):
         following = planned.steps[step.index + 1].mark if step.mark is None else step.mark
         assert following is not None
-        found[following] += _stage_cycles(step, share)
+        found[following] += _stage_cycles(step, share, _is_far(board))
     return [round(total) for total in found]
 
 
-def _stage_cycles(step: StageStep, density: float) -> float:
+def _is_far(board: Board) -> bool:
+    return board.flash > 1 << 16
+
+
+def _stage_cycles(step: StageStep, density: float, far: bool) -> float:
     stage = step.stage
     if isinstance(stage, PoolStage):
         channels, height, width = stage.output_shape
@@ -95,8 +101,9 @@ def _stage_cycles(step: StageStep, density: float) -> float:
             total += count * (_TWIN_POSITION_CYCLES + _blocks_cycles(step.twin.blocks, y, run, density))
         return total
     if isinstance(stage, DenseStage):
-        return _STAGE_CYCLES + stage.rows.outputs * (_run(stage.rows.weights.shape[1], stage.rows.bits) + _DENSE_CYCLES)
-    return _conv_cycles(stage)
+        products = _run(stage.rows.weights.shape[1], stage.rows.bits, far)
+        return _STAGE_CYCLES + stage.rows.outputs * (products + _DENSE_CYCLES)
+    return _conv_cycles(stage, far)
 
 
 def _blocks_cycles(blocks: Blocks, rows: int, run: int, density: float) -> float:
@@ -120,13 +127,13 @@ def _unpacking(size: int, bits: int) -> int:
     return 3 * (bits - 1) - 5 + 3 * bits * (min(size, in_a_byte) - 1) + differences + shifts
 
 
-def _conv_cycles(stage: ConvStage) -> float:
+def _conv_cycles(stage: ConvStage, far: bool) -> float:
     share = stage.input_shape[0] // stage.groups
     total = 0.0
     for (y, x), count in _windows(stage).items():
         # One patch, or one for each kernel row whose runs are single pixels.
         patches, runs, run = (1, y, x * share) if stage.groups == 1 else (y, y * x, share)
-        sums = patches * _PATCH_CYCLES + runs * (_ROW_CYCLES + _run(run, stage.rows.bits)) + _SUM_CYCLES
+        sums = patches * _PATCH_CYCLES + runs * (_ROW_CYCLES + _run(run, stage.rows.bits, far)) + _SUM_CYCLES
         total += count * (sums * stage.rows.outputs + _POSITION_CYCLES)
     return total
 
@@ -145,8 +152,9 @@ def _windows(stage: ConvStage) -> dict[tuple[int, int], int]:
     return found
 
 
-def _run(count: int, bits: int) -> int:
-    """The portable sum of one run: with a byte a weight counted, in fours and then one by one; packed weights fitted."""
+def _run(count: int, bits: int, far: bool) -> int:
+    """The portable sum of one run: counted for a byte a weight, in fours and then one by one; fitted for packed."""
     if bits < 8:
-        return _PACKED_ROW_CYCLES + _PACKED_CYCLES * count
+        once, each = (_PACKED_RUN_CYCLES_FAR, _PACKED_CYCLES_FAR) if far else (_PACKED_RUN_CYCLES, _PACKED_CYCLES)
+        return once + each * count
     return 12 * count + 4 * (count // 4) + 3 * (count % 4)

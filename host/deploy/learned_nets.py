@@ -26,8 +26,7 @@ LEVELS = 255
 @dataclass(frozen=True)
 class Rows:
     """One row of numbers for each output: bias int32 (outputs,), multipliers uint16 (outputs,) with their common shift,
-    or None and 0 where the sums are the scores; weights int8 (outputs, …), whatever number of `bits` they take in flash.
-    """
+    or None and 0 where the sums are the scores; weights int8 (outputs, …), each of `bits` in flash."""
 
     weights: NDArray[np.int8]
     bias: NDArray[np.int32]

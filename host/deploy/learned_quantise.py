@@ -40,8 +40,8 @@ def quantise_learned(
 ) -> LearnedNet:
     """Round `network` to stages with weights of an integer format. With `per_tensor` a layer's weights share one step,
     else each row of a hidden layer has its own. Numbers that were trained for the format are taken where there are any,
-    unless `per_tensor` or `post_training` asks for a rounding of the float net's. Raise InputError, naming the layer, for
-    one that no stage can be made of.
+    unless `per_tensor` or `post_training` asks for a rounding of the float net's. Raise InputError, naming the layer,
+    for one that no stage can be made of.
     """
     tuned = None if per_tensor or post_training else network.tuned_for(fmt.label)
     walk = _Walk(network, fmt, per_tensor, tuned)
@@ -193,7 +193,7 @@ class _Walk:
         self, wanted: NDArray[np.float64], biases: NDArray[np.float64], output_step: float, shift: int
     ) -> NDArray[np.int64]:
         """One multiplier a row; the same for all where they share their step."""
-        # A learned step is met as nearly as can be; one of our own may be a little coarser, never so fine as to saturate.
+        # A learned step is met as nearly as can be; one of our own may be a little coarser, but must not saturate.
         meet = np.ceil if self._tuned is None else np.rint
         found = row_multipliers(wanted, biases, self._inputs.step, output_step, shift, meet)
         return np.full_like(found, found.max()) if self._per_tensor else found
@@ -222,4 +222,6 @@ class _Walk:
             raise self._wrong(found, f"sides and channels up to {MAX_SIDE}, pools up to {MAX_POOL}")
 
     def _wrong(self, found: str, need: str) -> InputError:
-        return InputError(f"{self._format.label}: layer {self.index}: found {found}, need {need}; train another architecture")
+        return InputError(
+            f"{self._format.label}: layer {self.index}: found {found}, need {need}; train another architecture"
+        )

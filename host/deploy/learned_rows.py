@@ -32,7 +32,7 @@ def row_bytes(stage: Stage) -> bytes:
 
 
 def packed(weights: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
-    """Weights (rows, n) as fields of `bits`, each plus 2^(bits−1), the first in a byte lowest: (rows, bytes of a row)."""
+    """Weights (rows, n) as fields of `bits`, each plus 2^(bits−1), a byte's first one lowest: (rows, bytes)."""
     in_a_byte = 8 // bits
     fields = (weights.astype(np.int16) + 2 ** (bits - 1)).astype(np.uint8)
     fields = np.pad(fields, ((0, 0), (0, -fields.shape[1] % in_a_byte)))

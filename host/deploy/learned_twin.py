@@ -122,7 +122,7 @@ def _block_bytes(stage: Stage, blocks: Blocks) -> bytes:
 
 
 def _starts(bias: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
-    """What each sum begins with. Of the outputs in a byte, each has its own 2^(bits·place) times, and that of the next."""
+    """What each sum begins with: 2^(bits·place) times its own bias, and the start of the next one in its byte."""
     starts = bias.astype(np.int64)
     for index in range(len(bias) - 1, -1, -1):
         place = index % (8 // bits)

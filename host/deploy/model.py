@@ -14,13 +14,12 @@ from pathlib import Path
 import h5py
 
 from host.atomic import replacing
+from host.data.problem import one_line
 from host.deploy import model_learned, model_preconv
-from host.deploy.model_fields import Fields, save_provenance
+from host.deploy.model_fields import MAX_FILE_BYTES, UNREADABLE, Fields, save_provenance
 from host.errors import InputError
 from host.train.learned import LearnedNetwork
 from host.train.network import Network
-
-MAX_FILE_BYTES = 64 << 20
 
 
 def content_hash(network: Network | LearnedNetwork) -> str:
@@ -32,8 +31,9 @@ def content_hash(network: Network | LearnedNetwork) -> str:
 
 def save(network: Network | LearnedNetwork, path: Path) -> None:
     """Write `network` to `path` atomically; raise InputError where it cannot be written."""
-    # Times are left out so that the same model gives the same bytes.
-    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    # In memory first: HDF5 cannot close a file that it has failed to write. Times are left out so that the same model
+    # gives the same bytes.
+    with h5py.File("model", "w", driver="core", backing_store=False, track_order=False) as file:
         if isinstance(network, LearnedNetwork):
             file.attrs["format_version"] = model_learned.VERSION
             model_learned.save(network, file)
@@ -43,6 +43,10 @@ def save(network: Network | LearnedNetwork, path: Path) -> None:
         file.attrs["labels"] = json.dumps(network.labels)
         file.attrs["content_hash"] = content_hash(network)
         save_provenance(file.create_group("provenance"), network.provenance)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    with replacing(path) as temporary:
+        temporary.write_bytes(image)
 
 
 def load(path: Path) -> Network | LearnedNetwork:
@@ -53,11 +57,13 @@ def load(path: Path) -> Network | LearnedNetwork:
         raise InputError(f"{path}: found {path.stat().st_size:,} bytes, need at most {MAX_FILE_BYTES:,}; not a model")
     try:
         with h5py.File(path, "r") as file:
-            return _read(file, Fields(path))
+            fields = Fields(path)
+            fields.check_links(file)
+            return _read(file, fields)
     except InputError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except UNREADABLE as error:
+        reason = one_line(str(error)) or type(error).__name__
         raise InputError(f"{path}: not a readable model file ({reason}); train it again with `host train`") from error
 
 

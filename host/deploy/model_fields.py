@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,23 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from host.data.hdf5 import only_hard_links, unread_filter
+from host.data.problem import one_line
 from host.deploy.quantise import LEVELS
 from host.errors import InputError
 from host.train.network import Calibration, Provenance
 
+MAX_FILE_BYTES = 64 << 20
 MAX_ELEMENTS = 1 << 22
+MAX_ALL_ELEMENTS = 1 << 23
+"""Of all arrays together, so that a small file cannot ask for much memory by declaring what it never holds."""
+MAX_TEXT_BYTES = 1 << 20
+MAX_NAME = 64
+UNREADABLE = (
+    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError),
+    *(RuntimeError, OverflowError, MemoryError),
+)
+"""What HDF5, JSON and NumPy raise on files that nobody wrote on purpose."""
 
 
 class Fields:
@@ -22,14 +35,25 @@ class Fields:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._elements = 0
 
     def wrong(self, field: str, found: object, need: str, then: str = "train it again with `host train`") -> InputError:
-        return InputError(f"{self._path}: {field}: found {found}, need {need}; {then}")
+        return InputError(one_line(f"{self._path}: {field}: found {found}, need {need}; {then}"))
+
+    def check_links(self, file: h5py.File) -> None:
+        """Refuse links: following one could open any file, or a pipe that nobody ever writes."""
+        if not only_hard_links(file):
+            raise self.wrong("links", "one that leads elsewhere, or thousands", "every field in this file")
 
     def attribute(self, node: h5py.Group, name: str) -> Any:
         if name not in node.attrs:
             raise self.wrong(f"{node.name.strip('/') or 'root'}.{name}", "nothing", "an attribute")
-        return node.attrs[name]
+        if node.attrs.get_id(name).get_storage_size() > MAX_TEXT_BYTES:
+            raise self.wrong(f"{node.name.strip('/') or 'root'}.{name}", "a huge attribute", "a small one")
+        value = node.attrs[name]
+        if isinstance(value, str | bytes) and len(value) > MAX_TEXT_BYTES:
+            raise self.wrong(f"{node.name.strip('/') or 'root'}.{name}", f"{len(value):,} letters", "fewer")
+        return value
 
     def group(self, file: h5py.File, name: str) -> h5py.Group:
         # A link could lead into another file; only what lies in this one is read.
@@ -48,6 +72,13 @@ class Fields:
         if dataset.dtype != np.dtype(kind) or dataset.ndim != ndim or dataset.size > MAX_ELEMENTS:
             found = f"{dataset.dtype} {dataset.shape}"
             raise self.wrong(field, found, f"{np.dtype(kind)}, {ndim} axes, at most {MAX_ELEMENTS:,} numbers")
+        if math.prod(dataset.chunks or ()) > MAX_ELEMENTS:
+            raise self.wrong(field, f"chunks of {dataset.chunks}", f"at most {MAX_ELEMENTS:,} numbers in one")
+        if (unread := unread_filter(dataset)) is not None:
+            raise self.wrong(field, f"filter {unread}", "gzip or none")
+        self._elements += dataset.size
+        if self._elements > MAX_ALL_ELEMENTS:
+            raise self.wrong(field, "too much", f"at most {MAX_ALL_ELEMENTS:,} numbers in all arrays")
         values: NDArray[Any] = dataset[()]
         if not np.all(np.isfinite(values)):
             raise self.wrong(field, "NaN or infinity", "finite numbers")
@@ -57,6 +88,9 @@ class Fields:
         labels = json.loads(str(self.attribute(file, "labels")))
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise self.wrong("labels", "no list of texts", "one text a class")
+        for label in labels:
+            if not (label.isprintable() and 1 <= len(label) <= MAX_NAME):
+                raise self.wrong("labels", repr(label), f"1..{MAX_NAME} printable letters", "rename the class")
         return tuple(labels)
 
     def calibrations(self, file: h5py.File, layers: int) -> tuple[Calibration, ...]:
@@ -80,18 +114,26 @@ class Fields:
 
     def provenance(self, group: h5py.Group) -> Provenance:
         history = {
-            name: tuple(self.array(group["history"], name, np.float64, 1).tolist()) for name in group.get("history", {})
+            self._name("history", name): tuple(self.array(group["history"], name, np.float64, 1).tolist())
+            for name in group.get("history", {})
         }
-        metrics = {name: float(value) for name, value in group["metrics"].attrs.items()} if "metrics" in group else {}
+        measured = group["metrics"].attrs if "metrics" in group else {}
+        metrics = {self._name("metrics", name): float(measured[name]) for name in measured}
+        # What is printed and plotted: a data set may be named after a file, and so by anybody.
         return Provenance(
-            dataset=str(self.attribute(group, "dataset")),
-            dataset_sha256=str(self.attribute(group, "dataset_sha256")),
-            preset=str(self.attribute(group, "preset")),
+            dataset=one_line(str(self.attribute(group, "dataset"))),
+            dataset_sha256=one_line(str(self.attribute(group, "dataset_sha256"))),
+            preset=one_line(str(self.attribute(group, "preset"))),
             seed=int(self.attribute(group, "seed")),
-            engine=str(self.attribute(group, "engine")),
+            engine=one_line(str(self.attribute(group, "engine"))),
             history=history,
             metrics=metrics,
         )
+
+    def _name(self, field: str, name: str) -> str:
+        if not (name.isprintable() and len(name) <= MAX_NAME):
+            raise self.wrong(f"provenance/{field}", repr(name), f"names of at most {MAX_NAME} printable letters")
+        return name
 
 
 def save_calibrations(file: h5py.File, calibrations: tuple[Calibration, ...]) -> None:

@@ -43,7 +43,7 @@ class WeightFormat(IntEnum):
     @property
     def weight_max(self) -> int:
         """The largest magnitude of an integer format's weights."""
-        return 2 ** (self.bits - 1) - 1
+        return (1 << (self.bits - 1)) - 1
 
 
 _WEIGHT_BITS = {WeightFormat.INT8: 8, WeightFormat.INT4: 4, WeightFormat.TERNARY: 2}
@@ -66,13 +66,14 @@ def to_int8(
 def largest_kept(weights: NDArray[np.float64], fmt: WeightFormat) -> NDArray[np.float64]:
     """Which magnitude of each row (rows, n) comes to lie on the format's largest weight: (rows,), 0 for rows of zeros.
 
-    With 8 bits the largest there is. With fewer the one, of `_CLIPPINGS` shares of the largest, that leaves the smallest
-    squared error: what lies above it saturates, so that all others are rounded more finely.
+    With 8 bits the largest there is. With fewer the one, of `_CLIPPINGS` shares of the largest, that leaves the
+    smallest squared error: what lies above it saturates, so that all others are rounded more finely.
     """
     largest: NDArray[np.float64] = np.abs(weights).max(axis=1, initial=0.0)
     if fmt is WeightFormat.INT8:
         return largest
-    best, found = np.full(len(weights), np.inf), largest.copy()
+    best = np.full(len(weights), np.inf)
+    found: NDArray[np.float64] = largest.copy()
     for share in np.linspace(1.0, 0.0, _CLIPPINGS, endpoint=False):
         step = np.where(largest > 0.0, largest * share, 1.0)[:, None] / fmt.weight_max
         error = ((to_int8(weights, step, fmt.weight_max) * step - weights) ** 2).sum(axis=1)
@@ -109,8 +110,8 @@ def row_multipliers(
     shift: int,
     meet: np.ufunc = np.ceil,
 ) -> NDArray[np.int64]:
-    """For each row the smallest multiplier m >= 1 whose weights' step is not below `weight_steps` and for which the bias
-    fits `_BIAS_BITS`.
+    """For each row the smallest multiplier m >= 1 whose weights' step is not below `weight_steps` and for which the
+    bias fits `_BIAS_BITS`.
 
     A weight then counts in steps of `m · output_step / (2^shift · input_step)`. Not yet held to 16 bits. With `meet`
     np.rint the step is the nearest to `weight_steps`.

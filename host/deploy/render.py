@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 
 from host.assets import asset_root
-from host.atomic import write_text
+from host.atomic import write_texts
 from host.deploy.deployment import AnyPlan
 from host.deploy.plan import ABI
 from host.errors import InputError
@@ -38,15 +38,13 @@ def render(plan: AnyPlan) -> dict[str, str]:
 
 
 def write_headers(plan: AnyPlan, directory: Path) -> list[Path]:
-    """Render `plan` into `directory` (made if missing); each file appears whole or not at all."""
+    """Render `plan` into `directory` (made if missing); all files appear, or none."""
     texts = render(plan)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{directory}: cannot be made: {error.strerror}; choose another place with -o") from error
-    for name, text in texts.items():
-        write_text(directory / name, text)
-    return [directory / name for name in texts]
+    return write_texts(directory, texts)
 
 
 def c_numbers(array: Any) -> str:

@@ -10,11 +10,11 @@ from host.deploy.target import Board
 from host.deploy.twin import AsmTwin, TwinStep
 
 STACK_BYTES = 128
-"""The deepest call chain and an interrupt take some 75; the board's painted stack tells what was really used."""
+"""The deepest call chain and an interrupt take 85 at most: tests/analysis/test_stack.py bounds them."""
 
-_PORTABLE_CODE = {WeightFormat.FLOAT32: 6980, WeightFormat.FLOAT16: 6986, WeightFormat.INT8: 6024}
-_ASM_CODE = 5980
-_UNROLLED_CODE = 5910
+_PORTABLE_CODE = {WeightFormat.FLOAT32: 7090, WeightFormat.FLOAT16: 7096, WeightFormat.INT8: 6134}
+_ASM_CODE = 6090
+_UNROLLED_CODE = 6020
 _BLOCK_CALL = 20
 """What calling one kernel for one block takes."""
 _DENSE_CODE = {16: (172, 40), 24: (128, 36)}
@@ -26,7 +26,7 @@ _PORTABLE_FRONT_END = -780
 _LARGE_CHIP_CODE = 990
 """More interrupt vectors, and jumps and calls of two words, where flash is more than 128 KB."""
 
-_FLOAT_STATIC, _PORTABLE_STATIC, _TWIN_STATIC = 215, 211, 201
+_FLOAT_STATIC, _PORTABLE_STATIC, _TWIN_STATIC = 217, 213, 203
 """Static data whose size no model changes: session, line, clock, and small tables of the compiler's."""
 _READY_BYTES, _RESULT_BYTES = 44, 9
 """The longest reply of fixed length, and RESULT without its scores: one buffer holds either."""

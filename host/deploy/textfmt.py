@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from host.atomic import write_text
+from host.atomic import write_texts
 from host.deploy.nets import FloatDense
 from host.deploy.numerics import WeightFormat
 from host.deploy.quantise import quantise
@@ -30,16 +30,12 @@ def matrices(network: Network) -> list[NDArray[np.float16]]:
 
 def write(network: Network, directory: Path) -> list[Path]:
     """Write W1_CNN.txt, W2_CNN.txt, … into `directory`; return their paths."""
-    paths = []
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{directory}: cannot be made: {error.strerror}; choose another place with -o") from error
-    for number, matrix in enumerate(matrices(network), start=1):
-        path = directory / f"W{number}_CNN.txt"
-        write_text(path, to_text(matrix))
-        paths.append(path)
-    return paths
+    texts = {f"W{number}_CNN.txt": to_text(matrix) for number, matrix in enumerate(matrices(network), start=1)}
+    return write_texts(directory, texts)
 
 
 def to_text(matrix: NDArray[np.float16]) -> str:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -24,10 +25,11 @@ from host.errors import InputError
 _FORMAT = 1
 _DAMAGED = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, AttributeError, OverflowError, NotImplementedError),
 )
 """What NumPy, zip and JSON raise on files that nobody wrote on purpose."""
 _FACTS = "facts"
+_MAX_ARRAYS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,7 @@ def load(path: Path, mark: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
+        _check_sizes(path)
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         facts = json.loads(arrays.pop(_FACTS).tobytes())
@@ -78,3 +81,13 @@ def load(path: Path, mark: str) -> Checkpoint | None:
         found = "one of another training"
         raise InputError(f"{path}: checkpoint: found {found}, need one of this recipe, seed and data; delete the file")
     return state
+
+
+def _check_sizes(path: Path) -> None:
+    """Raise ValueError where an archive would unpack to more than `save` has put in, which is never compressed."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if len(members) > _MAX_ARRAYS or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("compressed")
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise ValueError("overlapping")

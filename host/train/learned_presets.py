@@ -53,36 +53,43 @@ _SIMPLE = LearnedRecipe(
     holdout=1 / 6,
 )
 
-_UNO_16 = LearnedRecipe(
-    (*_conv(12, 3, 1), MaxPool2d(), *_conv(24, 3, 1), MaxPool2d(), *_conv(32, 3, 1), Flatten()),
+_MEGA_16 = LearnedRecipe(
+    (
+        *(*_conv(24, 3, 1), MaxPool2d(), *_conv(48, 3, 1), *_conv(64, 3, 1), MaxPool2d()),
+        *(Flatten(), *_dense(128)),
+    ),
     epochs=60,
     schedule=Schedule(0.005, "cosine", 0.1),
     optimiser=Adam(0.9, 0.99, decay=0.02),
-    copies=(("mild", 12), ("affine", 12), ("elastic", 12)),
-    teacher=Teacher(
-        (
-            *(*_conv(24, 3, 1), *_conv(48, 3, 1), MaxPool2d(), *_conv(64, 3, 1), *_conv(64, 3, 1), MaxPool2d()),
-            *(Flatten(), *_dense(128)),
-        )
-    ),
+    copies=(("affine", 30), ("elastic", 30)),
     tuning=(standard("int8", 60),),
 )
 
+_UNO_16 = replace(
+    _MEGA_16,
+    layers=(*_conv(16, 3, 1), MaxPool2d(), *_conv(32, 3, 1), MaxPool2d(), *_conv(40, 3, 1), Flatten()),
+    # The teachers alone: training labels hold slips, which three nets together mostly pass over.
+    teacher=Teacher(_MEGA_16.layers, hard=0.0, count=3),
+)
+
+_MEGA_28 = replace(
+    _MEGA_16,
+    layers=(
+        *(*_conv(16, 5), MaxPool2d(), *_conv(32, 3), *_conv(64, 3), MaxPool2d()),
+        *(Flatten(), *_dense(128)),
+    ),
+    epochs=20,
+    copies=(("elastic2", 20),),
+    tuning=(standard("int8", 20),),
+)
+
 _UNO_28 = replace(
-    _UNO_16,
+    _MEGA_28,
     layers=(
         *(*_conv(8, 5), MaxPool2d(), *_conv(16, 3), *_conv(24, 3), MaxPool2d()),
         *(Flatten(), *_dense(32)),
     ),
-    epochs=14,
-    copies=(("elastic2", 10),),
-    teacher=Teacher(
-        (
-            *(*_conv(24, 5, 2, stride=2), *_conv(48, 3, 1), *_conv(64, 3, 1), MaxPool2d(), *_conv(96, 3, 1)),
-            *(Flatten(), *_dense(128)),
-        )
-    ),
-    tuning=(standard("int8", 14),),
+    teacher=Teacher(_MEGA_28.layers, hard=0.0),
 )
 
 _PRESETS: tuple[Preset[LearnedRecipe], ...] = (
@@ -118,9 +125,15 @@ _PRESETS: tuple[Preset[LearnedRecipe], ...] = (
     ),
     Preset(
         "uno-cnn",
-        "three small convolutions (16×16) or three and a dense layer (28×28), taught by a larger net, for an Uno",
-        "USPS test 97.6 % (float, seed 0)",
+        "three small convolutions (16×16) or three and a dense layer (28×28), taught by larger nets, for an Uno",
+        "FIGURE",
         ((Scope(side=16), _UNO_16), (ANY, _UNO_28)),
+    ),
+    Preset(
+        "mega-cnn",
+        "the nets that teach uno-cnn: three convolutions and dense 128, for a Mega",
+        "FIGURE",
+        ((Scope(side=16), _MEGA_16), (ANY, _MEGA_28)),
     ),
 )
 

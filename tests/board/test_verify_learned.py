@@ -129,9 +129,7 @@ COSTS = {
         *[("lean", "asm", "int4"), ("strided", "portable", "ternary"), ("depthwise", "asm", "int4")],
     ],
 )
-def test_predicted_costs_are_the_real_ones(
-    tmp_path: Path, real_data: Path, name: str, kernel: str, fmt: str
-) -> None:
+def test_predicted_costs_are_the_real_ones(tmp_path: Path, real_data: Path, name: str, kernel: str, fmt: str) -> None:
     layers, side, board = COSTS[name]
     images = data.load("digits" if side == 16 else "mnist").test
     result = verify(tmp_path, layers, board, "--limit", 4, "--kernel", kernel, "--format", fmt, side=side)
@@ -164,13 +162,10 @@ def test_the_formats_of_these_nets_are_compared(tmp_path: Path) -> None:
     target = tmp_path / "evaluation.json"
     assert main(["evaluate", str(tmp_path / "net.h5"), "--data", "digits", "--json", str(target)]) == 0
     result = json.loads(target.read_text())
-    assert list(result["accuracy"]) == ["float32", "int8", *PACKED] and result["changed"]["float32"] == 0
+    assert {"float32", "int8", *PACKED} <= set(result["accuracy"]) and result["changed"]["float32"] == 0
     assert result["changed"]["int8"] <= 20 and result["changed"]["int8"] < result["changed"]["ternary"]
 
 
-@pytest.mark.parametrize(
-    "command", ["export --format text", "export --format float16", "evaluate --data digits --format float16"]
-)
 @pytest.mark.parametrize("arguments", ["--format int4", "--format ternary", "--per-tensor"])
 def test_a_preconvolved_net_has_no_packed_weights(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     model = str(Path(__file__).parents[2] / "firmware/model/default.h5")
@@ -181,6 +176,9 @@ def test_a_preconvolved_net_has_no_packed_weights(arguments: str, capsys: pytest
         assert "found a pre-convolved net" in said and said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "command", ["export --format text", "export --format float16", "evaluate --data digits --format float16"]
+)
 def test_what_these_nets_have_not_is_refused_in_one_line(
     tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,9 +48,7 @@ def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
-def random_rows(
-    random: np.random.Generator, shape: tuple[int, ...], *, scores: bool = False, bits: int = 8
-) -> Rows:
+def random_rows(random: np.random.Generator, shape: tuple[int, ...], *, scores: bool = False, bits: int = 8) -> Rows:
     """Numbers whose activations use their range."""
     largest = 2 ** (bits - 1) - 1
     weights = random.integers(-largest, largest + 1, shape).astype(np.int8)

@@ -153,12 +153,12 @@ def test_a_stack_overflow_is_told_as_what_it_is():
         if board.images == 3:
             board.say(MessageType.ERROR, 0, wire.Refusal(wire.ErrorCode.STACK_OVERFLOW, 0).pack())
 
-    with pytest.raises(DeviceError, match="STACK_OVERFLOW.*smaller net"):
+    with pytest.raises(DeviceError, match=r"STACK_OVERFLOW.*smaller net"):
         Bench(board).run(overflow)
 
 
 def test_what_is_no_answer_to_the_question_is_passed_over():
-    """A PONG of another token, a BAUD_SET of another rate, a READY of another nonce: late answers to earlier questions."""
+    """Late answers to earlier questions: PONG of another token, BAUD_SET of another rate, READY of another nonce."""
 
     class Echo(FakeBoard):
         def handle(self, frame):
