@@ -59,9 +59,11 @@ def compiler_with_counters(folder: Path) -> Path:
     """A `cc` that counts: what the tests build with it leaves its notes and figures below `folder`."""
     wrapper = folder / "bin/cc"
     wrapper.parent.mkdir()
-    # Without optimisation, so that a branch is one of the source; the objects' names must differ from build to build.
+    # Sanitizers would add branches of their own. Without optimisation, so that a branch is one of the source; the
+    # objects' names must differ from build to build.
     wrapper.write_text(
-        '#!/bin/sh\ncase "$*" in *-fsanitize=*) exec gcc "$@" ;; esac  # it would count its own branches\nplace=$(mktemp -d "$COUNTERS/XXXXXX")\n'
+        '#!/bin/sh\ncase "$*" in *-fsanitize=*) exec gcc "$@" ;; esac\n'
+        'place=$(mktemp -d "$COUNTERS/XXXXXX")\n'
         'exec gcc "$@" -O0 --coverage -fprofile-abs-path -dumpdir "$place/"\n'
     )
     wrapper.chmod(0o755)

@@ -77,6 +77,7 @@ def build_c(name: str, folder: Path) -> Target:
     parts = ["wire"] if name == "decode" else ["wire", "app", "nn"]
     model = render_net(NETS[name], folder / f"model-{name}") if name in NETS else FIXTURE
     sources = [FUZZ / f"fuzz_{name.split('_')[0]}.c", FUZZ / "fuzz_oracle.c"]
+    sources += [FUZZ / "fuzz_board.c"] if name == "app" else []
     sources += [source for part in parts for source in sorted((LIB / part).glob("*.c"))]
     program = folder / name
     command = ["clang", *FLAGS, *SANITIZERS, f"-I{model}", f"-I{FUZZ}", *map(str, sources), "-o", str(program)]

@@ -3,24 +3,13 @@
 #include <string.h>
 
 #include "app.h"
+#include "fuzz_board.h"
 #include "fuzz_oracle.h"
 #include "wire_bytes.h"
 
-#define MOST_PIECE   64u
-#define SAID_BYTES   4096u
 #define OTHER_LENGTH 0xFFFFu
 
 static app_state app;
-static struct {
-    uint8_t room[MOST_PIECE]; /* used from behind, so that a byte too far is out of bounds */
-    uint16_t left;
-    uint8_t said[SAID_BYTES];
-    size_t said_count;
-    uint32_t now_us;
-    uint32_t baud;
-    uint8_t is_whole;
-    uint8_t cause;
-} board;
 
 /* What the oracle knows of the application. */
 static struct {
@@ -32,82 +21,11 @@ static struct {
     uint8_t is_first;  /* no step since the reset */
 } oracle;
 
-static uint16_t peek(void *context, const uint8_t **bytes)
-{
-    (void)context;
-    *bytes = board.room + MOST_PIECE - board.left;
-    return board.left;
-}
-
-static void drop(void *context, uint16_t count)
-{
-    (void)context;
-    FUZZ_CHECK(count <= board.left);
-    board.left = (uint16_t)(board.left - count);
-}
-
-static void put(void *context, const uint8_t *bytes, uint16_t count)
-{
-    (void)context;
-    FUZZ_CHECK(board.said_count + count <= SAID_BYTES);
-    memcpy(board.said + board.said_count, bytes, count);
-    board.said_count += count;
-}
-
-static void set_baud(void *context, uint32_t baud)
-{
-    (void)context;
-    FUZZ_CHECK(WIRE_IS_BAUD_RATE(baud));
-    board.baud = baud;
-}
-
-static uint32_t clock_us(void *context)
-{
-    (void)context;
-    return board.now_us;
-}
-
-static uint16_t count_of(void *context)
-{
-    (void)context;
-    return 7;
-}
-
-static uint8_t is_whole(void *context)
-{
-    (void)context;
-    return board.is_whole;
-}
-
-static uint8_t cause(void *context)
-{
-    (void)context;
-    return board.cause;
-}
-
-static const app_port port = {
-    .peek = peek,
-    .drop = drop,
-    .write = put,
-    .set_baud = set_baud,
-    .ticks = clock_us,
-    .micros = clock_us,
-    .overruns = count_of,
-    .stack_free = count_of,
-    .is_stack_whole = is_whole,
-    .reset_cause = cause,
-    .clock_hz = 16000000,
-    .tick_hz = 1000000,
-    .ram_static = APP_UNKNOWN,
-    .slots = 2,
-    .board = "twelve-chars",
-};
-
 /* The next frame that the board said, at *at and on; 0 where it has said no more. Whatever it says must be sound. */
 static uint8_t next_said(size_t *at)
 {
-    while (*at < board.said_count) {
-        const fuzz_end end = fuzz_split(&oracle.told, board.said[(*at)++]);
+    while (*at < fuzz_board.said_count) {
+        const fuzz_end end = fuzz_split(&oracle.told, fuzz_board.said[(*at)++]);
         FUZZ_CHECK(end != FUZZ_BROKEN);
         if (end == FUZZ_FRAME)
             return 1;
@@ -132,7 +50,7 @@ static void expect_error(size_t *at, uint8_t sequence, uint8_t code, uint32_t de
 static void expect_result(size_t *at)
 {
     const fuzz_splitter *image = &oracle.heard;
-    if (!board.is_whole) {
+    if (!fuzz_board.is_whole) {
         expect_error(at, image->sequence, WIRE_ERROR_STACK_OVERFLOW, 0);
         return;
     }
@@ -145,7 +63,7 @@ static void expect_ready(size_t *at, uint8_t sequence, uint32_t nonce)
 {
     expect(at, WIRE_TYPE_READY, sequence, WIRE_READY_BYTES);
     FUZZ_CHECK(wire_load_u32(oracle.told.payload + WIRE_READY_NONCE_AT) == nonce);
-    FUZZ_CHECK(oracle.told.payload[WIRE_READY_RESET_CAUSE_AT] == board.cause);
+    FUZZ_CHECK(oracle.told.payload[WIRE_READY_RESET_CAUSE_AT] == fuzz_board.cause);
 }
 
 static size_t length_of(uint8_t type)
@@ -174,7 +92,7 @@ static void expect_baud_set(size_t *at)
         return;
     }
     expect(at, WIRE_TYPE_BAUD_SET, request->sequence, 4);
-    FUZZ_CHECK(wire_load_u32(oracle.told.payload) == baud && board.baud == baud);
+    FUZZ_CHECK(wire_load_u32(oracle.told.payload) == baud && fuzz_board.baud == baud);
     oracle.is_trying = 1;
     oracle.quiet_ms = 0;
 }
@@ -221,7 +139,7 @@ static void expect_what_is_due(size_t *at)
             oracle.is_trying = 0;
             oracle.quiet_ms = 0;
             oracle.heard.raw_count = 0;
-            FUZZ_CHECK(board.baud == WIRE_DEFAULT_BAUD);
+            FUZZ_CHECK(fuzz_board.baud == WIRE_DEFAULT_BAUD);
         }
     } else if (!oracle.is_greeted && (oracle.is_first || oracle.quiet_ms > WIRE_READY_PERIOD_MS)) {
         expect_ready(at, 0, 0);
@@ -233,12 +151,12 @@ static void expect_what_is_due(size_t *at)
 /* One step, and what it must say. */
 static void step(void)
 {
-    const uint8_t *bytes = board.room + MOST_PIECE - board.left;
-    const uint16_t before = board.left;
+    const uint8_t *bytes = fuzz_board.room + FUZZ_PIECE - fuzz_board.left;
+    const uint16_t before = fuzz_board.left;
     size_t at = 0;
-    app_step(&app, &port);
+    app_step(&app, &fuzz_port);
     fuzz_end end = FUZZ_NOTHING;
-    for (uint16_t i = 0; i < before - board.left; i++) {
+    for (uint16_t i = 0; i < before - fuzz_board.left; i++) {
         FUZZ_CHECK(end == FUZZ_NOTHING);
         end = fuzz_split(&oracle.heard, bytes[i]);
     }
@@ -248,24 +166,24 @@ static void step(void)
         expect_error(&at, 0, WIRE_ERROR_BAD_FRAME, 0);
     expect_what_is_due(&at);
     FUZZ_CHECK(!next_said(&at));
-    board.said_count = 0;
+    fuzz_board.said_count = 0;
 }
 
 static void reset(uint8_t why)
 {
     memset(&app, 0xA5, sizeof app);
-    board.left = 0;
-    board.said_count = 0;
-    board.baud = WIRE_DEFAULT_BAUD;
-    board.is_whole = 1;
-    board.cause = why;
+    fuzz_board.left = 0;
+    fuzz_board.said_count = 0;
+    fuzz_board.baud = WIRE_DEFAULT_BAUD;
+    fuzz_board.is_whole = 1;
+    fuzz_board.cause = why;
     oracle.heard.raw_count = oracle.told.raw_count = 0;
     oracle.is_greeted = oracle.is_trying = 0;
     oracle.quiet_ms = 0;
     oracle.is_first = 1;
-    app_init(&app, &port);
-    FUZZ_CHECK(board.said_count == 1 && board.said[0] == WIRE_DELIMITER);
-    board.said_count = 0;
+    app_init(&app, &fuzz_port);
+    FUZZ_CHECK(fuzz_board.said_count == 1 && fuzz_board.said[0] == WIRE_DELIMITER);
+    fuzz_board.said_count = 0;
     step();
 }
 
@@ -274,7 +192,7 @@ static void pass(uint32_t milliseconds)
     /* The application counts steps of 1.024 ms: with multiples of 8 ms nothing is due on the verge of one. */
     while (milliseconds) {
         const uint32_t now = milliseconds < 200 ? milliseconds : 200;
-        board.now_us += 1000 * now;
+        fuzz_board.now_us += 1000 * now;
         oracle.quiet_ms += now;
         milliseconds -= now;
         step();
@@ -283,11 +201,11 @@ static void pass(uint32_t milliseconds)
 
 static void say(const fuzz_event *event)
 {
-    for (size_t at = 0; at < event->count; at += MOST_PIECE) {
+    for (size_t at = 0; at < event->count; at += FUZZ_PIECE) {
         const size_t left = event->count - at;
-        board.left = (uint16_t)(left < MOST_PIECE ? left : MOST_PIECE);
-        memcpy(board.room + MOST_PIECE - board.left, event->bytes + at, board.left);
-        while (board.left)
+        fuzz_board.left = (uint16_t)(left < FUZZ_PIECE ? left : FUZZ_PIECE);
+        memcpy(fuzz_board.room + FUZZ_PIECE - fuzz_board.left, event->bytes + at, fuzz_board.left);
+        while (fuzz_board.left)
             step();
     }
 }
@@ -297,7 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static fuzz_event event;
     fuzz_input input = {data, data + size, 0};
-    board.now_us = size ? (uint32_t)data[0] << 24 : 0; /* so that the clock wraps in some runs */
+    fuzz_board.now_us = size ? (uint32_t)data[0] << 24 : 0; /* so that the clock wraps in some runs */
     reset(WIRE_RESET_POWER_ON);
     for (;;) {
         fuzz_next(&input, &event);
@@ -312,7 +230,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             reset(event.value);
             break;
         case FUZZ_STACK:
-            board.is_whole = event.value < 128;
+            fuzz_board.is_whole = event.value < 128;
             break;
         case FUZZ_OVER:
             return 0;

@@ -31,7 +31,7 @@ from host.errors import InputError, ToolMissing
 _PROGRAMS = ("firmware.elf", "firmware.hex", "program")
 _BUILD_TIMEOUT_S = 600
 _STOP_TIMEOUT_S = 5
-_IGNORED = shutil.ignore_patterns(".pio", "__pycache__", "sim", "build", "*.h5")
+_IGNORED = shutil.ignore_patterns(".pio", "__pycache__", "sim", "fuzz", "build", "*.h5")
 
 
 @dataclass(frozen=True)

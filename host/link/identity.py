@@ -57,13 +57,13 @@ def check_identity(ready: wire.Ready, candidates: Sequence[Identity]) -> Identit
     return candidate
 
 
-def no_answer(ready: wire.Ready | None, babble: int, greetings: int, state: str) -> str:
-    """The remedy where a board has not answered; `babble` counts the broken frames before its first READY."""
+def no_answer(ready: wire.Ready | None, heard: int, greetings: int, state: str) -> str:
+    """The remedy where a board has not answered; `heard` counts the bytes that came from it."""
     if ready is not None:
         return f"board: stopped answering in state {state}; check the cable and run again"
-    if babble:
+    if heard:
         return (
-            f"board: found {babble} broken frames and no READY; "
+            f"board: found {heard:,} bytes and no READY; "
             "another sketch or another baud rate answers: flash digitduino's firmware"
         )
     return (

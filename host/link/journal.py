@@ -111,7 +111,7 @@ def open_journal(path: Path, facts: Mapping[str, Any], count: int, *, resume: bo
     try:
         if not try_lock(descriptor):
             raise InputError(
-                f"{path}: process {holder_of(path)}, another run, writes this journal; "
+                f"{path}: another run writes this journal, process {holder_of(path)}; "
                 "wait for its end, or choose another --journal"
             )
         note_holder(path)

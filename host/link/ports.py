@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from serial.tools import list_ports
 
+from host.data.problem import one_line
+
 _ARDUINO_VENDORS = {0x2341: "Arduino", 0x2A03: "Arduino", 0x1A86: "CH340", 0x0403: "FTDI", 0x10C4: "CP210x"}
+_NO_SERIAL_DEVICE = (errno.ENOTTY, errno.EINVAL, errno.EISDIR, errno.ENODEV, errno.ENXIO)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ def opening_hint(port: str, error: Exception) -> str:
         return f"{port}: permission denied; on Linux `sudo usermod -aG dialout $USER`, then log in again"
     if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in text or "busy" in text.lower():
         return f"{port}: in use by another program; close the serial monitor or the other `host verify`"
-    if number in (errno.ENOTTY, errno.EINVAL) or "Could not configure port" in text:
+    if number in _NO_SERIAL_DEVICE or "Could not configure port" in text:
         return f"{port}: not a serial device; see `host ports`"
-    return f"{port}: cannot be opened ({text}); see `host ports`"
+    if number == errno.EIO:
+        return f"{port}: its other end is gone; plug the board in again and see `host ports`"
+    return f"{port}: cannot be opened ({one_line(text)}); see `host ports`"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from host.deploy.deployment import AnyPlan
-from host.errors import LinkTimeout
+from host.errors import InputError, LinkTimeout
 from host.link import wire
 from host.link.faults import Faults, Injected
 from host.link.faulty import FaultyTransport
@@ -20,6 +21,9 @@ from host.link.transport import Transport
 
 _SLICE_S = 0.5
 """The longest single wait, so that Ctrl-C and a vanished child are noticed soon."""
+IDLE_LIMIT_S = 120.0
+"""Without a new digit for so long the run ends, whatever the board goes on saying: longer than all tries of one image
+and all greetings together, which end by themselves."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,13 @@ def stream(
     faults: Faults | None = None,
     journal: Journal | None = None,
     wall_limit_s: float | None = None,
+    idle_limit_s: float = IDLE_LIMIT_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """Send every image of which `journal` knows no result, and collect every result. Raise LinkError where the board or
-    the line fails."""
+    the line fails or no digit comes in `idle_limit_s`, InputError where `journal` holds results of other images."""
+    if journal is not None:
+        _check_digests(journal, images)
     results: dict[int, wire.Result] = dict(journal.known) if journal else {}
     todo = [index for index in range(len(images)) if index not in results]
     line_bytes = sum(len(wire.encode(wire.Frame(wire.MessageType.IMAGE, 1, image))) for image in images)
@@ -79,6 +87,8 @@ def stream(
     transport = faulty or transport
 
     def record(position: int, result: wire.Result) -> None:
+        nonlocal last_digit
+        last_digit = clock()
         if journal is not None:
             journal.record(todo[position], result)
         results[todo[position]] = result
@@ -89,21 +99,27 @@ def stream(
         [images[index] for index in todo],
         candidates,
         record,
-        time.monotonic,
+        clock,
         nonce=secrets.randbits(32),
         set_baud=transport.set_baud,
         greeted=journal.meet if journal else None,
         baud=baud,
         timing=timing,
     )
-    end = None if wall_limit_s is None else time.monotonic() + wall_limit_s
+    last_digit = clock()
+    end = None if wall_limit_s is None else clock() + wall_limit_s
     while not session.done:
         if output := session.take_output():
             transport.write(output)
         if data := transport.read(min(_SLICE_S, session.seconds_to_deadline())):
             session.receive(data)
         session.tick()
-        if end is not None and time.monotonic() > end:
+        if not session.done and clock() - last_digit > idle_limit_s:
+            raise LinkTimeout(
+                f"board: found no new digit in {idle_limit_s:.0f} s, {len(results):,} of {len(images):,} done, need one; "
+                "check cable and board, then run again with --resume"
+            )
+        if end is not None and clock() > end:
             raise LinkTimeout(f"board: found {len(results)} of {len(images)} answers in {wall_limit_s:.0f} s; rerun")
     assert session.ready and session.identity and session.stats and session.first_stats
     elapsed_us = (session.stats.uptime_us - session.first_stats.uptime_us) & 0xFFFFFFFF
@@ -118,3 +134,12 @@ def stream(
         resumed=len(images) - len(todo),
         injected=faulty.injected if faulty else None,
     )
+
+
+def _check_digests(journal: Journal, images: Sequence[bytes]) -> None:
+    """What an earlier run recorded must be answers to these very images."""
+    for index, result in journal.known.items():
+        if result.digest != zlib.crc32(images[index]):
+            raise InputError(
+                f"{journal.path}: digit {index}: found the result of another image; run without --resume to start anew"
+            )

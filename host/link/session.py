@@ -78,7 +78,7 @@ class Session:
         self.counters = Counters()
         self._window = Window(images, record, self._output.extend, clock, self._timing, self.counters)
         self._window.rate = min(baud, wire.DEFAULT_BAUD)
-        self._babble = 0
+        self._bytes_heard = 0
         self.ready: wire.Ready | None = None
         self.identity: Identity | None = None
         self.first_stats: wire.Stats | None = None
@@ -101,6 +101,7 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the board."""
+        self._bytes_heard += len(data)
         for piece in self._splitter.feed(data):
             try:
                 frame = wire.decode(piece)
@@ -109,9 +110,7 @@ class Session:
                 self._handle(frame)
             except FrameError:
                 # Opening a port cuts into whatever was on its line: before READY this says nothing about the line.
-                if self.ready is None:
-                    self._babble += 1
-                else:
+                if self.ready is not None:
                     self.counters.bad_frames += 1
                 self._reply_was_lost()
                 self._notice_failure()
@@ -290,7 +289,7 @@ class Session:
             return
         self._tries += 1
         if self._tries > (self._timing.regreetings if self._is_known else self._timing.greetings):
-            raise LinkTimeout(no_answer(self.ready, self._babble, self._tries - 1, self.state.name))
+            raise LinkTimeout(no_answer(self.ready, self._bytes_heard, self._tries - 1, self.state.name))
         if self.state in (State.RATE, State.TRIAL) or (self._rate != wire.DEFAULT_BAUD and self.state is State.CLOSING):
             # An unconfirmed board falls back to its first rate by itself; start again from there.
             self._lose_touch()

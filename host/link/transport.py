@@ -6,6 +6,7 @@ import os
 import select
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import serial
@@ -15,6 +16,7 @@ from host.link.ports import opening_hint
 from host.link.wire import DEFAULT_BAUD
 
 _WRITE_TIMEOUT_S = 10
+_DRAIN_TIMEOUT_S = 2
 _RESET_PULSE_S = 0.1
 
 
@@ -63,12 +65,16 @@ class SerialTransport:
     def write(self, data: bytes) -> None:
         try:
             self._serial.write(data)
-            self._serial.flush()
+        except serial.SerialTimeoutException as error:
+            raise PortError(
+                f"{self._port}: took no bytes for {_WRITE_TIMEOUT_S} s; reset the board, check the cable and rerun"
+            ) from error
         except (serial.SerialException, OSError) as error:
             raise self._gone(error) from error
 
     def set_baud(self, baud: int) -> None:
         try:
+            self._drain()
             self._serial.baudrate = baud
         except (serial.SerialException, OSError, ValueError) as error:
             raise PortError(f"{self._port}: baud: {baud} is refused ({error}); try --baud {DEFAULT_BAUD}") from error
@@ -83,6 +89,13 @@ class SerialTransport:
 
     def close(self) -> None:
         self._serial.close()
+
+    def _drain(self) -> None:
+        """Wait until what was written has left, where the port can tell. tcdrain could wait for ever."""
+        end = time.monotonic() + _DRAIN_TIMEOUT_S
+        with suppress(AttributeError, NotImplementedError):  # URL handlers know no out_waiting
+            while self._serial.out_waiting and time.monotonic() < end:
+                time.sleep(0.001)
 
     def _reopen(self) -> None:
         try:

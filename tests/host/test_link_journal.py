@@ -140,7 +140,7 @@ def test_a_result_twice_is_refused(tmp_path):
 def test_two_runs_cannot_write_one_journal(tmp_path):
     path = tmp_path / "run.journal"
     opening = open_journal(path, FACTS, COUNT, resume=False)
-    with opening, pytest.raises(InputError, match="another run writes"):
+    with opening, pytest.raises(InputError, match=f"another run writes this journal, process {os.getpid()}; wait"):
         write(path)
 
 

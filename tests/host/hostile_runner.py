@@ -1,0 +1,84 @@
+"""Runs commands one after the other, each in a process of its own with little memory and processor time.
+
+Started once by `hostile_files.Runner`, because importing everything takes longer than any case. A line on standard
+input is a JSON list of words, a line on standard output [exit code or minus the signal, what was said].
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+from host.cli import main
+from host.cli import parser as _parser
+from host.data import files as _files
+from host.deploy import model as _model
+from host.errors import DigitduinoError
+from host.link.journal import open_journal
+from host.report.plots.measured import from_report
+from host.train import checkpoint
+
+MEMORY_BYTES = 512 << 20
+CPU_S = 5
+FACTS = {"model": "ab"}
+IMAGES = 20
+_IMPORTED = (_parser, _files, _model)
+
+
+def read_journal(path: Path) -> None:
+    with open_journal(path, FACTS, IMAGES, resume=True):
+        pass
+
+
+READERS = {"journal": read_journal, "report": from_report, "checkpoint": lambda path: checkpoint.load(path, "mark")}
+
+
+def act(words: list[str]) -> int:
+    """A command of `host`, or one of READERS with a file."""
+    if words[0] not in READERS:
+        return main(words)
+    try:
+        READERS[words[0]](Path(words[1]))
+    except DigitduinoError as error:
+        print(f"host: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def child(words: list[str], folder: str, said: int) -> None:
+    os.chdir(folder)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    code = 99
+    try:
+        code = act(words)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    except BaseException as error:
+        import traceback
+
+        traceback.print_exc()
+        print(type(error).__name__, file=sys.stderr)
+    finally:
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(code)
+
+
+for line in sys.stdin:
+    where, *command = json.loads(line)
+    with tempfile.TemporaryFile() as output:
+        process = os.fork()
+        if process == 0:
+            child(command, where, output.fileno())
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        output.seek(0)
+        print(json.dumps([status, output.read().decode(errors="backslashreplace")]), flush=True)
