@@ -42,9 +42,10 @@ bench: setup  ## measure speed, sizes and cycles; takes minutes
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev,bench]'
 	@set -e; for script in tools/bench_*.py; do test -f "$$script" || continue; $(BIN)/python "$$script"; done
 
-soak: setup  ## stream digits for an hour against injected faults (SOAK_ARGS), then fuzz (FUZZ_ARGS)
+soak: setup  ## stream digits for an hour against injected faults (SOAK_ARGS), then fuzz (FUZZ_ARGS), then kills (KILL_ARGS)
 	@$(BIN)/python tools/soak.py $(SOAK_ARGS)
 	@$(BIN)/python tools/fuzz.py $(FUZZ_ARGS)
+	@$(BIN)/python tools/soak_kills.py $(KILL_ARGS)
 
 clean:  ## remove builds and caches, keep the virtual environment
 	@rm -rf .pio dist build firmware/sim/build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

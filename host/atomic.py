@@ -74,11 +74,14 @@ def _beside(path: Path) -> Iterator[Path]:
         if path.exists() and not path.is_file():
             raise InputError(f"{path}: cannot be replaced: found a folder or device, need a file; choose another place")
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
     except OSError as error:
         raise _unwritable(path, error) from error
     temporary = Path(name)
     try:
+        try:
+            os.close(handle)
+        except OSError as error:
+            raise _unwritable(path, error) from error
         yield temporary
     finally:
         with suppress(OSError):

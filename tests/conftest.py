@@ -46,15 +46,16 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def trained(run_folder: Path, real_data: Path) -> Callable[..., Path]:
-    """`trained(preset, seed)` is the file of a network for USPS, trained once in a run of pytest."""
+    """`trained(preset, seed, data)` is the file of a network, trained once in a run of pytest."""
     from host.cli import main
 
-    def model(preset: str, seed: int = 0) -> Path:
-        path = run_folder / "models" / f"{preset}-{seed}.h5"
+    def model(preset: str, seed: int = 0, data: str = "usps") -> Path:
+        path = run_folder / "models" / f"{preset}-{data}-{seed}.h5"
         with one_at_a_time(path):
             if not path.exists():
-                arguments = ["--data", "usps", "--preset", preset, "--seed", str(seed), "--no-rehearsal"]
-                assert main(["train", *arguments, "-o", str(path)]) == 0
+                arguments = ["--data", data, "--preset", preset, "--seed", str(seed)]
+                faster = ["--no-rehearsal"] if preset.startswith("preconv") else []
+                assert main(["train", *arguments, *faster, "-o", str(path)]) == 0
         return path
 
     return model

@@ -59,6 +59,8 @@ MODELS = (
     Recipe("preconv-usps", "preconv", "usps"),
     Recipe("preconv-cheap-usps", "preconv-cheap", "usps"),
     Recipe("preconv-mnist", "preconv", "mnist"),
+    Recipe("uno-cnn-usps", "uno-cnn", "usps"),
+    Recipe("uno-cnn-mnist", "uno-cnn", "mnist"),
 )
 """To add a model, add a line here and run this with its name."""
 

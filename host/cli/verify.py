@@ -50,52 +50,50 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
     faults = parse_faults(arguments.faults) if arguments.faults is not None else None
     plans, built, connection = _prepare(console, arguments, network)
-    start = time.monotonic()
-    with (
-        journal_of(arguments, console, network, dataset, split, plans) as journal,
-        connection as line,
-        console.progress("verifying", "digit") as update,
-    ):
-        outcome = stream(
-            line.transport,
-            [image.tobytes() for image in split.images],
-            [identity(planned) for planned in plans],
+    # Held until the report is written: so long nobody else begins the same run anew.
+    with journal_of(arguments, console, network, dataset, split, plans) as journal:
+        start = time.monotonic()
+        with connection as line, console.progress("verifying", "digit") as update:
+            outcome = stream(
+                line.transport,
+                [image.tobytes() for image in split.images],
+                [identity(planned) for planned in plans],
+                baud=arguments.baud or wire.DEFAULT_BAUD,
+                progress=update,
+                faults=faults,
+                journal=journal,
+            )
+        seconds = time.monotonic() - start
+        planned = next(p for p in plans if p.net.hash_bytes == outcome.identity.model_hash)
+        comparison = _compare(network, planned, split, outcome)
+        device_accuracy = comparison.accuracy(comparison.device_classes)
+        accurate = arguments.min_accuracy is None or device_accuracy >= arguments.min_accuracy
+        facts = RunFacts(
+            dataset=dataset.name,
+            split=arguments.split,
+            model_hash=planned.net.hash,
+            format=planned.net.format.label,
+            preset=planned.net.preset,
+            kind=line.kind,
+            mcu=outcome.ready.board.rstrip(b"\0").decode("ascii", "replace"),
+            simulated=line.simulated,
+            port=line.port,
             baud=arguments.baud or wire.DEFAULT_BAUD,
-            progress=update,
-            faults=faults,
-            journal=journal,
+            flash=built.flash if built else None,
+            ram_static=built.ram_static if built else None,
+            wall_seconds=seconds,
+            passed=comparison.agrees and accurate,
+            parts=planned.marks if line.kind != "native" else planned.portable_marks,
         )
-    seconds = time.monotonic() - start
-    planned = next(p for p in plans if p.net.hash_bytes == outcome.identity.model_hash)
-    comparison = _compare(network, planned, split, outcome)
-    device_accuracy = comparison.accuracy(comparison.device_classes)
-    accurate = arguments.min_accuracy is None or device_accuracy >= arguments.min_accuracy
-    facts = RunFacts(
-        dataset=dataset.name,
-        split=arguments.split,
-        model_hash=planned.net.hash,
-        format=planned.net.format.label,
-        preset=planned.net.preset,
-        kind=line.kind,
-        mcu=outcome.ready.board.rstrip(b"\0").decode("ascii", "replace"),
-        simulated=line.simulated,
-        port=line.port,
-        baud=arguments.baud or wire.DEFAULT_BAUD,
-        flash=built.flash if built else None,
-        ram_static=built.ram_static if built else None,
-        wall_seconds=seconds,
-        passed=comparison.agrees and accurate,
-        parts=planned.marks if line.kind != "native" else planned.portable_marks,
-    )
-    result = verification(comparison, outcome, facts)
-    _say(console, comparison, split, result)
-    if not accurate:
-        console.say(
-            f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
-        )
-    console.document(result)
-    if journal is not None:
-        journal.finish()
+        result = verification(comparison, outcome, facts)
+        _say(console, comparison, split, result)
+        if not accurate:
+            console.say(
+                f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
+            )
+        console.document(result)
+        if journal is not None:
+            journal.finish()
     return 0 if facts.passed else EXIT_FAILED
 
 
@@ -112,9 +110,7 @@ def _prepare(
         return [planned for fmt in wanted for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
-    planned = choose(
-        network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor
-    )
+    planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor)
     check_fit(network, planned, target)
     console.say(f"building {fmt.label} firmware, kernel {planned.kernel}, for {target.name} with PlatformIO")
     built = build_firmware(planned, target, profile=arguments.profile)

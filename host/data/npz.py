@@ -9,6 +9,7 @@ from __future__ import annotations
 import lzma
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -28,7 +29,7 @@ _PAIRS = (
 )
 _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError),
-    *(KeyError, ValueError, struct.error, MemoryError),
+    *(KeyError, ValueError, struct.error, MemoryError, SyntaxError, tokenize.TokenError),
 )
 _PIECE_BYTES = 1 << 20  # zipfile copies all that it has read so far for each piece that it joins
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -56,7 +56,7 @@ def row_use(stage: Stage) -> RowUse:
     if isinstance(stage, ConvStage):
         step, lead, span = stage.stride * stage.pool, stage.padding, (stage.pool - 1) * stage.stride + stage.kernel
     else:
-        step, lead, span = stage.size, 0, stage.size
+        step, lead, span = stage.stride, 0, stage.size
     first = tuple(max(0, row * step - lead) for row in range(rows))
     last = tuple(min(height, row * step - lead + span) - 1 for row in range(rows))
     return RowUse(height, width * channels, rows, columns * outputs, first, last)

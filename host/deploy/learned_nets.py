@@ -100,16 +100,17 @@ class DenseStage:
 
 @dataclass(frozen=True)
 class PoolStage:
-    """A pool by itself: the largest or the mean of windows `size` × `size` that do not overlap."""
+    """A pool by itself: the largest or the mean of windows `size` × `size`, one each `stride` rows and columns."""
 
     input_shape: tuple[int, int, int]
     size: int
+    stride: int
     is_average: bool
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
         channels, height, width = self.input_shape
-        return channels, height // self.size, width // self.size
+        return channels, (height - self.size) // self.stride + 1, (width - self.size) // self.stride + 1
 
     @property
     def macs(self) -> int:
@@ -155,7 +156,8 @@ def elements(shape: Shape) -> int:
 
 def _facts(stage: Stage) -> list[object]:
     if isinstance(stage, PoolStage):
-        return ["average" if stage.is_average else "max", stage.input_shape, stage.size]
+        facts: list[object] = ["average" if stage.is_average else "max", stage.input_shape, stage.size]
+        return facts if stage.stride == stage.size else [*facts, stage.stride]  # the hashes of older nets stay
     shapes = [stage.input_shape, stage.rows.weights.shape, stage.rows.shift]
     if isinstance(stage, ConvStage):
         return ["conv", *shapes, stage.stride, stage.padding, stage.groups, stage.pool]

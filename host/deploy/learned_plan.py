@@ -45,7 +45,8 @@ class StageStep:
             pool = "" if stage.pool == 1 else f", pool {stage.pool}"
             return f"conv {stage.kernel}x{stage.kernel} {stage.rows.outputs}{depth}{pool}"
         if isinstance(stage, PoolStage):
-            return f"{'average' if stage.is_average else 'max'} pool {stage.size}"
+            stride = "" if stage.stride == stage.size else f", stride {stage.stride}"
+            return f"{'average' if stage.is_average else 'max'} pool {stage.size}{stride}"
         return f"dense {stage.rows.weights.shape[1]}-{stage.rows.outputs}"
 
 

@@ -131,22 +131,27 @@ class _Walk:
 
     def _take_pool(self, layer: MaxPool2d | AveragePool2d) -> None:
         shape = cast(tuple[int, int, int], self._map)
-        self._check_sides(shape, shape[0], layer.size)
+        stride = layer.stride if isinstance(layer, MaxPool2d) else layer.size
+        self._check_sides(shape, shape[0], max(layer.size, stride))
         self.index += 1
-        self._append(PoolStage(shape, layer.size, isinstance(layer, AveragePool2d)))
+        self._append(PoolStage(shape, layer.size, stride, isinstance(layer, AveragePool2d)))
 
     def _following(self, at: int) -> tuple[int, int]:
-        """(side of the max-pool that runs in the convolution's pass, index of its ReLU). ReLU and max-pool commute."""
+        """(side of the max-pool that runs in the convolution's pass, index of its ReLU). ReLU and max-pool commute.
+
+        A pool whose windows do not lie side by side is the next stage, and a ReLU behind it has nothing left to do.
+        """
         behind: list[LayerSpec] = list(self._layers[at : at + 2])
         kinds = [type(layer) for layer in behind]
-        if kinds and kinds[0] is ReLU:
-            pool = behind[1] if kinds[1:] == [MaxPool2d] else None
-            self.index = at + (1 if pool is None else 2)
-            return (pool.size if isinstance(pool, MaxPool2d) else 1), at
-        if kinds == [MaxPool2d, ReLU] and isinstance(behind[0], MaxPool2d):
+        if kinds[:1] != [ReLU] and kinds != [MaxPool2d, ReLU]:
+            raise self._wrong("Conv2d without ReLU", "ReLU right behind it, or behind its max-pool")
+        relu = at + kinds.index(ReLU)
+        pool = next((layer for layer in behind if isinstance(layer, MaxPool2d)), None)
+        if pool is not None and pool.stride == pool.size:
             self.index = at + 2
-            return behind[0].size, at + 1
-        raise self._wrong("Conv2d without ReLU", "ReLU right behind it, or behind its max-pool")
+            return pool.size, relu
+        self.index = at if relu > at else at + 1
+        return 1, relu
 
     def _append(self, stage: Stage) -> None:
         self.stages.append(stage)
@@ -219,7 +224,7 @@ class _Walk:
     def _check_sides(self, shape: tuple[int, int, int], channels: int, pool: int) -> None:
         if max(*shape, channels) > MAX_SIDE or pool > MAX_POOL:
             found = f"{'x'.join(map(str, shape))}, {channels} channels out, pool {pool}"
-            raise self._wrong(found, f"sides and channels up to {MAX_SIDE}, pools up to {MAX_POOL}")
+            raise self._wrong(found, f"sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}")
 
     def _wrong(self, found: str, need: str) -> InputError:
         return InputError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,17 +38,14 @@ def scores(net: LearnedNet, images: NDArray[np.uint8]) -> NDArray[np.int32]:
 def activations(stage: Stage, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What a hidden stage makes of u8 maps (N, C, H, W) or vectors (N, units): the same in its output shape."""
     if isinstance(stage, PoolStage):
-        windows = _pool_windows(values, stage.size)
         if stage.is_average:
-            return mean_of_counts(windows.sum(axis=(-3, -1), dtype=np.int64), stage.size**2)
-        largest: NDArray[np.uint8] = windows.max(axis=(-3, -1))
-        return largest
+            views = _window_views(values, stage.size, stage.stride)
+            return mean_of_counts(np.stack(views).sum(axis=0, dtype=np.int64), stage.size**2)
+        return _max_pooled(values, stage.size, stage.stride)
     if isinstance(stage, DenseStage):
         return _requantised(stage.rows, _dense_sums(stage, values))
     maps = _requantised(stage.rows, conv_sums(stage, values))
-    if stage.pool > 1:
-        maps = _pool_windows(maps, stage.pool).max(axis=(-3, -1))
-    return maps
+    return _max_pooled(maps, stage.pool, stage.pool)
 
 
 def conv_sums(stage: ConvStage, maps: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -86,9 +85,12 @@ def _requantised(rows: Rows, sums: NDArray[np.int64]) -> NDArray[np.uint8]:
     return requantise(sums, multipliers, rows.shift, LEVELS)
 
 
-def _pool_windows(maps: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """(N, C, rows, size, columns, size): a view of the windows, what is left over dropped."""
-    count, channels, height, width = maps.shape
-    rows, columns = height // size, width // size
-    whole = maps[:, :, : rows * size, : columns * size]
-    return whole.reshape(count, channels, rows, size, columns, size)
+def _max_pooled(maps: NDArray[np.uint8], size: int, stride: int) -> NDArray[np.uint8]:
+    largest: NDArray[np.uint8] = reduce(np.maximum, _window_views(maps, size, stride))
+    return largest
+
+
+def _window_views(maps: NDArray[np.uint8], size: int, stride: int) -> list[NDArray[np.uint8]]:
+    """A view (N, C, rows, columns) for each position in the window, what is left over dropped."""
+    height, width = ((side - size) // stride * stride + 1 for side in maps.shape[2:])
+    return [maps[:, :, i : i + height : stride, j : j + width : stride] for i in range(size) for j in range(size)]

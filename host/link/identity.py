@@ -53,7 +53,10 @@ def check_identity(ready: wire.Ready, candidates: Sequence[Identity]) -> Identit
             "the flash is damaged or was built from other weights: flash it again"
         )
     if ready.slots < 1 or ready.tick_hz < 1:
-        raise DeviceError(f"board: found {ready.slots} slots and {ready.tick_hz} ticks/s, need 1 or more of each")
+        raise DeviceError(
+            f"board: found {ready.slots} slots and {ready.tick_hz} ticks/s, need 1 or more of each; "
+            "flash the firmware again"
+        )
     return candidate
 
 

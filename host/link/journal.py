@@ -59,8 +59,8 @@ class Journal:
 
     def record(self, index: int, result: wire.Result) -> None:
         """Note one result, which outlives this process from here on."""
+        self.recorded += 1  # first, since a line may stand in the file although its writing fails
         self._append([index, result.pack().hex()])
-        self.recorded += 1
 
     def sync(self) -> None:
         """Bring every line to the disk; raise InputError where that fails."""

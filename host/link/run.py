@@ -86,6 +86,8 @@ def stream(
     faulty = None if faults is None else FaultyTransport(transport, faults, line_bytes)
     transport = faulty or transport
 
+    last_digit = clock()
+
     def record(position: int, result: wire.Result) -> None:
         nonlocal last_digit
         last_digit = clock()
@@ -106,7 +108,6 @@ def stream(
         baud=baud,
         timing=timing,
     )
-    last_digit = clock()
     end = None if wall_limit_s is None else clock() + wall_limit_s
     while not session.done:
         if output := session.take_output():
@@ -114,10 +115,10 @@ def stream(
         if data := transport.read(min(_SLICE_S, session.seconds_to_deadline())):
             session.receive(data)
         session.tick()
-        if not session.done and clock() - last_digit > idle_limit_s:
+        if clock() - last_digit > idle_limit_s:
             raise LinkTimeout(
-                f"board: found no new digit in {idle_limit_s:.0f} s, {len(results):,} of {len(images):,} done, need one; "
-                "check cable and board, then run again with --resume"
+                f"board: found no new digit in {idle_limit_s:.0f} s, {len(results):,} of {len(images):,} done, "
+                "need one; check cable and board, then run again with --resume"
             )
         if end is not None and clock() > end:
             raise LinkTimeout(f"board: found {len(results)} of {len(images)} answers in {wall_limit_s:.0f} s; rerun")

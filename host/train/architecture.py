@@ -27,9 +27,17 @@ class Conv2d:
 
 @dataclass(frozen=True)
 class MaxPool2d:
-    """Largest value of windows that do not overlap; rows and columns left over at the end are dropped."""
+    """Largest value of windows size × size, a new one each `stride` rows and columns: overlapping where that is less.
+
+    Stride 0 stands for `size`, and is replaced by it. Rows and columns left over at the end are dropped.
+    """
 
     size: int = 2
+    stride: int = 0
+
+    def __post_init__(self) -> None:
+        if self.stride == 0:
+            object.__setattr__(self, "stride", self.size)
 
 
 @dataclass(frozen=True)
@@ -114,8 +122,7 @@ class Architecture:
 
     def plain(self) -> dict[str, Any]:
         """The same as dictionaries, lists, strings and numbers, for JSON; `from_plain` reads it."""
-        layers = [{"kind": type(layer).__name__, **asdict(layer)} for layer in self.layers]
-        return {"input_shape": list(self.input_shape), "layers": layers}
+        return {"input_shape": list(self.input_shape), "layers": [_plain_layer(layer) for layer in self.layers]}
 
 
 def from_plain(value: Mapping[str, Any]) -> Architecture:
@@ -137,6 +144,13 @@ def weight_shape(layer: LayerSpec, inputs: Shape) -> Shape:
     if isinstance(layer, Dense):
         return (layer.units, inputs[0])
     return (0, 0)
+
+
+def _plain_layer(layer: LayerSpec) -> dict[str, Any]:
+    fields = asdict(layer)
+    if isinstance(layer, MaxPool2d) and layer.stride == layer.size:
+        del fields["stride"]  # as before pools had a stride: what describes a net is part of its hash
+    return {"kind": type(layer).__name__, **fields}
 
 
 def _layer(entry: Mapping[str, Any]) -> LayerSpec:
@@ -163,9 +177,11 @@ def _output_shape(layer: LayerSpec, inputs: Shape, where: str) -> Shape:
         raise InputError(f"{where}: input: found {_text(inputs)}, need channels, height, width; put it before Flatten")
     if isinstance(layer, Conv2d):
         return _convolved(layer, inputs, where)
+    stride = layer.stride if isinstance(layer, MaxPool2d) else layer.size
     _check_count(where, "size", layer.size)
-    outputs = (inputs[0], inputs[1] // layer.size, inputs[2] // layer.size)
-    return _check_room(outputs, inputs, where)
+    _check_count(where, "stride", stride)
+    sides = [(side - layer.size) // stride + 1 for side in inputs[1:]]
+    return _check_room((inputs[0], *sides), inputs, where)
 
 
 def _convolved(layer: Conv2d, inputs: Shape, where: str) -> Shape:

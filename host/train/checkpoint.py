@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ _FORMAT = 1
 _DAMAGED = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, AttributeError, OverflowError, NotImplementedError),
+    *(SyntaxError, tokenize.TokenError),
 )
 """What NumPy, zip and JSON raise on files that nobody wrote on purpose."""
 _FACTS = "facts"

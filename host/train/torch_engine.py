@@ -175,7 +175,7 @@ def _apply(layer: spec.LayerSpec, arrays: dict[str, Any], x: torch.Tensor, gener
         kept = torch.rand(x.shape, generator=generator, device=x.device) >= layer.share
         return x * kept / (1 - layer.share)
     if isinstance(layer, spec.MaxPool2d):
-        return functional.max_pool2d(x, layer.size)
+        return functional.max_pool2d(x, layer.size, layer.stride)
     if isinstance(layer, spec.AveragePool2d):
         return functional.avg_pool2d(x, layer.size)
     if isinstance(layer, spec.ReLU):

@@ -17,7 +17,10 @@ from host.deploy.deployment import calibrate, check_fit, choose
 from host.deploy.learned_costs import STACK_BYTES
 from host.deploy.numerics import WeightFormat
 from host.deploy.target import BOARDS
-from host.train.architecture import Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.train.architecture import BatchNorm, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.train.learned_fit import train_sequential
+from host.train.optimisers import Adam, Schedule
+from host.train.recipe import LearnedRecipe
 
 FAR = (Conv2d(16, 3), ReLU(), Flatten(), Dense(24), ReLU())
 """75,000 weights: more than a near pointer reaches."""
@@ -48,6 +51,28 @@ def assert_equal(result: dict[str, Any], count: int) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_agrees_on_the_native_build(tmp_path: Path, name: str) -> None:
     assert_equal(verify(tmp_path, name, "native"), 359)
+
+
+@pytest.mark.parametrize("board", ["native", "uno"])
+def test_a_net_with_overlapping_pools_goes_the_whole_way(tmp_path: Path, board: str) -> None:
+    """Trained, saved, loaded, exported and streamed, as a user would: the pools that overlap are in every step."""
+    layers = (Conv2d(4, 3), BatchNorm(), ReLU(), MaxPool2d(3, 2), Conv2d(12, 3), BatchNorm(), MaxPool2d(3, 1))
+    recipe = LearnedRecipe(
+        (*layers, ReLU(), Flatten()), epochs=1, schedule=Schedule(0.01, "cosine", 0.1), optimiser=Adam(), batch=32
+    )
+    digits = data.load("digits")
+    trained = calibrate(train_sequential(digits, recipe), digits.train)
+    assert trained.provenance.metrics["test"] > 0.5  # chance is 0.1
+    model, target = tmp_path / "net.h5", tmp_path / "result.json"
+    model_file.save(trained, model)
+    assert model_file.content_hash(model_file.load(model)) == model_file.content_hash(trained)
+    assert main(["export", str(model), "--board", "uno", "--kernel", "asm", "-o", str(tmp_path / "out")]) == 0
+    listing = (tmp_path / "out/model_net.h").read_text()
+    assert listing.count("    .stride = 2,") == 2  # once for either kernel; the convolutions' is 1
+    count = 359 if board == "native" else 6
+    wanted = ["--data", "digits", "--board", board, "--limit", str(count), "--json", str(target)]
+    assert main(["verify", str(model), *wanted]) == 0
+    assert_equal(json.loads(target.read_text()), count)
 
 
 @pytest.mark.parametrize("kernel", ["asm", "portable"])
@@ -115,6 +140,7 @@ COSTS = {
     "padded": ("padded", 16, "uno"),
     "turns": (TURNS, 28, "uno"),
     "pools": ("pools", 16, "uno"),
+    "overlapping": ("overlapping", 16, "uno"),
     "strided": ("strided", 16, "uno"),
     "lean": (LEAN, 28, "uno"),
     "depthwise": ("depthwise", 16, "mega"),

@@ -41,7 +41,7 @@ class RowsLayer(ctypes.Structure):
 class Pool(ctypes.Structure):
     """nn_pool."""
 
-    _fields_ = bytes_of("width", "channels", "size", "out_height", "out_width", "backward")
+    _fields_ = bytes_of("width", "channels", "size", "out_height", "out_width", "backward", "stride")
 
 
 def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
@@ -232,18 +232,21 @@ def test_every_activation_rounds_and_clamps(core: ctypes.CDLL, shift: int) -> No
 
 
 @pytest.mark.parametrize("is_average", [False, True])
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 16])
+@pytest.mark.parametrize(
+    ("size", "stride"), [(size, 0) for size in (1, 2, 3, 5, 16)] + [(3, 2), (2, 1), (16, 1), (2, 5)]
+)
 @pytest.mark.parametrize("backward", [0, 1])
-def test_pools(core: ctypes.CDLL, size: int, is_average: bool, backward: int) -> None:
+def test_pools(core: ctypes.CDLL, size: int, stride: int, is_average: bool, backward: int) -> None:
+    """Stride 0 is what headers say that were rendered before there was one: as the size."""
     random = np.random.default_rng(size)
     for shape in ((1, 16, 16), (7, 17, 19), (3, 32, 16)):
-        stage = PoolStage(shape, size, is_average)
+        stage = PoolStage(shape, size, stride or size, is_average)
         channels, height, width = stage.output_shape
         for image in (random_image(random, shape), np.full(shape, 255, np.uint8)):
             memory = np.ascontiguousarray(image.transpose(1, 2, 0))
             out = np.full(channels * height * width + 8, GUARD, np.uint8)
             run = core.nn_pool_average if is_average else core.nn_pool_max
-            layer = Pool(shape[2], channels, size, height, width, backward)
+            layer = Pool(shape[2], channels, size, height, width, backward, stride)
             run(ctypes.byref(layer), pointer(memory), pointer(out))
             found = out[:-8].reshape(height, width, channels).transpose(2, 0, 1)
             assert np.array_equal(found, run_stage(stage, image))

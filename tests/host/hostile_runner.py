@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from host.cli import main
@@ -44,7 +45,7 @@ def act(words: list[str]) -> int:
     try:
         READERS[words[0]](Path(words[1]))
     except DigitduinoError as error:
-        print(f"host: {error}", file=sys.stderr)
+        sys.stderr.write(f"host: {error}\n")
         return error.exit_code
     return 0
 
@@ -62,11 +63,8 @@ def child(words: list[str], folder: str, said: int) -> None:
         code = act(words)
     except SystemExit as stop:
         code = int(stop.code or 0)
-    except BaseException as error:
-        import traceback
-
+    except BaseException:
         traceback.print_exc()
-        print(type(error).__name__, file=sys.stderr)
     finally:
         sys.stderr.flush()
         sys.stdout.flush()
@@ -81,4 +79,5 @@ for line in sys.stdin:
             child(command, where, output.fileno())
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         output.seek(0)
-        print(json.dumps([status, output.read().decode(errors="backslashreplace")]), flush=True)
+        sys.stdout.write(json.dumps([status, output.read().decode(errors="backslashreplace")]) + "\n")
+        sys.stdout.flush()

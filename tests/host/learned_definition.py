@@ -42,7 +42,7 @@ def run_stage(stage, values):
     if isinstance(stage, PoolStage):
         found = np.zeros(stage.output_shape, np.uint8)
         for c, y, x in np.ndindex(found.shape):
-            window = values[c, y * stage.size :, x * stage.size :][: stage.size, : stage.size].astype(int)
+            window = values[c, y * stage.stride :, x * stage.stride :][: stage.size, : stage.size].astype(int)
             found[c, y, x] = (window.sum() + stage.size**2 // 2) // stage.size**2 if stage.is_average else window.max()
         return found
     flat = values.reshape(-1).astype(int)

@@ -27,6 +27,10 @@ LAYERS = {
     "pools": (MaxPool2d(), Conv2d(4, 3), MaxPool2d(2), ReLU(), AveragePool2d(2), Flatten(), Dense(5), ReLU()),
     "average first": (AveragePool2d(3), Conv2d(8, 2), ReLU(), AveragePool2d(), MaxPool2d(), Flatten()),
     "growing": (Conv2d(4, 3), ReLU(), Conv2d(8, 3), ReLU(), Conv2d(16, 3), ReLU(), MaxPool2d(), Flatten()),
+    "overlapping": (
+        *(MaxPool2d(2, 1), Conv2d(4, 3, padding=1), ReLU(), MaxPool2d(3, 2), Conv2d(6, 3), MaxPool2d(3, 1), ReLU()),
+        *(MaxPool2d(1, 2), Flatten()),
+    ),
     "dense alone": (Flatten(), Dense(12), ReLU(), Dense(7), ReLU()),
     "one layer": (Flatten(),),
 }

@@ -23,6 +23,9 @@ NETS = {
     ),
     "groups": Architecture((2, 7, 7), (Conv2d(12, 3), Conv2d(4, 3, padding=1, groups=2), Flatten(), Dense(3))),
     "max-pool with a rest": Architecture((1, 9, 7), (Conv2d(3, 2), MaxPool2d(2), Conv2d(2, 2), Flatten(), Dense(3))),
+    "overlapping max-pool": Architecture(
+        (1, 10, 9), (MaxPool2d(2, 1), Conv2d(3, 2), ReLU(), MaxPool2d(3, 2), MaxPool2d(1, 2), Flatten(), Dense(3))
+    ),
     "average-pool": Architecture((1, 9, 10), (Conv2d(3, 2), AveragePool2d(3), Flatten(), Dense(3))),
     "normalised": Architecture(
         (1, 8, 8),

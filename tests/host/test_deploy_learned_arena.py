@@ -106,7 +106,7 @@ def test_no_row_is_overwritten_before_its_last_use(layers, keep_image):
 
 
 @pytest.mark.parametrize("keep_image", [True, False])
-@pytest.mark.parametrize("name", ["pools", "padded", "average first"])
+@pytest.mark.parametrize("name", ["pools", "padded", "average first", "overlapping"])
 def test_the_arena_changes_no_score(name, keep_image):
     net, image = quantise_learned(learned_network(name)), drawn_images(3)[2]
     assert run_in_arena(net, image, keep_image) == infer_learned(net, image[None]).scores[0].tolist()
@@ -142,10 +142,11 @@ conv = st.builds(
     *(st.integers(1, 9), st.integers(1, 5), st.integers(1, 3), st.integers(0, 3)),
 )
 pool = st.builds(lambda kind, size: (kind(size),), st.sampled_from([MaxPool2d, AveragePool2d]), st.integers(1, 3))
+overlapping = st.builds(lambda size, stride: (MaxPool2d(size, stride),), st.integers(1, 4), st.integers(1, 3))
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(conv | pool, max_size=6), st.booleans())
+@given(st.lists(conv | pool | overlapping, max_size=6), st.booleans())
 def test_no_stack_of_layers_overlaps(parts, keep_image):
     layers = tuple(layer for part in parts for layer in part)
     try:

@@ -131,6 +131,25 @@ def test_a_second_pool_stands_alone():
     assert stages[0].pool == 2
 
 
+def test_a_max_pool_that_overlaps_stands_alone_and_commutes_with_relu():
+    pool = MaxPool2d(3, 2)
+    before = quantise_learned(learned_network((Conv2d(4, 3), ReLU(), pool, Flatten())))
+    after = quantise_learned(learned_network((Conv2d(4, 3), pool, ReLU(), Flatten())))
+    assert [type(stage) for stage in after.stages] == [type(stage) for stage in before.stages]
+    assert before.stages[1] == after.stages[1] == PoolStage((4, 14, 14), 3, 2, is_average=False)
+    assert before.stages[1].output_shape == (4, 6, 6)
+    images = drawn_images(4)
+    assert infer(after, images).scores.tolist() == [defined_scores(after, image) for image in images]
+
+
+def test_the_stride_of_a_pool_is_part_of_the_hash():
+    one = quantise_learned(learned_network((*CONV[:-1], MaxPool2d(4, 1), Flatten())))
+    convolution, pool, *rest = one.stages
+    assert isinstance(pool, PoolStage)
+    other = replace(one, stages=(convolution, replace(pool, stride=2), *rest))
+    assert one.hash != other.hash
+
+
 def test_the_hash_is_of_the_numbers_alone():
     one, other = (quantise_learned(learned_network("plain", seed=seed)) for seed in (1, 2))
     assert one.hash != other.hash

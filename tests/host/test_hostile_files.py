@@ -1,5 +1,5 @@
-"""Files made to harm: each is refused by one line and exit code 2, within 512 MiB and 5 s of processor time, and nothing
-is written, opened or unpickled for it."""
+"""Files made to harm: each is refused by one line and exit code 2, within 512 MiB and 5 s of processor time, and
+nothing is written, opened or unpickled for it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
@@ -138,7 +139,11 @@ def typed(dtype: object) -> Callable[[h5py.File, str], None]:
 
 def sized(shape: tuple[int, ...], **options: object) -> Callable[[h5py.File, str], None]:
     def change(file: h5py.File, name: str) -> None:
-        replace(file, name, shape=(shape * 2)[: file[name].ndim], dtype="f4", **options)
+        rank = file[name].ndim
+        chunks = options.get("chunks")
+        if isinstance(chunks, tuple):
+            options["chunks"] = (chunks * 2)[:rank]
+        replace(file, name, shape=(shape * 2)[:rank], dtype="f4", **options)
 
     return change
 
@@ -179,7 +184,7 @@ HDF5_CHANGES = {
     "unknown filter": unknown_filter,
     "lzf": sized((ROWS, 256), chunks=True, compression="lzf"),
     "petabytes": sized((1 << 41, 1 << 7), chunks=(64, 64), compression="gzip"),
-    "exabytes": sized((1 << 61,), chunks=(1,)),
+    "exabytes": sized((1 << 30,), chunks=(1,)),
     "bomb": bomb,
     "huge chunk": huge_chunk,
     "texts": typed(h5py.string_dtype()),
@@ -187,7 +192,6 @@ HDF5_CHANGES = {
     "compound": typed([("a", "f4"), ("b", "i4")]),
     "references": typed(h5py.ref_dtype),
     "ragged": typed(h5py.vlen_dtype(np.float32)),
-    "enum": typed(h5py.enum_dtype({"a": 1})),
     "opaque": typed(h5py.opaque_dtype(np.dtype("M8[s]"))),
     "null": lambda file, name: replace(file, name, h5py.Empty("f4")),
     "a group that holds itself": itself,
@@ -367,7 +371,7 @@ CSV_CASES: dict[str, bytes | Callable[[], bytes]] = {
     ),
     "ten million empty lines": b"\n" * 10_000_000,
     "ten million short lines": lambda: b"3\n" * 10_000_000,
-    "a bomb of rows": lambda: gzip.compress((ROW.replace("7", "0") + "\n").encode() * 100_000, 1),
+    "a bomb of rows": lambda: gzip.compress((ROW.replace("7", "0") + "\n").encode() * 100_000),
     "a gzip bomb": lambda: zeros(600),
     "a label of 1e30": ("1e30" + ROW[1:]).encode(),
     "a label with a fraction": ("3.5" + ROW[1:]).encode(),
@@ -384,7 +388,7 @@ def test_hostile_csv(run: Runner, good: Path, tmp_path: Path, case: str) -> None
     assert "d.csv" in data_refused(run, good, path)
 
 
-@pytest.mark.parametrize("content", [b"\x1b[2J\nb\n", b"a\na\n", "x".encode() * 65 + b"\nb\n", b"a\n", b"\xff\n1\n"])
+@pytest.mark.parametrize("content", [b"\x1b[2J\nb\n", b"a\na\n", b"x" * 65 + b"\nb\n", b"a\n", b"\xff\n1\n"])
 def test_hostile_class_names(run: Runner, good: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "d.csv").write_text(f"{ROW}\n" * 20)
     (tmp_path / "d.classes.txt").write_bytes(content)
@@ -575,3 +579,22 @@ def test_hostile_report(run: Runner, tmp_path: Path, text: str) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)
     assert "report.json" in refused(run, tmp_path, "report", path)
+
+
+def test_names_in_a_report_reach_a_picture_as_they_are(run: Runner, tmp_path: Path) -> None:
+    """Neither as formulas, which matplotlib would fail to read, nor as elements of an SVG or letters of a terminal."""
+    report = {
+        "schema": 1,
+        "n": 4,
+        "confusion": [[2, 0], [0, 2]],
+        "accuracy": {"device": 1.0},
+        "dataset": "$\\frac{",
+        "split": "<script>alert(1)</script>",
+        "model": {"preset": "]]><!-- \x1b[2J\0", "hash": "0" * 64, "format": "int8"},
+        "board": {"kind": "uno", "mcu": "&x;", "simulated": False},
+    }
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    code, said = run(tmp_path, "plot", "report.json", "recall", "-o", "p.svg")
+    assert code == 0, said
+    elements = {element.tag.rpartition("}")[2] for element in ElementTree.parse(tmp_path / "p.svg").iter()}
+    assert "svg" in elements and "script" not in elements and "\x1b" not in said

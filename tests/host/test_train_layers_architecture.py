@@ -53,6 +53,7 @@ def test_the_plain_form_survives_json(net):
         ((Flatten(), Conv2d(3, 3), Dense(3)), "layer 1 Conv2d: input: found 64, need channels, height, width"),
         ((Conv2d(3, 9), Flatten(), Dense(3)), "layer 0 Conv2d: input: found 1x8x8, need a larger map"),
         ((MaxPool2d(9), Flatten(), Dense(3)), "layer 0 MaxPool2d: input: found 1x8x8, need a larger map"),
+        ((MaxPool2d(2, -1), Flatten(), Dense(3)), "layer 0 MaxPool2d: stride: found -1, need a whole number from 1"),
         ((AveragePool2d(0), Flatten(), Dense(3)), "layer 0 AveragePool2d: size: found 0, need a whole number from 1"),
         ((Conv2d(3, 3, groups=2), Flatten(), Dense(3)), "layer 0 Conv2d: groups: found 2 for 1 channels in and 3 out"),
         ((Conv2d(3, 3, padding=3), Flatten(), Dense(3)), r"layer 0 Conv2d: padding: found 3, need 0\.\.2"),
@@ -66,6 +67,17 @@ def test_the_plain_form_survives_json(net):
 def test_layers_that_do_not_fit_are_refused(layers, message):
     with pytest.raises(InputError, match=message):
         Architecture((1, 8, 8), layers)
+
+
+def test_a_pool_that_does_not_overlap_is_described_as_ever():
+    """The description is part of a model's hash, which has to outlive the layer's stride."""
+    plain, overlapping = (
+        Architecture((1, 8, 8), (pool, Flatten(), Dense(3))) for pool in (MaxPool2d(), MaxPool2d(3, 2))
+    )
+    assert plain.plain()["layers"][0] == {"kind": "MaxPool2d", "size": 2}
+    assert plain.layers[0] == MaxPool2d(2, 2)
+    assert overlapping.plain()["layers"][0] == {"kind": "MaxPool2d", "size": 3, "stride": 2}
+    assert overlapping.shapes[1] == (1, 3, 3)
 
 
 @pytest.mark.parametrize(

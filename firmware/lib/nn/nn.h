@@ -127,8 +127,8 @@ void nn_rows_i8_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *i
 void nn_rows_packed_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_rows_packed_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
-/* Pools over windows of size x size that do not overlap; rows and columns left over are dropped. The mean is rounded,
- * halves up; size at most 16. */
+/* Pools over windows of size x size, one each `stride` rows and columns; those left over are dropped. The mean is
+ * rounded, halves up; size at most 16. */
 typedef struct {
     uint8_t width; /* of the input */
     uint8_t channels;
@@ -136,6 +136,7 @@ typedef struct {
     uint8_t out_height;
     uint8_t out_width;
     uint8_t backward;
+    uint8_t stride; /* 0: size, so that models rendered before there was a stride stay right */
 } nn_pool;
 
 void nn_pool_max(const nn_pool *stage, const uint8_t *in, uint8_t *out);

@@ -36,16 +36,17 @@ static void pool(const nn_pool *stage, const uint8_t *in, uint8_t *out,
 {
     nn_pool layer;
     nn_rom_copy(&layer, stage, sizeof layer);
+    const uint8_t stride = layer.stride ? layer.stride : layer.size;
     const uint16_t in_pitch = (uint16_t)(layer.width * layer.channels);
     const uint16_t out_pitch = (uint16_t)(layer.out_width * layer.channels);
     for (uint8_t i = 0; i < layer.out_height; i++) {
         const uint8_t y = layer.backward ? (uint8_t)(layer.out_height - 1 - i) : i;
-        const uint8_t *at = in + (uint16_t)((uint16_t)(y * layer.size) * in_pitch);
+        const uint8_t *at = in + (uint16_t)((uint16_t)(y * stride) * in_pitch);
         uint8_t *to = out + (uint16_t)(y * out_pitch);
         for (uint8_t x = layer.out_width; x; x--) {
             for (uint8_t channel = layer.channels; channel; channel--)
                 *to++ = reduce(&layer, at++);
-            at += (uint16_t)((layer.size - 1) * layer.channels);
+            at += (uint16_t)((stride - 1) * layer.channels);
         }
     }
 }

@@ -28,6 +28,7 @@ class NothingToShow(InputError):
 
 
 _STYLE: dict[str, Any] = {
+    "text.parse_math": False,  # names out of files are no formulas
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9,
     "axes.titlesize": 9,

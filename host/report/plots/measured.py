@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.data.problem import one_line
 from host.deploy.deployment import AnyNetwork
 from host.deploy.model import content_hash
 from host.errors import InputError
@@ -57,15 +58,15 @@ def from_report(path: Path) -> Measured:
         board, model = report["board"], report["model"]
         kind = f"simulated {board['kind']}" if board["simulated"] else str(board["kind"])
         found = Measured(
-            model=f"{model['preset']}, exported {model['hash'][:_HASH_DIGITS]}",
-            by=f"{model['format']} on {kind} ({board['mcu']})",
-            data=f"{report['dataset']} {report['split']}",
+            model=one_line(f"{model['preset']}, exported {model['hash'][:_HASH_DIGITS]}"),
+            by=one_line(f"{model['format']} on {kind} ({board['mcu']})"),
+            data=one_line(f"{report['dataset']} {report['split']}"),
             labels=tuple(map(str, range(len(matrix)))),
             matrix=matrix,
         )
         agrees = found.n == report["n"] and abs(found.accuracy - report["accuracy"]["device"]) < 1e-9
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _no_report(path, f"no such field or another kind of value ({error})") from error
+        raise _no_report(path, one_line(f"no such field or another kind of value ({error})")) from error
     if not agrees:
         raise InputError(
             f"{path}: confusion: found {found.n:,} digits that do not give the report's accuracy, "

@@ -98,7 +98,7 @@ def _stage_name(stage: Stage) -> str:
         pool = f" + max-pool {stage.pool}×{stage.pool}" if stage.pool > 1 else ""
         return f"convolution {stage.kernel}×{stage.kernel} + ReLU{pool}"
     if isinstance(stage, PoolStage):
-        return f"{'mean' if stage.is_average else 'max'}-pool {stage.size}×{stage.size}"
+        return _pool_name("mean" if stage.is_average else "max", stage.size, stage.stride)
     return "dense + ReLU"
 
 
@@ -121,6 +121,12 @@ def _trained(network: LearnedNetwork, image: NDArray[np.uint8]) -> list[Step]:
 def _layer_name(layer: LayerSpec) -> str:
     if isinstance(layer, Conv2d):
         return f"convolution {layer.kernel}×{layer.kernel}"
-    if isinstance(layer, MaxPool2d | AveragePool2d):
-        return f"{'max' if isinstance(layer, MaxPool2d) else 'mean'}-pool {layer.size}×{layer.size}"
+    if isinstance(layer, MaxPool2d):
+        return _pool_name("max", layer.size, layer.stride)
+    if isinstance(layer, AveragePool2d):
+        return _pool_name("mean", layer.size, layer.size)
     return {"Dense": "dense"}.get(type(layer).__name__, type(layer).__name__)
+
+
+def _pool_name(kind: str, size: int, stride: int) -> str:
+    return f"{kind}-pool {size}×{size}" + ("" if stride == size else f", stride {stride}")

@@ -76,7 +76,7 @@ class Sequential:
                 simple.Drop(layer.share, (*inputs, batch), self._training.rng) if self._training else simple.Identity()
             )
         if isinstance(layer, spec.MaxPool2d):
-            return pooling.MaxPool(inputs, layer.size, batch, dtype)
+            return pooling.MaxPool(inputs, layer.size, layer.stride, batch, dtype)
         if isinstance(layer, spec.AveragePool2d):
             return pooling.AveragePool(inputs, layer.size, batch, dtype)
         if isinstance(layer, spec.ReLU):

@@ -1,0 +1,195 @@
+"""A board that carries anything but the model asked for, whole, is refused before its first image."""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import dataclasses
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c
+from networks import random_images, random_network
+
+from host.deploy.numerics import WeightFormat
+from host.deploy.plan import Plan, plan
+from host.deploy.quantise import quantise
+from host.deploy.render import write_headers
+from host.errors import DeviceError, LinkError
+from host.link import wire
+from host.link.identity import Identity
+from host.link.run import identity, stream
+
+FLIPS = 1000
+SHARED = [*CORE_FLAGS, "-O1", "-shared", "-fPIC"]
+
+
+class ProcessTransport:
+    """The C core in this process as a line; counts the images that reach it."""
+
+    def __init__(self, board: ctypes.CDLL, change: Callable[[bytes], bytes] = lambda data: data) -> None:
+        self._board, self._change = board, change
+        self._answers = b""
+        self.images = 0
+        self.now = 0.0
+        board.link_board_run.restype = ctypes.c_uint32
+        board.link_board_run.argtypes = [ctypes.c_char_p, ctypes.c_uint16, ctypes.c_uint32]
+        board.link_board_said.restype = ctypes.c_void_p
+        board.link_board_reset(1)
+        self._feed(b"")
+
+    def read(self, timeout_s: float) -> bytes:
+        if not self._answers:
+            self.now += timeout_s
+            self._feed(b"")
+        answers, self._answers = self._answers, b""
+        return answers
+
+    def write(self, data: bytes) -> None:
+        for piece in wire.FrameSplitter().feed(data):
+            self.images += wire.decode(piece).type is wire.MessageType.IMAGE
+        self._feed(data)
+
+    def set_baud(self, baud: int) -> None: ...
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def _feed(self, data: bytes) -> None:
+        said = self._board.link_board_run(data, len(data), int(self.now * 1e6) & 0xFFFFFFFF)
+        self._answers += self._change(ctypes.string_at(self._board.link_board_said(), said))
+
+
+def on_each_ready(**changes: object) -> Callable[[bytes], bytes]:
+    """What the board says, with other values in READY."""
+
+    def change(said: bytes) -> bytes:
+        out = b""
+        for piece in wire.FrameSplitter().feed(said):
+            frame = wire.decode(piece)
+            if frame.type is wire.MessageType.READY:
+                ready = dataclasses.replace(wire.Ready.unpack(frame.payload), **changes)  # type: ignore[arg-type]
+                frame = dataclasses.replace(frame, payload=ready.pack())
+            out += wire.encode(frame)
+        return out
+
+    return change
+
+
+@dataclasses.dataclass
+class Core:
+    """A plan and the shared library that carries it."""
+
+    plan: Plan
+    library: Path
+
+    def verify(self, library: Path, change: Callable[[bytes], bytes] = lambda data: data) -> ProcessTransport:
+        """Stream three digits; the transport hangs on the error that ends it."""
+        board = ctypes.CDLL(str(library))
+        line = ProcessTransport(board, change)
+        try:
+            images = [image.tobytes() for image in random_images(count=3)]
+            stream(line, images, [identity(self.plan)], clock=lambda: line.now)
+        except LinkError as error:
+            error.line = line  # type: ignore[attr-defined]
+            raise
+        finally:
+            _ctypes.dlclose(board._handle)
+        return line
+
+
+@pytest.fixture(scope="module")
+def core(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Core:
+    folder = tmp_path_factory.mktemp("core")
+    planned = plan(quantise(random_network(), WeightFormat.INT8))
+    write_headers(planned, folder)
+    library = folder / "board.so"
+    board = Path(__file__).with_name("link_board.c")
+    compile_c([cc, *SHARED, f"-I{folder}", board, *CORE_SOURCES, "-o", library])
+    return Core(planned, library)
+
+
+def test_the_whole_board_is_accepted(core: Core) -> None:
+    assert core.verify(core.library).images == 3
+
+
+def test_each_of_a_thousand_flipped_bits_in_its_flash_is_refused_before_the_first_image(
+    core: Core, tmp_path: Path
+) -> None:
+    whole = core.library.read_bytes()
+    rom = core.plan.rom
+    assert whole.count(rom) == 1, "the weights do not lie in the program as planned"
+    start = whole.index(rom)
+    dice = random.Random(4)
+    for flip in range(FLIPS):
+        bit = dice.randrange(8 * len(rom))
+        hurt = bytearray(whole)
+        hurt[start + bit // 8] ^= 1 << bit % 8
+        library = tmp_path / f"{flip}.so"
+        library.write_bytes(hurt)
+        with pytest.raises(DeviceError, match="CRC of the weights in flash: found") as caught:
+            core.verify(library)
+        assert caught.value.exit_code == 3
+        assert caught.value.line.images == 0, f"bit {bit}"  # type: ignore[attr-defined]
+        library.unlink()
+
+
+REFUSALS: dict[str, tuple[dict[str, object], str]] = {
+    "another model": ({"model_hash": bytes(8)}, "model: found 0000000000000000, need"),
+    "another CRC": ({"weights_crc": 1}, "CRC of the weights in flash: found 00000001"),
+    "another height": ({"height": 9}, "height, width, classes, format: found"),
+    "another width": ({"width": 16}, "height, width, classes, format: found"),
+    "other classes": ({"classes": 10}, "height, width, classes, format: found"),
+    "another format": ({"format": 0}, "height, width, classes, format: found"),
+    "no format": ({"format": 255}, "height, width, classes, format: found"),
+    "a newer protocol": ({"protocol": wire.PROTOCOL_VERSION + 1}, "protocol: found version 3, need 2"),
+    "an older protocol": ({"protocol": 1}, "protocol: found version 1, need 2"),
+    "no slots": ({"slots": 0}, "found 0 slots"),
+    "no clock": ({"tick_hz": 0}, "0 ticks/s"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_wrong_board_is_refused_before_the_first_image(core: Core, case: str) -> None:
+    changes, words = REFUSALS[case]
+    with pytest.raises(DeviceError, match=words) as caught:
+        core.verify(core.library, on_each_ready(**changes))
+    assert caught.value.exit_code == 3 and "\n" not in str(caught.value) and ";" in str(caught.value)
+    assert caught.value.line.images == 0  # type: ignore[attr-defined]
+
+
+def test_a_board_that_turns_into_another_one_in_mid_run_gets_no_further_image(core: Core) -> None:
+    """As where somebody swaps the board on the cable: READY unasked, then another model."""
+    line: list[ProcessTransport] = []
+
+    class Swapped(ProcessTransport):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            if self.images == 2 and not line:
+                line.append(self)
+                self._change = on_each_ready(model_hash=b"another!")
+                self._board.link_board_reset(1)
+                self._answers = b""
+                self._feed(b"")
+
+    board = ctypes.CDLL(str(core.library))
+    swapped = Swapped(board)
+    results = []
+    with pytest.raises(DeviceError, match="model: found 616e6f7468657221"):
+        stream(
+            swapped,
+            [image.tobytes() for image in random_images(count=9)],
+            [identity(core.plan)],
+            clock=lambda: swapped.now,
+            progress=lambda done, total: results.append(done),
+        )
+    assert line and swapped.images == 2 and len(results) == 1
+
+
+def test_identities_of_all_exports_of_one_network_differ() -> None:
+    found = [identity(plan(quantise(random_network(), fmt))) for fmt in WeightFormat if fmt.value < 3]
+    assert len({one.model_hash for one in found}) == len(found) == 3
+    assert all(isinstance(one, Identity) and one.weights_crcs for one in found)
