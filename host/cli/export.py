@@ -33,9 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
             console.say(f"wrote {path}")
         return 0
     fmt = WeightFormat[arguments.format.upper()]
-    planned = choose(
-        network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor
-    )
+    planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor)
     budget = check_fit(network, planned, target)
     measured = _format_accuracy(network, planned)
     _say_budget(console, planned, target, budget, measured)

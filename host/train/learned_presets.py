@@ -92,6 +92,13 @@ _UNO_28 = replace(
     teacher=Teacher(_MEGA_28.layers, hard=0.0),
 )
 
+_TINY = replace(
+    _MEGA_16,
+    layers=(*_conv(4, 3, 1), MaxPool2d(), *_conv(6, 3, 1), MaxPool2d(), *_conv(8, 3, 1), MaxPool2d(), Flatten()),
+    smoothing=0.1,
+    tuning=(standard("int4", 60),),
+)
+
 _PRESETS: tuple[Preset[LearnedRecipe], ...] = (
     Preset(
         "scratch-cnn",
@@ -126,14 +133,20 @@ _PRESETS: tuple[Preset[LearnedRecipe], ...] = (
     Preset(
         "uno-cnn",
         "three small convolutions (16×16) or three and a dense layer (28×28), taught by larger nets, for an Uno",
-        "FIGURE",
+        "five seeds, int8: USPS test 97.80 % (sd 0.16); one seed: MNIST 99.51 %",
         ((Scope(side=16), _UNO_16), (ANY, _UNO_28)),
     ),
     Preset(
         "mega-cnn",
         "the nets that teach uno-cnn: three convolutions and dense 128, for a Mega",
-        "FIGURE",
+        "one seed, float: USPS test 97.8 %, MNIST 99.58 %",
         ((Scope(side=16), _MEGA_16), (ANY, _MEGA_28)),
+    ),
+    Preset(
+        "tiny",
+        "three convolutions of 4, 6 and 8 channels for weights of 4 bits (--format int4): 652 bytes for 16×16 images",
+        "five seeds, int4 with 652 bytes of weights: USPS test 95.54 % (sd 0.47)",
+        ((ANY, _TINY),),
     ),
 )
 

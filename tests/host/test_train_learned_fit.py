@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-import host.data
 from host.data import Dataset, Split
 from host.errors import InputError
 from host.train import learned, numpy_engine, train
@@ -15,7 +14,6 @@ from host.train.architecture import BatchNorm, Conv2d, Dense, Dropout, Flatten, 
 from host.train.averaging import Average
 from host.train.learned import Scaling
 from host.train.learned_fit import train_sequential
-from host.train.learned_presets import LEARNED_PRESETS
 from host.train.optimisers import Adam, LbfgsB, Schedule, Sgd
 from host.train.parameters import initial
 from host.train.recipe import LearnedRecipe, Teacher
@@ -199,15 +197,6 @@ def test_torch_is_named_when_it_is_missing(dataset):
         network = train_sequential(dataset, replace(RECIPE, epochs=8, layers=LARGER), engine="torch")
         assert network.provenance.engine == "torch"
         assert network.provenance.metrics["test"] > 0.9
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("preset", "epochs", "least"), [("scratch-cnn", 2, 0.98), ("simple-cnn", 3, 0.975)])
-def test_the_seeds_figures_are_reached_on_mnist(real_data, preset, epochs, least):
-    mnist = host.data.load("mnist")
-    recipe = LEARNED_PRESETS[preset].recipe_for(mnist.image_shape)
-    assert recipe.epochs <= epochs
-    assert train_sequential(mnist, recipe).provenance.metrics["test"] >= least
 
 
 def blas_threads():
