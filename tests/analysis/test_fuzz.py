@@ -13,8 +13,8 @@ from firmware_build import need
 
 from tools import fuzz
 
-RUNS = {"decode": 200_000, "app": 200_000, "infer_int8": 20_000}
-NET_RUNS = 4_000
+RUNS = {"decode": 100_000, "app": 40_000, "infer_int8": 10_000}
+NET_RUNS = 2_000
 """Of a slow net: one run is three inferences under two sanitizers."""
 PYTHON_RUNS = 400
 
