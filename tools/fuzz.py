@@ -102,7 +102,13 @@ def run(what: Target, runs: int, seed: int, corpus: Path, findings: Path) -> Rep
     for folder in (corpus, findings):
         folder.mkdir(parents=True, exist_ok=True)
     places = [str(corpus), *map(str, [seeds_of(what.name)] if seeds_of(what.name).is_dir() else [])]
-    options = [f"-runs={runs}", f"-seed={seed}", f"-max_len={what.longest}", f"-artifact_prefix={findings}/"]
+    options = [
+        f"-runs={runs}",
+        "-timeout=60",
+        f"-seed={seed}",
+        f"-max_len={what.longest}",
+        f"-artifact_prefix={findings}/",
+    ]
     before = set(findings.iterdir())
     start = time.monotonic()
     done = subprocess.run([*what.command, *options, *places], capture_output=True, text=True, check=False, cwd=findings)
