@@ -25,6 +25,16 @@ def replacing(path: Path) -> Iterator[Path]:
             raise _unwritable(path, error) from error
 
 
+def check_writable(path: Path) -> None:
+    """Raise InputError where `path` can certainly not be written later: for commands that work for long before."""
+    if path.exists() and not path.is_file():
+        raise _no_file(path)
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path}: cannot be written: the folder {path.parent} is read-only; choose another place")
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` in UTF-8 with Unix line ends."""
     write_bytes(path, text.encode())
@@ -72,7 +82,7 @@ def _beside(path: Path) -> Iterator[Path]:
     """A new empty file in `path`'s folder, which is gone after the block unless it has been moved."""
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"{path}: cannot be replaced: found a folder or device, need a file; choose another place")
+            raise _no_file(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -128,6 +138,10 @@ def _replace(temporary: Path, path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _no_file(path: Path) -> InputError:
+    return InputError(f"{path}: cannot be replaced: found a folder or device, need a file; choose another place")
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

@@ -38,7 +38,8 @@ def steps(body: str) -> list[Step]:
     """The commands of one block."""
     found: list[Step] = []
     for line in body.splitlines():
-        if line.startswith("$ "):
+        # The demo prints the commands that it runs.
+        if line.startswith("$ ") and not (found and found[-1].command.startswith("host demo")):
             found.append(Step(line[2:], ""))
         else:
             found[-1] = Step(found[-1].command, found[-1].shown + line + "\n")

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
-from host.atomic import write_text
+from host.atomic import check_writable, write_text
 
 _BAR = "{desc} {percentage:3.0f} %|{bar}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
 """Time passed and left, and the note in full within 80 columns."""
@@ -25,10 +25,13 @@ class Update(Protocol):
 
 
 class Console:
-    """Where words go. With JSON on standard output, nothing else is written there."""
+    """Where words go. With JSON on standard output, nothing else is written there. Raises InputError at once where the
+    JSON could not be written."""
 
     def __init__(self, json_target: str | None = None) -> None:
         self._json_target = json_target
+        if json_target not in (None, "-"):
+            check_writable(Path(json_target))
 
     def say(self, text: str = "") -> None:
         """One line for a person."""

@@ -54,6 +54,7 @@ def _deferred(name: str) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, "model", None) is not None:
             arguments.model = importlib.import_module("host.pretrained").path_of(arguments.model)
+        importlib.import_module("host.cli.outputs").check_outputs(arguments)
         code: int = importlib.import_module(f"host.cli.{name}").run(arguments)
         return code
 

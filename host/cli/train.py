@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from host import data
+from host.atomic import check_writable
 from host.cli import train_options
 from host.cli.console import Console, Update, percent
 from host.cli.parser import DEFAULT_PRESET
@@ -37,8 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         raise InputError("train: no output file; add -o MODEL.h5")
     output = Path(arguments.output)
-    if not output.parent.is_dir():
-        raise InputError(f"{output}: the folder {output.parent} does not exist; make it first")
+    check_writable(output)
     dataset = data.load(arguments.data)
     recipe = preset.recipe_for(dataset.image_shape, len(dataset.train.labels))
     start = time.monotonic()

@@ -25,6 +25,8 @@ from host.link.lock import holder_of, note_holder, try_lock
 
 SCHEMA = 1
 SYNC_S = 1.0
+_CRC_DIGITS = 8
+_HEAD_START = b' {"journal":'
 _LIMIT_BYTES = 1 << 28
 _LINE_LIMIT_BYTES = 1 << 16
 """A result of 255 classes and 255 marks has 4,121 digits."""
@@ -114,6 +116,7 @@ def open_journal(path: Path, facts: Mapping[str, Any], count: int, *, resume: bo
                 f"{path}: another run writes this journal, process {holder_of(path)}; "
                 "wait for its end, or choose another --journal"
             )
+        _check_is_journal(path, descriptor)
         note_holder(path)
         good_bytes = _recall(journal, facts) if resume else 0
         try:
@@ -133,6 +136,16 @@ def open_journal(path: Path, facts: Mapping[str, Any], count: int, *, resume: bo
     finally:
         with suppress(OSError):
             os.close(descriptor)
+
+
+def _check_is_journal(path: Path, descriptor: int) -> None:
+    """Raise InputError for a file that holds something else, which must not be emptied. The head may be torn."""
+    start = os.pread(descriptor, _CRC_DIGITS + len(_HEAD_START), 0)
+    crc, head = start[:_CRC_DIGITS], start[_CRC_DIGITS:]
+    if not (all(digit in b"0123456789abcdef" for digit in crc) and _HEAD_START.startswith(head)):
+        raise InputError(
+            f"{path}: found a file that is no journal, need a new name or a journal; choose another --journal"
+        )
 
 
 def _lines(path: Path, descriptor: int) -> Iterator[tuple[Any, int]]:

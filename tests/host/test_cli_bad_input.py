@@ -183,3 +183,41 @@ def test_a_file_is_no_port(place, capsys):
     model_file.save(random_network(shape=(16, 16), classes=10), place / "m.h5")
     line = refused(capsys, "verify", "m.h5", "--data", "digits", "--port", place / "m.h5", code=3)
     assert "not a serial device" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["evaluate", "m.h5", "--data", "digits", "--json", "m.h5"], "--json"),
+        (["verify", "m.h5", "--data", "digits", "--board", "native", "--journal", "m.h5"], "--journal"),
+        (["train", "-o", "new.h5", "--json", "new.h5"], "--json"),
+    ],
+)
+def test_no_output_falls_on_another_file_of_the_command(place, capsys, arguments, named):
+    model_file.save(random_network(), place / "m.h5")
+    before = (place / "m.h5").read_bytes()
+    line = refused(capsys, *arguments)
+    assert f"{named}: found" in line and line.endswith("choose another name")
+    assert (place / "m.h5").read_bytes() == before and not (place / "new.h5").exists()
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_file_that_is_no_journal_is_left_alone(place, capsys, resume):
+    model_file.save(random_network(shape=(16, 16), classes=10), place / "m.h5")
+    (place / "diary.txt").write_text("Dear diary,")
+    arguments = ["--data", "digits", "--board", "native", "--limit", 2, "--journal", "diary.txt"]
+    assert "diary.txt: found a file that is no journal" in refused(capsys, "verify", "m.h5", *arguments, *resume)
+    assert (place / "diary.txt").read_text() == "Dear diary,"
+
+
+@pytest.mark.parametrize("option", ["-o", "--json"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_training(place, capsys, monkeypatch, option):
+    def never(*arguments, **options):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("host.train.fit.train", never)
+    (place / "folder").mkdir()
+    for target in ("folder", "nowhere/out"):
+        given = ["-o", "out.h5", "--json", target] if option == "--json" else ["-o", target]
+        assert target.split("/")[0] in refused(capsys, "train", "--data", "digits", *given)
+        assert not (place / "out.h5").exists()

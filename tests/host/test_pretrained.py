@@ -20,8 +20,8 @@ from host.deploy.numerics import WeightFormat
 from host.deploy.target import BOARDS
 from host.errors import InputError
 
-NAMES = ["preconv-usps", "preconv-cheap-usps", "preconv-mnist"]
-LARGEST = 200_000
+NAMES = ["preconv-usps", "preconv-cheap-usps", "preconv-mnist", "uno-cnn-usps", "uno-cnn-mnist"]
+LARGEST = 300_000
 """Bytes of a file."""
 
 
