@@ -23,6 +23,7 @@ _DEFAULT_DIRECTORY = Path("firmware/model")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    _check_options(arguments)
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
     target = board(arguments.board)
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     measured = _format_accuracy(network, planned)
     _say_budget(console, planned, target, budget, measured)
     if arguments.check:
+        console.document(_document(planned, target, budget, measured))
         return _check(console, planned, Path(arguments.output or _DEFAULT_DIRECTORY))
     if arguments.project:
         stage_project(planned, Path(arguments.project))
@@ -49,6 +51,18 @@ def run(arguments: argparse.Namespace) -> int:
             console.say(f"wrote {path}")
     console.document(_document(planned, target, budget, measured))
     return 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise InputError for an option that would change nothing."""
+    if arguments.check and arguments.project:
+        raise InputError("export: --check: found --project with it, need -o DIR; check the project's model folder so")
+    if arguments.format == "text":
+        given = vars(arguments)
+        idle = [name for name in ("check", "project", "json", "activation_bits", "per_tensor") if given[name]]
+        if idle:
+            option = idle[0].replace("_", "-")
+            raise InputError(f"export: --{option}: found --format text, need C headers for it; leave one of them out")
 
 
 def _check(console: Console, planned: AnyPlan, directory: Path) -> int:

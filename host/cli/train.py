@@ -14,9 +14,10 @@ from host.cli.console import Console, Update, percent
 from host.cli.parser import DEFAULT_PRESET
 from host.cli.sweep import run as run_sweep
 from host.deploy import model as model_file
-from host.deploy.deployment import AnyNetwork, calibrate, plain_plan
+from host.deploy.deployment import AnyNetwork, calibrate, infer, plain_plan
 from host.deploy.numerics import WeightFormat
 from host.errors import InputError
+from host.report.compare import accuracy
 from host.train import checkpoint, fit, presets
 from host.train.learned import LearnedNetwork
 from host.train.learned_fit import train_sequential
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         network = _train_preconv(console, dataset, arguments, output)
     seconds = time.monotonic() - start
-    _report(console, network, output, seconds)
+    _report(console, network, dataset, output, seconds)
     return 0
 
 
@@ -167,12 +168,15 @@ def _saved(network: AnyNetwork, dataset: data.Dataset, output: Path) -> AnyNetwo
     return finished
 
 
-def _report(console: Console, network: AnyNetwork, output: Path, seconds: float) -> None:
+def _report(console: Console, network: AnyNetwork, dataset: data.Dataset, output: Path, seconds: float) -> None:
     source = network.provenance
     console.say(f"{source.preset} {_layers(network)} on {source.dataset}, seed {source.seed}: {seconds:.1f} s")
     for name in ("train", "validation", "test"):
         if name in source.metrics:
             console.say(f"  {name:10} {percent(source.metrics[name])}")
+    rounded = _rounded_accuracy(network, dataset)
+    for name, share in rounded.items():
+        console.say(f"  {f"test, {name}":13} {percent(share)}")
     console.say(f"model {model_file.content_hash(network)[:16]} saved to {output}")
     console.document(
         {
@@ -184,9 +188,19 @@ def _report(console: Console, network: AnyNetwork, output: Path, seconds: float)
             "seconds": round(seconds, 3),
             "hash": model_file.content_hash(network),
             "accuracy": dict(source.metrics),
+            "rounded_accuracy": rounded,
             "history": {name: list(values) for name, values in source.history.items()},
         }
     )
+
+
+def _rounded_accuracy(network: AnyNetwork, dataset: data.Dataset) -> dict[str, float]:
+    """On the test images, of each format that the net was trained for."""
+    if not isinstance(network, LearnedNetwork) or not len(dataset.test.labels):
+        return {}
+    plans = {tuned.format: plain_plan(network, WeightFormat[tuned.format.upper()]) for tuned in network.tuned}
+    test = dataset.test
+    return {name: accuracy(infer(one.net, test.images).classes, test.labels) for name, one in plans.items()}
 
 
 def _layers(network: AnyNetwork) -> str:
