@@ -59,14 +59,17 @@ class Answer:
 
 
 class Machine:
-    """An ATmega328P with the assembly kernels, `blob` in its flash, and what `sources` add."""
+    """An ATmega328P with the assembly kernels but those that `without` names, `blob` in its flash, and what `sources`
+    add."""
 
-    def __init__(self, folder: Path, cyclecount: Path, blob: bytes = b"\0", sources: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, folder: Path, cyclecount: Path, blob: bytes = b"\0", sources: Sequence[Path] = (), without: str = ""
+    ) -> None:
         self._cyclecount = cyclecount
         self._folder = folder
         numbers = ", ".join(map(str, blob))
         (folder / "blob.h").write_text(f"static const uint8_t blob[{len(blob)}] PROGMEM = {{{numbers}}};\n")
-        kernels = [*sorted(AVR.glob("*.S")), *sources]
+        kernels = [*sorted({*AVR.glob("*.S")} - ({*AVR.glob(without)} if without else set())), *sources]
         parts = [HERE / "avr_monitor.c", HERE / "avr_call.S", *kernels]
         flags = ["-mmcu=atmega328p", "-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror"]
         flags += [f"-I{folder}", f"-I{LIB / 'nn'}"]

@@ -62,10 +62,10 @@ def cyclecount(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def machine(cyclecount: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Machine]:
-    """`machine(blob, sources)` is a simulated chip with the assembly kernels."""
+    """`machine(blob, sources, without)` is a simulated chip with the assembly kernels, as far as they find room."""
     need("avr-gcc", "gcc-avr avr-libc")
 
-    def build(blob: bytes = b"\0", sources: tuple[Path, ...] = ()) -> Machine:
-        return Machine(tmp_path_factory.mktemp("machine"), cyclecount, blob, sources)
+    def build(blob: bytes = b"\0", sources: tuple[Path, ...] = (), without: str = "") -> Machine:
+        return Machine(tmp_path_factory.mktemp("machine"), cyclecount, blob, sources, without)
 
     return build

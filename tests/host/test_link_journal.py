@@ -88,7 +88,7 @@ def test_every_flipped_bit_in_the_middle_is_noticed(tmp_path):
         spoiled = bytearray(whole)
         spoiled[dice.randrange(last_line)] ^= 1 << dice.randrange(8)
         path.write_bytes(spoiled)
-        with pytest.raises(InputError, match="start anew|is no journal"):
+        with pytest.raises(InputError, match=r"start anew|is no journal"):
             known(path)
 
 
@@ -126,7 +126,7 @@ def test_lines_that_no_run_writes_are_refused(tmp_path, tail):
 def test_another_file_is_refused(tmp_path, content):
     path = tmp_path / "run.journal"
     path.write_bytes(content + line("1"))
-    with pytest.raises(InputError, match="start anew|is no journal"):
+    with pytest.raises(InputError, match=r"start anew|is no journal"):
         known(path)
 
 
