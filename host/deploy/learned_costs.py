@@ -16,11 +16,20 @@ STACK_BYTES = 236
 _CODE_BYTES = 3370
 _CODE_BYTES_FAR = 1340
 _KERNEL_BYTES = {"conv": 1400, "pool": 470, "hidden": 410, "scores": 1500}
-_TWIN_BYTES = {"conv": 1480, "hidden": 500, "scores": 1690}
+_TWIN_BYTES = {"conv": 1480, "depth": 1600, "hidden": 500, "scores": 1690}
+_SHARED_BYTES = 1150
+"""What either of the two kinds of convolution brings in and the other has then for nothing."""
 _PACKED_BYTES = 200
 _PAIR_BYTES = 400
+_DEPTH_PAIR_BYTES = 500
+"""A pair whose one or other is depthwise takes so much more."""
 _PATCH_BYTES = {8: (210, 28), 4: (200, 50), 2: (180, 57)}
 """Of one routine, by the bits of its weights: fixed, and for each output of its block."""
+_DEPTH_BYTES = (130, 26)
+"""The same of a depthwise one."""
+_POOL_BYTES = 330
+_WINDOW_BYTES = {False: 64, True: 210}
+"""The twins of pools: what goes over the map, and one routine for the largest and one for the mean."""
 # As firmware/src/ram_avr.h shares out the RAM.
 _OTHERS_BYTES = 220
 _OTHERS_BYTES_PER_CLASS = 8
@@ -41,6 +50,8 @@ _PACKED_RUN_CYCLES_FAR, _PACKED_CYCLES_FAR = 83, 37
 """The portable sums of packed weights: for each run of inputs, and each of them; where flash is read far."""
 _POOLED_CYCLES = 60
 _POOLED_CYCLES_PER_INPUT = 17
+_POOL_STAGE_CYCLES = 260
+_WINDOW_CYCLES = 20
 # Cycles of C around the assembly: for each position, and each block of outputs there.
 _TWIN_POSITION_CYCLES = 600
 _TWIN_BLOCK_CYCLES = 80
@@ -51,15 +62,27 @@ _UNKNOWN_DENSITY = 0.5
 
 def flash(planned: LearnedPlan, board: Board) -> int:
     """Bytes of the whole sketch."""
-    blocks = {step.kind: step.twin.blocks for step in planned.steps if step.twin is not None and step.twin.blocks}
+    blocks = [(step.kind, step.twin.blocks) for step in planned.steps if step.twin is not None and step.twin.blocks]
+    drivers = {"depth" if found.is_depthwise else kind for kind, found in blocks}
+    pools = {step.stage.is_average for step in planned.steps if isinstance(step.stage, PoolStage)}
+    has_pool_twins = planned.twin is not None and bool(pools)
     portable = {step.kind for step in planned.steps if step.twin is None or step.twin.blocks is None}
-    sizes = {size for step in planned.steps if step.twin and step.twin.blocks for size in step.twin.blocks.sizes}
-    code = _CODE_BYTES + sum(_KERNEL_BYTES[kind] for kind in portable) + sum(_TWIN_BYTES[kind] for kind in blocks)
-    fixed, each = _PATCH_BYTES[planned.net.format.bits]
-    code += sum(fixed + each * size for size in sizes)
+    portable -= {"pool"} if has_pool_twins else set()
+    routines = {(_routine_bytes(found), size) for _, found in blocks for size in found.sizes}
+    code = _CODE_BYTES + sum(_KERNEL_BYTES[kind] for kind in portable) + sum(_TWIN_BYTES[kind] for kind in drivers)
+    code -= _SHARED_BYTES if {"conv", "depth"} <= drivers else 0
+    code += sum(fixed + each * size for (fixed, each), size in routines)
+    code += _POOL_BYTES + sum(_WINDOW_BYTES[kind] for kind in pools) if has_pool_twins else 0
     code += _PACKED_BYTES if planned.net.format.bits < 8 and portable - {"pool"} else 0
-    code += 0 if planned.layout.pair is None else _PAIR_BYTES
+    if planned.layout.pair is not None:
+        two = planned.steps[planned.layout.pair :][:2]
+        has_depth = any(step.twin and step.twin.blocks and step.twin.blocks.is_depthwise for step in two)
+        code += _PAIR_BYTES + (_DEPTH_PAIR_BYTES if has_depth else 0)
     return code + len(planned.flash_rom) + (_CODE_BYTES_FAR if _is_far(board) else 0)
+
+
+def _routine_bytes(blocks: Blocks) -> tuple[int, int]:
+    return _DEPTH_BYTES if blocks.is_depthwise else _PATCH_BYTES[blocks.bits]
 
 
 def ram_static(planned: LearnedPlan, board: Board) -> int:
@@ -91,12 +114,17 @@ def _stage_cycles(step: StageStep, density: float, far: bool) -> float:
     stage = step.stage
     if isinstance(stage, PoolStage):
         channels, height, width = stage.output_shape
+        if step.twin is not None:
+            return _POOL_STAGE_CYCLES + height * width * _window_cycles(stage.size, channels, stage.is_average)
         return _STAGE_CYCLES + channels * height * width * (_POOLED_CYCLES + _POOLED_CYCLES_PER_INPUT * stage.size**2)
     if step.twin is not None and step.twin.blocks is not None:
         if isinstance(stage, DenseStage):
             return _STAGE_CYCLES + _blocks_cycles(step.twin.blocks, step.twin.pieces, step.twin.piece, density)
         total = 0.0
         for (y, x), count in _windows(stage).items():
+            if step.twin.blocks.is_depthwise:
+                total += count * (_TWIN_POSITION_CYCLES + _depth_cycles(step.twin.blocks, y, x))
+                continue
             run = x * stage.input_shape[0]
             total += count * (_TWIN_POSITION_CYCLES + _blocks_cycles(step.twin.blocks, y, run, density))
         return total
@@ -106,6 +134,12 @@ def _stage_cycles(step: StageStep, density: float, far: bool) -> float:
     return _conv_cycles(stage, far)
 
 
+def _window_cycles(size: int, channels: int, is_average: bool) -> int:
+    """All channels of one window of a pool; half of a mean's bits are ones."""
+    once, channel, pixel = (51, 61 + 4, 9) if is_average else (32, 9, 10)
+    return _WINDOW_CYCLES + once + channels * (channel + 5 * size + pixel * size**2)
+
+
 def _blocks_cycles(blocks: Blocks, rows: int, run: int, density: float) -> float:
     """All outputs at one position: a patch kernel and nn_avr_activate24 for each block."""
     total = 0.0
@@ -113,6 +147,15 @@ def _blocks_cycles(blocks: Blocks, rows: int, run: int, density: float) -> float
         present = 11 + 6 * size + 2 * blocks.stride(size)
         products = rows * run * (density * present + (1 - density) * 9)
         total += 124 + 18 * size + 28 * rows + products + _unpacking(size, blocks.bits)
+        total += 46 + _ACTIVATION_CYCLES * size + _TWIN_BLOCK_CYCLES
+    return total
+
+
+def _depth_cycles(blocks: Blocks, rows: int, run: int) -> float:
+    """The same of a depthwise convolution; `run` counts pixels."""
+    total = 0.0
+    for size in blocks.sizes:
+        total += 98 + 15 * size + 17 * rows + rows * run * (5 + 11 * size)
         total += 46 + _ACTIVATION_CYCLES * size + _TWIN_BLOCK_CYCLES
     return total
 

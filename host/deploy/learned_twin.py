@@ -1,7 +1,7 @@
 """The AVR twin of a learned net: the same integers laid out for the assembly kernels of nn_avr.h.
 
-A stage that those kernels cannot run (groups, rows that are too long, sums that need more than 24 bits) keeps the
-portable kernel and its layout; both live in one program.
+A stage that those kernels cannot run (groups of more than one channel, rows that are too long, sums that need more than
+24 bits) keeps the portable kernel and its layout; both live in one program.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ WEIGHTS_MAX = 10_000
 SUM_BITS = {8: 24, 4: 20, 2: 18}
 """What a kernel's sums must fit, by the bits of a weight."""
 KERNELS = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
+DEPTH_KERNEL = "nn_avr_depth24"
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Outputs in `larger` blocks of `size`, then `smaller` ones of one less; weights of `bits`."""
+    """Outputs in `larger` blocks of `size`, then `smaller` ones of one less; weights of `bits`. `is_depthwise` where
+    each output has a channel of its own."""
 
     size: int
     larger: int
     smaller: int
     bits: int
+    is_depthwise: bool
 
     @property
     def sizes(self) -> list[int]:
@@ -39,7 +42,7 @@ class Blocks:
     @property
     def kernel(self) -> str:
         """The routine's name, its number of outputs left out."""
-        return KERNELS[self.bits]
+        return DEPTH_KERNEL if self.is_depthwise else KERNELS[self.bits]
 
     def stride(self, size: int) -> int:
         """Bytes of a block's weights for one input."""
@@ -73,18 +76,18 @@ def learned_twin(net: LearnedNet) -> LearnedTwin:
         pieces, piece = _pieces(stage)
         blocks = None
         if not isinstance(stage, PoolStage) and _runs(stage, piece):
-            blocks = cut(stage.rows.outputs, stage.rows.bits)
+            blocks = cut(stage.rows.outputs, stage.rows.bits, _is_depthwise(stage))
         stages.append(TwinStage(len(rom), blocks, pieces, piece))
         rom += row_bytes(stage) if blocks is None else _block_bytes(stage, blocks)
     return LearnedTwin(tuple(stages), bytes(rom))
 
 
-def cut(outputs: int, bits: int) -> Blocks:
+def cut(outputs: int, bits: int, is_depthwise: bool = False) -> Blocks:
     """As few blocks as there must be, their sizes as even as they go."""
     count = -(-outputs // BLOCK_MAX)
     size = -(-outputs // count)
     larger = outputs - (size - 1) * count
-    return Blocks(size, larger, count - larger, bits)
+    return Blocks(size, larger, count - larger, bits, is_depthwise)
 
 
 def _pieces(stage: Stage) -> tuple[int, int]:
@@ -95,11 +98,17 @@ def _pieces(stage: Stage) -> tuple[int, int]:
     return next(((inputs // p, p) for p in range(RUN_MAX, 0, -1) if inputs % p == 0 and inputs // p <= 255), (0, 0))
 
 
+def _is_depthwise(stage: ConvStage | DenseStage) -> bool:
+    """An output for each channel, from that one alone."""
+    return isinstance(stage, ConvStage) and 1 < stage.groups == stage.input_shape[0] == stage.rows.outputs
+
+
 def _runs(stage: ConvStage | DenseStage, piece: int) -> bool:
     """Whether the assembly kernels can compute this stage."""
     weights = stage.rows.weights
     if isinstance(stage, ConvStage):
-        fits = stage.groups == 1 and stage.kernel * stage.input_shape[0] <= RUN_MAX
+        is_full = stage.groups == 1 and stage.kernel * stage.input_shape[0] <= RUN_MAX
+        fits = is_full or (_is_depthwise(stage) and stage.rows.bits == 8)
     else:
         fits = piece > 0
     bounds = sum_bounds(weights.reshape(len(weights), -1), stage.rows.bias, LEVELS)
@@ -116,7 +125,8 @@ def _block_bytes(stage: Stage, blocks: Blocks) -> bytes:
         parts.append(_int24(_starts(rows.bias[part], rows.bits)))
         if rows.multipliers is not None:
             parts.append(rows.multipliers[part].astype("<u2").tobytes())
-        parts.append(packed(np.ascontiguousarray(weights[part].T), rows.bits).tobytes())
+        by_input = np.ascontiguousarray(weights[part].T)
+        parts.append((by_input if blocks.is_depthwise else packed(by_input, rows.bits)).tobytes())
         first += size
     return b"".join(parts)
 

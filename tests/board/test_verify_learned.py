@@ -31,6 +31,11 @@ TURNS = (
     *(Flatten(), Dense(32), ReLU()),
 )
 """On 28×28, more than an Uno holds at all, unless two convolutions run in turns."""
+DEPTH_TURNS = (
+    *(Conv2d(8, 5), ReLU(), MaxPool2d(), Conv2d(16, 3), ReLU(), Conv2d(16, 3, groups=16), ReLU(), MaxPool2d()),
+    *(Flatten(), Dense(32), ReLU()),
+)
+"""The same where the second of the two is depthwise."""
 PACKED = ("int4", "ternary")
 
 
@@ -82,7 +87,9 @@ def test_every_layer_agrees_on_the_simulated_uno(tmp_path: Path, name: str, kern
 
 
 @pytest.mark.parametrize("kernel", ["asm", "portable"])
-@pytest.mark.parametrize("layers", ["depthwise", "growing", FAR], ids=["depthwise", "growing", "far"])
+@pytest.mark.parametrize(
+    "layers", ["depthwise", "separable", "growing", FAR], ids=["depthwise", "separable", "growing", "far"]
+)
 def test_a_mega_reads_far_and_agrees(tmp_path: Path, layers: Any, kernel: str) -> None:
     result = verify(tmp_path, layers, "mega", "--limit", 6, "--kernel", kernel)
     assert_equal(result, 6)
@@ -117,8 +124,9 @@ def test_packed_weights_are_read_far(tmp_path: Path) -> None:
     assert result["memory"]["flash"] > 80_000
 
 
-def test_two_convolutions_in_turns_fit_an_uno(tmp_path: Path, real_data: Path) -> None:
-    result = verify(tmp_path, TURNS, "uno", "--limit", 4, side=28)
+@pytest.mark.parametrize("layers", [TURNS, DEPTH_TURNS], ids=["full", "depthwise"])
+def test_two_convolutions_in_turns_fit_an_uno(tmp_path: Path, real_data: Path, layers: Any) -> None:
+    result = verify(tmp_path, layers, "uno", "--limit", 4, side=28)
     assert_equal(result, 4)
     assert result["memory"]["stack_max"] < STACK_BYTES and result["memory"]["ram_free_min"] > 0
 
@@ -139,11 +147,14 @@ def render_of(place: Path, board: str) -> str:
 COSTS = {
     "padded": ("padded", 16, "uno"),
     "turns": (TURNS, 28, "uno"),
+    "depthwise turns": (DEPTH_TURNS, 28, "uno"),
     "pools": ("pools", 16, "uno"),
     "overlapping": ("overlapping", 16, "uno"),
     "strided": ("strided", 16, "uno"),
     "lean": (LEAN, 28, "uno"),
     "depthwise": ("depthwise", 16, "mega"),
+    "separable": ("separable", 16, "uno"),
+    "strided depthwise": ("strided depthwise", 16, "uno"),
 }
 
 

@@ -17,6 +17,7 @@ Make = Callable[..., Machine]
 SLACK_CYCLES = 2
 RETURN_ADDRESS_BYTES = 2
 PATCH_STACK = 27
+DEPTH_STACK = 20
 KERNELS = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
 MAX, SHIFT16 = 1, 2
 
@@ -162,6 +163,96 @@ def test_the_largest_sum_of_inputs(machine: Make) -> None:
     x = np.full((5, 255), 255, np.uint8)
     for weight in (127, -127, 0):
         check(machine, [Patch(np.full((5, 255, 1), weight), np.array([12345]), x, 0, 0, 0)])
+
+
+@dataclass(frozen=True)
+class Depth:
+    """weights and inputs (rows, pixels, channels), bias (channels,); then gaps in bytes and what to skip."""
+
+    weights: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    x: NDArray[np.uint8]
+    skip: int
+    weights_gap: int
+    in_gap: int
+    pixel_gap: int
+
+    @property
+    def description(self) -> bytes:
+        """nn_avr_patch."""
+        rows, pixels, _ = self.weights.shape
+        words = (self.skip, rows | pixels << 8, self.weights_gap, self.in_gap, self.pixel_gap)
+        return np.array(words, "<u2").tobytes()[:-1]
+
+    @property
+    def rom(self) -> bytes:
+        bias = b"".join(int(value % 2**24).to_bytes(3, "little") for value in self.bias)
+        rows = [row.astype(np.int8).tobytes() + b"\x5a" * self.weights_gap for row in self.weights]
+        return bias + b"\x5a" * self.skip + b"".join(rows)
+
+    @property
+    def inputs(self) -> bytes:
+        pixels = [[pixel.tobytes() + b"\xff" * self.pixel_gap for pixel in row] for row in self.x]
+        return b"".join(b"".join(row) + b"\xff" * self.in_gap for row in pixels)
+
+    @property
+    def sums(self) -> list[int]:
+        exact = self.bias + (self.x.astype(np.int64) * self.weights).sum(axis=(0, 1))
+        return ((exact + 2**23) % 2**24 - 2**23).tolist()
+
+    @property
+    def cycles(self) -> int:
+        """As the routine's header has it."""
+        rows, pixels, channels = self.weights.shape
+        return 98 + 15 * channels + 17 * rows + rows * pixels * (5 + 11 * channels)
+
+
+def check_depth(make: Make, patches: list[Depth]) -> None:
+    chip = make(b"".join(patch.rom for patch in patches))
+    calls, at = [], chip.blob
+    for patch in patches:
+        length = 3 * len(patch.bias)
+        inputs_at = chip.room + 9
+        sums_at = inputs_at + len(patch.inputs)
+        memory = (
+            (chip.room, patch.description),
+            (inputs_at, patch.inputs),
+            (sums_at, b"\xa5" * (length + 4)),
+        )
+        arguments = (inputs_at, chip.room, at, sums_at)
+        calls.append(Call(f"nn_avr_depth24_{len(patch.bias)}", arguments, memory, ((sums_at, length + 4),)))
+        at += len(patch.rom)
+    for patch, answer in zip(patches, chip.run(calls), strict=True):
+        assert answer.memory[0][-4:].tolist() == [0xA5] * 4, "wrote past its sums"
+        found = answer.memory[0][:-4].reshape(-1, 3).astype(np.int64) @ [1, 1 << 8, 1 << 16]
+        assert ((found + 2**23) % 2**24 - 2**23).tolist() == patch.sums
+        assert abs(answer.cycles - patch.cycles) <= SLACK_CYCLES
+        assert answer.stack <= DEPTH_STACK + RETURN_ADDRESS_BYTES
+
+
+@pytest.mark.parametrize("channels", range(1, 7))
+def test_depthwise_sums(machine: Make, channels: int) -> None:
+    random = np.random.default_rng(channels)
+    patches = []
+    for rows, pixels in ((1, 1), (1, 7), (2, 3), (3, 3), (3, 1), (5, 5), (5, 4)):
+        x = random.integers(0, 256, (rows, pixels, channels)) * (random.random((rows, pixels, channels)) < 0.7)
+        weights = random.integers(-128, 128, x.shape)
+        bias = random.integers(-(2**23), 2**23, channels)  # and so some sums wrap
+        gaps = (int(number) for number in random.integers(0, 12, 4))
+        patches.append(Depth(weights, bias, x.astype(np.uint8), *gaps))
+    check_depth(machine, patches)
+
+
+def test_depthwise_products_at_their_ends(machine: Make) -> None:
+    """Every sign that MULSU's carry has to say, zeros and bytes that are full among them."""
+    ends = np.array([(w, x) for w in (-128, -127, -1, 0, 1, 127) for x in (0, 1, 127, 128, 255)])
+    weights, x = ends[:, 0].reshape(5, 2, 3), ends[:, 1].reshape(5, 2, 3).astype(np.uint8)
+    check_depth(machine, [Depth(weights, np.array([0, -(2**23), 2**23 - 1]), x, 3, 5, 7, 100)])
+    single = [
+        Depth(np.full((1, 1, 1), w), np.zeros(1, np.int64), np.full((1, 1, 1), v, np.uint8), 0, 0, 0, 0)
+        for w, v in ends
+    ]
+    check_depth(machine, single)
 
 
 def rule(total: int, multiplier: int, how: int, there: int) -> int:

@@ -31,6 +31,14 @@ LAYERS = {
         *(MaxPool2d(2, 1), Conv2d(4, 3, padding=1), ReLU(), MaxPool2d(3, 2), Conv2d(6, 3), MaxPool2d(3, 1), ReLU()),
         *(MaxPool2d(1, 2), Flatten()),
     ),
+    "separable": (
+        *(Conv2d(7, 3), ReLU(), MaxPool2d(), Conv2d(7, 3, padding=1, groups=7), ReLU(), Conv2d(9, 1), ReLU()),
+        *(MaxPool2d(3, 2), AveragePool2d(3), Flatten()),
+    ),
+    "strided depthwise": (
+        *(Conv2d(4, 3), ReLU(), Conv2d(4, 5, stride=2, padding=2, groups=4), ReLU()),
+        *(Conv2d(4, 3, groups=4), ReLU(), MaxPool2d(), Flatten()),
+    ),
     "dense alone": (Flatten(), Dense(12), ReLU(), Dense(7), ReLU()),
     "one layer": (Flatten(),),
 }

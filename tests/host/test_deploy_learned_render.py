@@ -83,6 +83,48 @@ def test_two_convolutions_in_turns_where_an_uno_has_no_room_for_the_map_between(
     assert choose(network, INT8, BOARDS["mega"]).layout.pair is None
 
 
+@pytest.mark.parametrize("groups", [1, 16])
+def test_a_pair_has_the_driver_of_its_kernels(groups):
+    layers = (
+        *(Conv2d(8, 5), ReLU(), MaxPool2d(), Conv2d(16, 3), ReLU(), Conv2d(16, 3, groups=groups), ReLU(), MaxPool2d()),
+        *(Flatten(), Dense(32), ReLU()),
+    )
+    plan = choose(learned_network(layers, side=28), INT8, BOARDS["uno"])
+    text = render(plan)["model_net.h"]
+    assert (text.count("nn_avr_depth_pair("), text.count("nn_avr_conv_pair(")) == ((0, 1) if groups == 1 else (1, 0))
+
+
+def test_pools_have_their_twins_in_the_assembly_program_alone():
+    text = render(planned("pools", kernel="asm"))["model_net.h"]
+    names = ("nn_avr_pool_max(", "nn_avr_pool_average(", "nn_pool_max(", "nn_pool_average(")
+    assert [text.count(name) for name in names] == [1, 1, 1, 1]  # a header holds both programs
+    portable = render(planned("pools"))["model_net.h"]
+    assert [portable.count(name) for name in names] == [0, 0, 1, 1]
+
+
+def test_what_the_depthwise_kernel_does_not_take_stays_portable():
+    several = (Conv2d(4, 3), ReLU(), Conv2d(8, 3, groups=4), ReLU(), Conv2d(8, 3, groups=2), ReLU(), Flatten())
+    plan = plan_learned(quantise_learned(learned_network(several)), "asm")
+    assert [stage.blocks is None for stage in plan.twin.stages] == [False, True, True, False]
+    packed = plan_learned(quantise_learned(learned_network("separable"), WeightFormat.INT4), "asm")
+    assert packed.twin.stages[1].blocks is None
+
+
+def test_a_depthwise_convolution_is_laid_out_for_its_own_kernel():
+    plan = planned("separable", kernel="asm")
+    stage, twin = plan.net.stages[1], plan.twin.stages[1]
+    assert (twin.blocks.sizes, twin.blocks.kernel) == ([4, 3], "nn_avr_depth24")
+    block = plan.twin.rom[twin.rom + 4 * (3 + 2 + 9) :][: 3 * (3 + 2 + 9)]
+    bias = np.frombuffer(b"".join(block[at : at + 3] + b"\0" for at in (0, 3, 6)), "<i4")
+    assert np.array_equal(bias, stage.rows.bias[4:] % 2**24)
+    assert np.array_equal(np.frombuffer(block[9:15], "<u2"), stage.rows.multipliers[4:])
+    assert np.array_equal(
+        np.frombuffer(block[15:], np.int8).reshape(3, 3, 3), stage.rows.weights[4:, 0].transpose(1, 2, 0)
+    )
+    text = render(plan)["model_net.h"]
+    assert text.count("nn_avr_depth_run(") == 1 and text.count("nn_avr_depth24_4, nn_avr_depth24_3}") == 1
+
+
 @pytest.mark.parametrize("fmt", [WeightFormat.INT4, WeightFormat.TERNARY])
 def test_packed_weights_take_their_bits_and_a_row_begins_on_a_byte(fmt):
     network = learned_network("padded")

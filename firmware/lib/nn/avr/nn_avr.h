@@ -79,6 +79,7 @@ typedef struct {
     uint8_t run;          /* inputs of a row */
     uint16_t weights_gap; /* bytes between the weights of two rows */
     uint16_t in_gap;
+    uint8_t pixel_gap; /* between two inputs of a row; of depthwise convolutions only, whose run counts pixels */
 } nn_avr_patch;
 
 typedef void nn_avr_patch24(const uint8_t *in, const nn_avr_patch *patch, nn_far block, uint8_t *sums);
@@ -88,6 +89,10 @@ nn_avr_patch24 nn_avr_patch24_1, nn_avr_patch24_2, nn_avr_patch24_3, nn_avr_patc
     nn_avr_patch24_6;
 nn_avr_patch24 nn_avr_patch4_1, nn_avr_patch4_2, nn_avr_patch4_3, nn_avr_patch4_4, nn_avr_patch4_5, nn_avr_patch4_6;
 nn_avr_patch24 nn_avr_patch2_1, nn_avr_patch2_2, nn_avr_patch2_3, nn_avr_patch2_4, nn_avr_patch2_5, nn_avr_patch2_6;
+
+/* Depthwise: B neighbouring channels, each summed over its own inputs. int8 weights[i][B], without an offset. */
+nn_avr_patch24 nn_avr_depth24_1, nn_avr_depth24_2, nn_avr_depth24_3, nn_avr_depth24_4, nn_avr_depth24_5,
+    nn_avr_depth24_6;
 
 /* out[i] = nn_activation(sums[i], multipliers[i], shift), or the larger of that and out[i]. */
 #define NN_AVR_MAX     1u
@@ -108,7 +113,7 @@ typedef struct {
 
 /* The stages of nn.h; both in flash. */
 typedef struct {
-    nn_conv_i8 layer; /* one group; kernel * channels at most 255 */
+    nn_conv_i8 layer; /* one group and kernel * channels at most 255; or depthwise, an output for each channel */
     nn_avr_blocks blocks;
 } nn_avr_conv;
 
@@ -123,8 +128,26 @@ typedef struct {
 void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_avr_conv_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
                       uint8_t *between, uint8_t *out);
+void nn_avr_depth_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+/* Where at least one of the two is depthwise. */
+void nn_avr_depth_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
+                       uint8_t *between, uint8_t *out);
 void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_avr_rows_scores(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+
+/* All channels of a pool's window: out[c] is the largest in[c], or their mean, halves up. */
+typedef struct {
+    uint8_t channels;
+    uint8_t size;     /* rows, and pixels of a row; 1..16 */
+    uint16_t row_gap; /* bytes from the end of one row to the next */
+} nn_avr_window;
+
+void nn_avr_window_max(const uint8_t *in, const nn_avr_window *window, uint8_t *out);
+void nn_avr_window_mean(const uint8_t *in, const nn_avr_window *window, uint8_t *out);
+
+/* nn_pool_max and nn_pool_average. */
+void nn_avr_pool_max(const nn_pool *stage, const uint8_t *in, uint8_t *out);
+void nn_avr_pool_average(const nn_pool *stage, const uint8_t *in, uint8_t *out);
 
 #ifdef __cplusplus
 }

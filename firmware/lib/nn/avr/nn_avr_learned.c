@@ -55,7 +55,8 @@ static inline __attribute__((always_inline)) void activate(task *it, const nn_av
     }
 }
 
-static void convolve(const nn_conv_i8 *layer, nn_far numbers, const nn_window *at, uint8_t is_first, uint8_t *out)
+static inline __attribute__((always_inline)) void convolve_full(const nn_conv_i8 *layer, nn_far numbers,
+                                                                const nn_window *at, uint8_t is_first, uint8_t *out)
 {
     const nn_avr_conv *stage = (const nn_avr_conv *)(const void *)layer; /* its first member */
     task it;
@@ -63,6 +64,11 @@ static void convolve(const nn_conv_i8 *layer, nn_far numbers, const nn_window *a
     it.how = (uint8_t)((is_first ? 0 : NN_AVR_MAX) | (layer->shift == 16 ? NN_AVR_SHIFT16 : 0));
     const uint16_t inputs = (uint16_t)((uint16_t)(layer->kernel * layer->kernel) * layer->channels);
     activate(&it, &stage->blocks, &at->patch, at->skipped, inputs, numbers, out);
+}
+
+static void convolve(const nn_conv_i8 *layer, nn_far numbers, const nn_window *at, uint8_t is_first, uint8_t *out)
+{
+    convolve_full(layer, numbers, at, is_first, out);
 }
 
 void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
@@ -78,6 +84,64 @@ void nn_avr_conv_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_fa
     const nn_pair stages = {first, second, sizeof(nn_avr_conv)};
     nn_avr_conv copy;
     nn_walk_pair(&stages, &copy.layer, numbers, in, between, out, convolve);
+}
+
+/* Blocks of neighbouring channels; `at` has a kernel row as runs of one input. */
+static inline __attribute__((always_inline)) void convolve_channels(const nn_conv_i8 *layer, nn_far block,
+                                                                    const nn_window *at, uint8_t is_first, uint8_t *out)
+{
+    const nn_avr_blocks *blocks = &((const nn_avr_conv *)(const void *)layer)->blocks; /* layer: its first member */
+    const uint8_t pixels = at->patch.rows;
+    const nn_patch counts = {pixels, at->patches, (uint16_t)(layer->kernel - pixels),
+                             (uint16_t)((uint16_t)(layer->width - pixels) * layer->channels)};
+    task it;
+    it.in = at->in;
+    it.how = (uint8_t)((is_first ? 0 : NN_AVR_MAX) | (layer->shift == 16 ? NN_AVR_SHIFT16 : 0));
+    uint8_t size = blocks->size, left = blocks->larger;
+    nn_avr_patch24 *sum_up = blocks->larger_sums;
+    for (;;) {
+        scale(&it, &counts, at->skipped, (uint16_t)(layer->kernel * layer->kernel), size, size,
+              BIAS_BYTES + MULTIPLIER_BYTES);
+        it.patch.pixel_gap = (uint8_t)(layer->channels - size);
+        for (; left; left--) {
+            activate_blocks(&it, sum_up, 1, &block, &out);
+            it.in += size;
+        }
+        if (size < blocks->size || !blocks->smaller)
+            return;
+        size--;
+        left = blocks->smaller;
+        sum_up = blocks->smaller_sums;
+    }
+}
+
+static void convolve_depth(const nn_conv_i8 *layer, nn_far numbers, const nn_window *at, uint8_t is_first, uint8_t *out)
+{
+    convolve_channels(layer, numbers, at, is_first, out);
+}
+
+static void convolve_either(const nn_conv_i8 *layer, nn_far numbers, const nn_window *at, uint8_t is_first,
+                            uint8_t *out)
+{
+    if (layer->group_inputs == layer->channels)
+        convolve_full(layer, numbers, at, is_first, out);
+    else
+        convolve_channels(layer, numbers, at, is_first, out);
+}
+
+void nn_avr_depth_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+{
+    nn_avr_conv copy;
+    nn_rom_copy(&copy, stage, sizeof copy);
+    nn_walk(&copy.layer, numbers, in, out, convolve_depth);
+}
+
+void nn_avr_depth_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
+                       uint8_t *between, uint8_t *out)
+{
+    const nn_pair stages = {first, second, sizeof(nn_avr_conv)};
+    nn_avr_conv copy;
+    nn_walk_pair(&stages, &copy.layer, numbers, in, between, out, convolve_either);
 }
 
 void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
