@@ -47,6 +47,9 @@ class Call:
         return 2 * len(self.arguments) + 4
 
 
+LEARNED = ("nn_avr_patch", "nn_avr_depth", "nn_avr_windows")
+
+
 @dataclass(frozen=True)
 class Answer:
     """`value` is r25:r24. `cycles` are those of the routine, RET included, and of a call from C, as docs/avr-kernels.md
@@ -59,17 +62,25 @@ class Answer:
 
 
 class Machine:
-    """An ATmega328P with the assembly kernels but those that `without` names, `blob` in its flash, and what `sources`
-    add."""
+    """An ATmega328P with the assembly kernels, `blob` in its flash, and what `sources` add. The kernels of learned nets
+    may be left out: beside large blobs there is no room for them."""
 
     def __init__(
-        self, folder: Path, cyclecount: Path, blob: bytes = b"\0", sources: Sequence[Path] = (), without: str = ""
+        self,
+        folder: Path,
+        cyclecount: Path,
+        blob: bytes = b"\0",
+        sources: Sequence[Path] = (),
+        has_learned: bool = True,
     ) -> None:
         self._cyclecount = cyclecount
         self._folder = folder
         numbers = ", ".join(map(str, blob))
         (folder / "blob.h").write_text(f"static const uint8_t blob[{len(blob)}] PROGMEM = {{{numbers}}};\n")
-        kernels = [*sorted({*AVR.glob("*.S")} - ({*AVR.glob(without)} if without else set())), *sources]
+        kernels = [
+            *(path for path in sorted(AVR.glob("*.S")) if has_learned or not path.stem.startswith(LEARNED)),
+            *sources,
+        ]
         parts = [HERE / "avr_monitor.c", HERE / "avr_call.S", *kernels]
         flags = ["-mmcu=atmega328p", "-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror"]
         flags += [f"-I{folder}", f"-I{LIB / 'nn'}"]

@@ -62,10 +62,10 @@ def cyclecount(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def machine(cyclecount: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Machine]:
-    """`machine(blob, sources, without)` is a simulated chip with the assembly kernels, as far as they find room."""
+    """`machine(blob, sources, has_learned)` is a simulated chip with the assembly kernels."""
     need("avr-gcc", "gcc-avr avr-libc")
 
-    def build(blob: bytes = b"\0", sources: tuple[Path, ...] = (), without: str = "") -> Machine:
-        return Machine(tmp_path_factory.mktemp("machine"), cyclecount, blob, sources, without)
+    def build(blob: bytes = b"\0", sources: tuple[Path, ...] = (), has_learned: bool = True) -> Machine:
+        return Machine(tmp_path_factory.mktemp("machine"), cyclecount, blob, sources, has_learned)
 
     return build

@@ -11,8 +11,6 @@ from avr_machine import Answer, Call, Machine
 from numpy.typing import NDArray
 
 Make = Callable[..., Machine]
-PATCHES = "nn_avr_patch*.S"
-"""Kernels of learned nets, for which there is no room beside the numbers."""
 KERNELS = [(16, outputs) for outputs in range(1, 13)] + [(24, outputs) for outputs in range(1, 8)]
 MOST_INPUTS = {16: 1020, 24: 255}
 SUMS = {16: "<i2", 24: "<i4"}
@@ -51,7 +49,7 @@ class Block:
 def run(make: Make, bits: int, blocks: list[Block]) -> list[Answer]:
     """Each block's answer; what lies behind its sums must stay as it is."""
     roms = [block.rom(bits) for block in blocks]
-    chip = make(b"".join(roms), without=PATCHES)
+    chip = make(b"".join(roms), has_learned=False)
     calls, at = [], chip.blob
     sums_at = chip.room + MOST_INPUTS[bits]
     for block, rom in zip(blocks, roms, strict=True):

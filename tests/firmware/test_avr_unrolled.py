@@ -18,8 +18,6 @@ from host.deploy.render import render
 from host.deploy.twin import UnrolledTwin
 
 Make = Callable[..., Machine]
-PATCHES = "nn_avr_patch*.S"
-"""Kernels of learned nets, for which there is no room beside the numbers."""
 ARGUMENT_CYCLES = 4
 """What loading two arguments takes in C; `Unrolled.cycles` leaves it to the caller."""
 STACK_BYTES = 20
@@ -30,7 +28,7 @@ def run(make: Make, folder: Path, planned: Plan, features: NDArray[np.uint8]) ->
     """An answer for each row of features: what is read back is the arena and the scores."""
     source = folder / "model_code.S"
     source.write_text(render(planned)["model_code.S"])
-    chip = make(sources=(source,), without=PATCHES)
+    chip = make(sources=(source,), has_learned=False)
     arena_bytes, score_bytes = planned.arena_bytes, 4 * planned.classes
     arena, scores = chip.room, chip.room + arena_bytes + 4
     untouched = bytes([0xA5] * (arena_bytes + score_bytes + 8))
