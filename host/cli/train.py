@@ -176,7 +176,7 @@ def _report(console: Console, network: AnyNetwork, dataset: data.Dataset, output
             console.say(f"  {name:10} {percent(source.metrics[name])}")
     rounded = _rounded_accuracy(network, dataset)
     for name, share in rounded.items():
-        console.say(f"  {'test, ' + name:13} {percent(share)}")
+        console.say(f"  {name:10} {percent(share)}")
     console.say(f"model {model_file.content_hash(network)[:16]} saved to {output}")
     console.document(
         {
