@@ -8,8 +8,10 @@ TEST_JOBS ?= 2
 BOARD ?= uno
 
 C_FILES = $(shell find firmware tests tools/bench -path '*/build' -prune -o -type f \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) -print)
-# Rendered headers look as their templates say, and some headers are assembly.
-C_STYLED = $(filter-out firmware/model/% %/wire_ids.h %/nn_avr_macros.h %/nn_avr_patch.h %/nn_avr_preconv.h %/wire_avr_crc.h,$(C_FILES))
+ASSEMBLY_HEADERS = $(addprefix %/,nn_avr_macros.h nn_avr_patch.h nn_avr_patch_call.h nn_avr_preconv.h nn_avr_sums24.h \
+	wire_avr_crc.h)
+# Rendered headers look as their templates say.
+C_STYLED = $(filter-out firmware/model/% %/wire_ids.h $(ASSEMBLY_HEADERS),$(C_FILES))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench soak clean system platformio simboard

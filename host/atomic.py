@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -55,8 +55,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     """Replace files of `folder` that belong together; return their paths in the mapping's order.
 
-    All are written and on the disk before the first is moved into place. Where a move fails, those before it are taken
-    back. Raise InputError with every file as it was."""
+    All are written and on the disk before the first is moved into place. Where a move fails or is interrupted, all are
+    put back. Raise InputError with every file as it was."""
     paths = [folder / name for name in texts]
     with ExitStack() as undo:
         staged = [(undo.enter_context(_beside(path)), path) for path in paths]
@@ -67,35 +67,38 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
             except OSError as error:
                 raise _unwritable(path, error) from error
         kept = [(undo.enter_context(_kept(path)), path) for path in paths]
-        for done, (temporary, path) in enumerate(staged):
-            try:
+        try:
+            for temporary, path in staged:
                 _replace(temporary, path)
-            except OSError as error:
-                # The move may have been made and only its confirmation have failed, so the last one goes back too.
-                _take_back(kept[: done + 1])
-                raise _unwritable(path, error) from error
+        except OSError as error:
+            _take_back(kept)
+            raise _unwritable(path, error) from error
+        except BaseException:  # Ctrl-C
+            _take_back(kept)
+            raise
     return paths
 
 
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    """A new empty file in `path`'s folder, which is gone after the block unless it has been moved."""
-    try:
-        if path.exists() and not path.is_file():
-            raise _no_file(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    temporary = Path(name)
+    """A new empty file in `path`'s folder, which is gone after the block unless it has been moved.
+
+    Its name is chosen before it is made, so that an interrupt at any moment finds it inside the `try`; and its removal
+    is one call into C, behind which alone Python looks for signals."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:
-            os.close(handle)
+            if path.exists() and not path.is_file():
+                raise _no_file(path)
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise _unwritable(path, error) from error
         yield temporary
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        try:  # noqa: SIM105 (suppress() would be a call before the call)
+            os.unlink(temporary)  # noqa: PTH108
+        except OSError:
+            pass
 
 
 @contextmanager
@@ -114,6 +117,7 @@ def _kept(path: Path) -> Iterator[Path | None]:
 
 
 def _take_back(kept: list[tuple[Path | None, Path]]) -> None:
+    """Every file as it was, also those that have not been moved or are not known to have been."""
     for old, path in kept:
         with suppress(OSError):
             if old is None:

@@ -25,7 +25,8 @@ static struct {
 static uint8_t next_said(size_t *at)
 {
     while (*at < fuzz_board.said_count) {
-        const fuzz_end end = fuzz_split(&oracle.told, fuzz_board.said[(*at)++]);
+        fuzz_end end;
+        *at += fuzz_split(&oracle.told, fuzz_board.said + *at, fuzz_board.said_count - *at, &end);
         FUZZ_CHECK(end != FUZZ_BROKEN);
         if (end == FUZZ_FRAME)
             return 1;
@@ -155,11 +156,8 @@ static void step(void)
     const uint16_t before = fuzz_board.left;
     size_t at = 0;
     app_step(&app, &fuzz_port);
-    fuzz_end end = FUZZ_NOTHING;
-    for (uint16_t i = 0; i < before - fuzz_board.left; i++) {
-        FUZZ_CHECK(end == FUZZ_NOTHING);
-        end = fuzz_split(&oracle.heard, bytes[i]);
-    }
+    fuzz_end end;
+    FUZZ_CHECK(fuzz_split(&oracle.heard, bytes, before, &end) == (size_t)(before - fuzz_board.left));
     if (end == FUZZ_FRAME)
         expect_answer(&at);
     else if (end == FUZZ_BROKEN)

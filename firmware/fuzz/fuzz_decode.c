@@ -33,11 +33,8 @@ static void take(wire_decoder *decoder, fuzz_splitter *oracle, const uint8_t *by
         wire_event event;
         const uint16_t used = wire_decode(decoder, piece, count, &event);
         FUZZ_CHECK(used >= 1 && used <= count);
-        fuzz_end end = FUZZ_NOTHING;
-        for (uint16_t i = 0; i < used; i++) {
-            FUZZ_CHECK(end == FUZZ_NOTHING);
-            end = fuzz_split(oracle, piece[i]);
-        }
+        fuzz_end end;
+        FUZZ_CHECK(fuzz_split(oracle, piece, count, &end) == used);
         FUZZ_CHECK(event == same[end]);
         if (event == WIRE_FRAME)
             compare(decoder, oracle, image_bytes);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define LONGEST_PAYLOAD 800u
+#define SHORT_PAYLOAD   32u /* twice an image of the fixture */
 
 void fuzz_fail(const char *file, int line, const char *truth)
 {
@@ -46,14 +47,10 @@ static long unstuff(const uint8_t *raw, size_t count, uint8_t *out)
     return made;
 }
 
-fuzz_end fuzz_split(fuzz_splitter *splitter, uint8_t byte)
+/* What came before a zero. */
+static fuzz_end judge(fuzz_splitter *splitter)
 {
     static uint8_t frame[FUZZ_LINE_BYTES];
-    if (byte != 0) {
-        FUZZ_CHECK(splitter->raw_count < FUZZ_LINE_BYTES);
-        splitter->raw[splitter->raw_count++] = byte;
-        return FUZZ_NOTHING;
-    }
     const size_t raw_count = splitter->raw_count;
     splitter->raw_count = 0;
     if (raw_count == 0)
@@ -70,6 +67,25 @@ fuzz_end fuzz_split(fuzz_splitter *splitter, uint8_t byte)
     splitter->length = (size_t)count - 6;
     memcpy(splitter->payload, frame + 2, splitter->length);
     return FUZZ_FRAME;
+}
+
+size_t fuzz_split(fuzz_splitter *splitter, const uint8_t *bytes, size_t count, fuzz_end *end)
+{
+    size_t used = 0;
+    *end = FUZZ_NOTHING;
+    while (used < count && *end == FUZZ_NOTHING) {
+        const uint8_t *zero = memchr(bytes + used, 0, count - used);
+        const size_t others = zero ? (size_t)(zero - bytes) - used : count - used;
+        FUZZ_CHECK(others <= FUZZ_LINE_BYTES - splitter->raw_count);
+        memcpy(splitter->raw + splitter->raw_count, bytes + used, others);
+        splitter->raw_count += others;
+        used += others;
+        if (zero) {
+            used++;
+            *end = judge(splitter);
+        }
+    }
+    return used;
 }
 
 static uint8_t next_byte(fuzz_input *input)
@@ -105,17 +121,27 @@ static size_t stuff(uint8_t *frame, size_t checked, uint8_t *out)
     return made;
 }
 
+/* Up to LONGEST_PAYLOAD where the second byte is below 4. Any other gives a short one, as most shall be: a long frame
+ * has the bytes of fifty short ones, and nothing more to say than how many. */
+static size_t next_length(fuzz_input *input)
+{
+    const size_t low = next_byte(input), high = next_byte(input);
+    return high < 4 ? (low | high << 8) % (LONGEST_PAYLOAD + 1) : low % (SHORT_PAYLOAD + 1);
+}
+
 /* Type, sequence, two bytes of length; the payload from the input, and where that ends, one byte again and again. */
 static void make_frame(fuzz_input *input, fuzz_event *event, uint8_t is_struck)
 {
     uint8_t frame[2 + LONGEST_PAYLOAD + 4];
     frame[0] = next_byte(input);
     frame[1] = next_byte(input);
-    const size_t wish = next_byte(input) | (size_t)next_byte(input) << 8;
-    const size_t length = wish % (LONGEST_PAYLOAD + 1);
+    const size_t length = next_length(input);
     const uint8_t rest = next_byte(input);
-    for (size_t i = 0; i < length; i++)
-        frame[2 + i] = input->at < input->end ? next_byte(input) : rest;
+    const size_t left = (size_t)(input->end - input->at);
+    const size_t given = left < length ? left : length;
+    memcpy(frame + 2, input->at, given);
+    memset(frame + 2 + given, rest, length - given);
+    input->at += given;
     event->count = stuff(frame, 2 + length, event->bytes);
     if (is_struck) {
         const size_t place = (next_byte(input) | (size_t)next_byte(input) << 8) % event->count;
@@ -135,7 +161,8 @@ void fuzz_next(fuzz_input *input, fuzz_event *event)
         for (uint8_t i = 0; i <= tag && input->at < input->end; i++)
             event->bytes[event->count++] = next_byte(input);
     } else if (tag < 0x60) {
-        event->count = 32u * (tag & 31u) + 1;
+        const uint8_t wish = tag & 31u; /* of a few bytes, or of hundreds */
+        event->count = wish < 24 ? wish + 1u : 128u * (wish - 24u) + 97u;
         memset(event->bytes, next_byte(input), event->count);
     } else if (tag < 0xC0) {
         make_frame(input, event, 0);

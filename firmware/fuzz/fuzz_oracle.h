@@ -32,8 +32,9 @@ typedef struct {
     size_t length;
 } fuzz_splitter;
 
-/* One byte; after FUZZ_FRAME type, sequence, payload and length are the frame's. */
-fuzz_end fuzz_split(fuzz_splitter *splitter, uint8_t byte);
+/* Returns how many of the `count` bytes it took: all, or those up to the end of the first frame, sound or broken. After
+ * FUZZ_FRAME type, sequence, payload and length are the frame's. */
+size_t fuzz_split(fuzz_splitter *splitter, const uint8_t *bytes, size_t count, fuzz_end *end);
 
 /* The input as it is used up. */
 typedef struct {

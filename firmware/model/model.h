@@ -3,12 +3,15 @@
 #ifndef MODEL_H
 #define MODEL_H
 
+#if !defined(__ASSEMBLER__)
 #include "nn.h"
 
 #if NN_ABI != 1
 #error "model.h and the firmware's core disagree: run `host export` again"
 #endif
+#endif
 
+#define MODEL_EXPORT 0x7657e1d2 /* the same in each file of one export */
 #define MODEL_HASH {0x26, 0x67, 0x4f, 0x90, 0xde, 0x62, 0x1c, 0xe1}
 #define MODEL_FORMAT 2 /* int8 */
 #define MODEL_HEIGHT 16

@@ -5,6 +5,7 @@
 
 #include "model.h"
 
+#define MODEL_NET_EXPORT 0x7657e1d2
 #if !defined(NN_MARK)
 #define NN_MARK(step)
 #endif

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from host import data
 from host.cli.console import Console, percent, table
+from host.cli.rounding import say_what_is_dropped
 from host.deploy import model as model_file
 from host.deploy.deployment import (
     AnyNetwork,
@@ -22,15 +23,13 @@ from host.deploy.deployment import (
     image_shape,
     infer,
     plain_plan,
+    rounding,
 )
+from host.deploy.learned_nets import AFTER, AWARE, PER_TENSOR
 from host.deploy.numerics import WeightFormat
 from host.errors import InputError
 from host.report.document import evaluation
 from host.train.learned import LearnedNetwork
-
-_AWARE = "quantisation-aware"
-_AFTER = "post-training"
-_PER_TENSOR = "post-training, per tensor"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,11 +41,18 @@ def run(arguments: argparse.Namespace) -> int:
     result = evaluation(dataset.name, arguments.split, split.labels, classes, len(network.labels), sizes, roundings)
     console.say(f"{dataset.name} {arguments.split}, {result['n']:,} images; changed: digits that differ from float32")
     console.say(table(_rows(result)))
-    chosen = "int8" if "int8" in classes else next((name for name in plans if name != "float32"), "float32")
+    if arguments.per_tensor:
+        say_what_is_dropped(console, network, formats(network))
+    chosen = arguments.format or _deployed_best(plans, roundings)
     recalls = ("-" if value is None else f"{100 * value:.1f}" for value in result["recall"][chosen])
     console.say(f"recall per class, {chosen} (%): {' '.join(recalls)}")
     console.document(result)
     return 0
+
+
+def _deployed_best(plans: dict[str, AnyPlan], roundings: dict[str, str]) -> str:
+    """The name of what a board is best given: the first that was trained for its format, else int8."""
+    return next((name for name in plans if roundings.get(name) == AWARE), WeightFormat.INT8.label)
 
 
 def _rows(result: dict[str, Any]) -> list[list[str]]:
@@ -63,25 +69,25 @@ def _rows(result: dict[str, Any]) -> list[list[str]]:
 def _plans(network: AnyNetwork, only: str | None, per_tensor: bool) -> tuple[dict[str, AnyPlan], dict[str, str]]:
     """What to measure by name, the format's own being what an export takes; and how its weights were rounded."""
     fmts = formats(network)
+    if per_tensor and only == WeightFormat.FLOAT32.label:
+        raise InputError(
+            "evaluate: --per-tensor: found it with --format float32, need an integer format; leave one of them out"
+        )
     if only is not None and only != WeightFormat.FLOAT32.label:
         check_format(network, WeightFormat[only.upper()])
     wanted = [fmt for fmt in fmts if only in (None, fmt.label) or fmt is WeightFormat.FLOAT32]
     if not isinstance(network, LearnedNetwork):
         return {fmt.label: plain_plan(network, fmt, per_tensor=per_tensor) for fmt in wanted}, {}
     plans: dict[str, AnyPlan] = {}
-    roundings = {}
     for fmt in wanted:
         if per_tensor:
-            plans[fmt.label], roundings[fmt.label] = plain_plan(network, fmt, per_tensor=True), _PER_TENSOR
+            plans[fmt.label] = plain_plan(network, fmt, per_tensor=True)
             continue
-        is_tuned = network.tuned_for(fmt.label) is not None
-        plans[fmt.label], roundings[fmt.label] = plain_plan(network, fmt), _AWARE if is_tuned else _AFTER
-        if is_tuned:
-            name = f"{fmt.label} {_AFTER}"
-            plans[name], roundings[name] = plain_plan(network, fmt, post_training=True), _AFTER
-        name = f"{fmt.label} {_PER_TENSOR}"
-        plans[name], roundings[name] = plain_plan(network, fmt, per_tensor=True), _PER_TENSOR
-    return plans, roundings
+        plans[fmt.label] = plain_plan(network, fmt)
+        if network.tuned_for(fmt.label) is not None:
+            plans[f"{fmt.label} {AFTER}"] = plain_plan(network, fmt, post_training=True)
+        plans[f"{fmt.label} {PER_TENSOR}"] = plain_plan(network, fmt, per_tensor=True)
+    return plans, {name: rounding(planned.net) or "" for name, planned in plans.items()}
 
 
 def _classes_and_sizes(

@@ -7,19 +7,22 @@ from pathlib import Path
 
 from host import data
 from host.cli.console import Console, percent
+from host.cli.rounding import format_of, say_what_is_dropped
 from host.deploy import model as model_file
 from host.deploy import textfmt
 from host.deploy.budget import Budget
-from host.deploy.deployment import AnyNetwork, AnyPlan, check_fit, choose, image_shape, infer
+from host.deploy.deployment import AnyNetwork, AnyPlan, check_fit, choose, image_shape, infer, rounding
 from host.deploy.numerics import WeightFormat
 from host.deploy.render import render, write_headers
 from host.deploy.target import Board, board
 from host.errors import DigitduinoError, InputError
-from host.link.build import stage_project
+from host.link.project import check_project, stage_project
 from host.report.compare import accuracy
 from host.train.network import Network
 
 _DEFAULT_DIRECTORY = Path("firmware/model")
+_NAMED = 5
+"""So many of the files that a project folder holds besides are named."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,19 +41,29 @@ def run(arguments: argparse.Namespace) -> int:
     budget = check_fit(network, planned, target)
     measured = _format_accuracy(network, planned)
     _say_budget(console, planned, target, budget, measured)
+    if arguments.per_tensor:
+        say_what_is_dropped(console, network, (fmt,))
     if arguments.check:
         console.document(_document(planned, target, budget, measured))
         return _check(console, planned, Path(arguments.output or _DEFAULT_DIRECTORY))
     if arguments.project:
-        stage_project(planned, Path(arguments.project))
-        console.say(
-            f"project in {arguments.project}; next: pio run -d {arguments.project} -e {target.environment} -t upload"
-        )
+        _make_project(console, planned, Path(arguments.project), target)
     else:
         for path in write_headers(planned, Path(arguments.output or _DEFAULT_DIRECTORY)):
             console.say(f"wrote {path}")
     console.document(_document(planned, target, budget, measured))
     return 0
+
+
+def _make_project(console: Console, planned: AnyPlan, directory: Path, target: Board) -> None:
+    known = check_project(planned, directory)
+    stage_project(planned, directory)
+    for path in known.replaced:
+        console.say(f"replaced {path}")
+    if known.others:
+        more = f" and {len(known.others) - _NAMED} more" if len(known.others) > _NAMED else ""
+        console.say(f"left as they were: {', '.join(map(str, known.others[:_NAMED]))}{more}")
+    console.say(f"project in {directory}; next: pio run -d {directory} -e {target.environment} -t upload")
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
@@ -60,6 +73,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
     if arguments.format == "text":
         given = vars(arguments)
         idle = [name for name in ("check", "project", "json", "activation_bits", "per_tensor") if given[name]]
+        idle += [name for name, usual in (("kernel", "auto"), ("board", "uno")) if given[name] != usual]
         if idle:
             option = idle[0].replace("_", "-")
             raise InputError(f"export: --{option}: found --format text, need C headers for it; leave one of them out")
@@ -94,7 +108,7 @@ def _say_budget(console: Console, planned: AnyPlan, target: Board, budget: Budge
     net = planned.net
     activations = f"{net.levels.bit_length()}-bit activations, " if net.format.is_integer else ""
     console.say(
-        f"{net.preset} {planned.title}, {net.format.label}, {activations}kernel {planned.kernel}, model {net.hash[:16]}"
+        f"{net.preset} {planned.title}, {format_of(net)}, {activations}kernel {planned.kernel}, model {net.hash[:16]}"
     )
     if target.is_avr:
         console.say(f"predicted for {target.name}:")
@@ -111,7 +125,12 @@ def _say_budget(console: Console, planned: AnyPlan, target: Board, budget: Budge
 def _document(planned: AnyPlan, target: Board, budget: Budget, measured: float | None) -> dict[str, object]:
     return {
         "schema": 1,
-        "model": {"hash": planned.net.hash, "format": planned.net.format.label, "preset": planned.net.preset},
+        "model": {
+            "hash": planned.net.hash,
+            "format": planned.net.format.label,
+            "rounding": rounding(planned.net),
+            "preset": planned.net.preset,
+        },
         "kernel": planned.kernel,
         "activation_bits": planned.net.levels.bit_length() if planned.net.format.is_integer else None,
         "board": target.name,

@@ -15,9 +15,13 @@ _HASH_DIGITS = 16
 def run(arguments: argparse.Namespace) -> int:
     console = Console(arguments.json)
     models = pretrained.index()
-    rows = [["name", "preset", "data", "float32", "int8", "weights", "board", "flash", "RAM", "cycles", "ms", "file"]]
+    rows = [
+        ["name", "preset", "data", "float32", "int8", "weights", "board", "flash", "RAM", "cycles", "ms", "file size"]
+    ]
     rows += [_row(model) for model in models]
-    console.say("test accuracy; bytes of int8 weights; predicted for the board as int8: flash, RAM, a digit; the file")
+    console.say(
+        "test accuracy; bytes of int8 weights; predicted for the board as int8: flash, RAM, a digit; bytes of the file"
+    )
     console.say(table(rows))
     console.say()
     for model in models:

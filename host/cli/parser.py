@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable
 
 from host import __version__
+from host.cli.values import Parser, natural, positive, share
 
 FORMATS = ("float32", "float16", "int8", "int4", "ternary")
 DEFAULT_DATA = "digits"
@@ -15,7 +16,7 @@ DEFAULT_PRESET = "preconv"
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser; each command's namespace carries `run(arguments) -> exit code`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="host",
         description="Train a tiny digit classifier, run it on an Arduino, prove that both say the same.",
         epilog="Start with `host demo`. Each command explains itself with --help.",
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, example: str
+    commands: argparse._SubParsersAction[Parser], name: str, what: str, example: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=f"Example: {example}"
@@ -130,7 +131,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     _data(parser, DEFAULT_DATA)
     parser.add_argument("--preset", help=f"how to train (default {DEFAULT_PRESET}; see --list)")
     parser.add_argument("--list", action="store_true", help="list the presets with their figures")
-    parser.add_argument("-o", "--output", metavar="MODEL.h5", help="where the model goes")
+    parser.add_argument("-o", "--output", metavar="MODEL.h5", help="where the model goes; any name but .json")
     parser.add_argument("--seed", type=natural, default=0, help="same seed, same model (default 0)")
     parser.add_argument("--epochs", type=positive, help="epochs; iterations for preconv-seed and for l-bfgs-b")
     parser.add_argument(
@@ -167,7 +168,7 @@ def _train_learned(parser: argparse._ArgumentGroup) -> None:
         "--patience",
         type=positive,
         metavar="N",
-        help="stop N epochs after the lowest validation loss, and keep that net",
+        help="keep the net of the lowest validation loss, and stop N epochs after it",
     )
     parser.add_argument("--rate", type=float, help="highest learning rate")
     parser.add_argument("--batch", type=positive, metavar="N", help="images a step")
@@ -202,8 +203,10 @@ def _plot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="NAME|PATH", help="whose digits (default those that the model learned from)")
     parser.add_argument("-o", "--output", metavar="FILE", help="a .png, .svg or .pdf; a folder for all")
     parser.add_argument("--format", choices=FORMATS, help="whose numbers and answers (default int8)")
-    parser.add_argument("--digit", type=natural, default=0, metavar="N", help="maps: which digit of the split, from 0")
-    parser.add_argument("--split", choices=("train", "test"), default="test")
+    parser.add_argument(
+        "--digit", type=natural, metavar="N", help="maps: which digit of the split (default 0, the first)"
+    )
+    parser.add_argument("--split", choices=("train", "test"), help="which digits (default test)")
     _limit(parser)
 
 
@@ -241,7 +244,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     _kernel(parser, "with --board: ")
     parser.add_argument("--split", choices=("train", "test"), default="test")
     parser.add_argument("--profile", action="store_true", help="with --board: build so that each layer is timed")
-    parser.add_argument("--baud", type=positive, help="rate after the greeting (default 115200)")
+    parser.add_argument("--baud", type=positive, help="rate of the line after the greeting (default 115200)")
     parser.add_argument("--min-accuracy", type=share, metavar="A", help="fail below this device accuracy, 0..1")
     _limit(parser)
     _faults(parser)
@@ -250,24 +253,3 @@ def _verify(parser: argparse.ArgumentParser) -> None:
         "--journal", metavar="FILE", help="where results are kept until the report (default a file in the user's cache)"
     )
     _json(parser)
-
-
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"found {value}, need 1 or more")
-    return value
-
-
-def natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"found {value}, need 0 or more")
-    return value
-
-
-def share(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"found {value}, need a number from 0 to 1")
-    return value

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from host import data
 from host.atomic import write_bytes
+from host.cli import plot_options
 from host.cli.console import Console
 from host.cli.evaluate import load_split
+from host.cli.plot_options import ALL, OF_MODEL, OF_REPORT
 from host.data.problem import near
 from host.deploy import model as model_file
 from host.deploy.deployment import AnyNetwork
@@ -25,11 +27,9 @@ from host.report.plots.maps import maps_figure, preconv_figure
 from host.report.plots.measured import Measured, from_report, model_name
 from host.report.plots.steps import predicted
 
-ALL = "all"
 REPORT_SUFFIX = ".json"
-OF_REPORT = ("recall", "confusion")
-OF_MODEL = ("loss", "kernels", "maps", *OF_REPORT, "preconv")
 DEFAULT_FORMAT = "int8"
+DEFAULT_SPLIT = "test"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = Path(arguments.model)
     is_report = source.suffix.lower() == REPORT_SUFFIX
     what = _checked(arguments.what, OF_REPORT if is_report else OF_MODEL)
+    plot_options.check(arguments, what, is_report)
     target = _target(arguments.output, source, what)
     canvas.need_matplotlib()
     drawings = _of_report(source) if is_report else _of_model(arguments, source)
@@ -67,6 +68,8 @@ def _target(output: str | None, source: Path, what: str) -> Path:
         canvas.check_suffix(target)
     elif target.exists() and not target.is_dir():
         raise InputError(f"{target}: found a file, need a folder for all pictures; choose another place")
+    elif target.suffix.lower() in canvas.SUFFIXES and not target.is_dir():
+        raise InputError(f"{target}: found the name of one picture, need a folder's for all; leave {target.suffix} out")
     if not target.parent.is_dir():
         raise InputError(f"{target}: the folder {target.parent} does not exist; make it first")
     return target
@@ -100,8 +103,9 @@ def _of_model(arguments: argparse.Namespace, source: Path) -> dict[str, Draw]:
 
     @cache
     def images() -> tuple[str, data.Split]:
-        dataset, split = load_split(_data_name(arguments.data, network), arguments.split, network, arguments.limit)
-        return f"{dataset.name} {arguments.split}", split
+        part = arguments.split or DEFAULT_SPLIT
+        dataset, split = load_split(_data_name(arguments.data, network), part, network, arguments.limit)
+        return f"{dataset.name} {part}", split
 
     @cache
     def measured() -> Measured:
@@ -112,7 +116,7 @@ def _of_model(arguments: argparse.Namespace, source: Path) -> dict[str, Draw]:
     return {
         "loss": lambda: loss_figure(network),
         "kernels": lambda: kernels_figure(network, fmt),
-        "maps": lambda: maps_figure(network, fmt, *images(), arguments.digit),
+        "maps": lambda: maps_figure(network, fmt, *images(), arguments.digit or 0),
         "recall": lambda: recall_figure(measured()),
         "confusion": lambda: confusion_figure(measured()),
         "preconv": lambda: preconv_figure(network, fmt, *images()),

@@ -31,6 +31,7 @@ from host.train.school import checkpoint_files
 def run(arguments: argparse.Namespace) -> int:
     console = Console(arguments.json)
     if arguments.list:
+        train_options.check_list(arguments)
         return _list(console)
     preset = presets.find(arguments.preset or DEFAULT_PRESET)
     train_options.check(arguments, preset.name)
@@ -39,6 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         raise InputError("train: no output file; add -o MODEL.h5")
     output = Path(arguments.output)
+    if output.suffix.lower() == ".json":
+        raise InputError(
+            f"{output}: found a .json, which `host plot` takes for a report, need a model's name; give .h5"
+        )
     check_writable(output)
     dataset = data.load(arguments.data)
     recipe = preset.recipe_for(dataset.image_shape, len(dataset.train.labels))
@@ -106,6 +111,12 @@ def _train_learned(
         optimiser=arguments.optimiser,
         qat=arguments.qat,
     )
+    train_options.check_amounts(arguments, recipe, dataset.train.labels)
+    if arguments.patience is not None and arguments.patience >= recipe.epochs and recipe.holdout:
+        console.say(
+            f"--patience {arguments.patience}: not below the {recipe.epochs} of --epochs, stops nothing sooner; "
+            "the net of the lowest validation loss is kept"
+        )
     keeps = arguments.checkpoint or arguments.resume
     path = output.with_name(f"{output.name}.checkpoint")
     files = checkpoint_files(path, recipe)

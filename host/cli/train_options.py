@@ -4,15 +4,56 @@ from __future__ import annotations
 
 import argparse
 
+import numpy as np
+from numpy.typing import NDArray
+
+from host.cli.parser import DEFAULT_DATA
 from host.errors import InputError
 from host.train.learned_presets import LEARNED_PRESETS
+from host.train.optimisers import LbfgsB
 from host.train.preconv_presets import PRECONV_PRESETS
+from host.train.recipe import LearnedRecipe
+from host.train.split import holdout_rows
 
 # Names in the parsed arguments; one that is not given is None or False.
 _PRECONV = ("hidden", "reg", "cycles", "no_rehearsal", "sweep_cost")
 _LEARNED = ("engine", "device", "holdout", "patience", "rate", "batch", "optimiser", "qat", "resume")
 _SWEEP = ("seeds",)
 _NO_SWEEP = ("preset", "output", "hidden", "reg", "cycles", "no_rehearsal", "checkpoint", *_LEARNED)
+
+
+def check_list(arguments: argparse.Namespace) -> None:
+    """Raise InputError on what `--list` has no use for."""
+    usual = {"data": DEFAULT_DATA, "seed": 0}
+    for name, value in vars(arguments).items():
+        is_given = value is not None and value is not False and value != usual.get(name)
+        if is_given and name not in ("run", "list", "json"):
+            raise InputError(
+                f"train: {_option(name)}: found it with --list, need a training for it; leave one of them out"
+            )
+
+
+def check_amounts(arguments: argparse.Namespace, recipe: LearnedRecipe, labels: NDArray[np.int64]) -> None:
+    """Raise InputError where `--holdout` or `--batch` leave nothing to validate with, or less than a batch to train on.
+
+    `labels` are those of all training images. Of each class one image is always trained on."""
+    kept, held = holdout_rows(labels, recipe.holdout)
+    if arguments.holdout and len(held) == 0:
+        raise InputError(
+            f"train: --holdout: found {arguments.holdout:g}, which is no image of any class, need a larger share; "
+            "give such as 0.2, or 0 for no validation"
+        )
+    if len(kept) >= recipe.batch or isinstance(recipe.optimiser, LbfgsB):
+        return
+    if arguments.batch is not None:
+        raise InputError(
+            f"train: --batch: found {recipe.batch}, need at most the {len(kept):,} images trained on; choose fewer"
+        )
+    if arguments.holdout is not None and len(labels) >= recipe.batch:
+        raise InputError(
+            f"train: --holdout: found {recipe.holdout:g}, which leaves {len(kept):,} images to train on, need at least "
+            f"a batch of {recipe.batch}; hold fewer out, or give a smaller --batch"
+        )
 
 
 def check(arguments: argparse.Namespace, preset: str) -> None:
@@ -33,5 +74,8 @@ def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], found: str, n
     for name in names:
         value = getattr(arguments, name)
         if value is not None and value is not False:
-            option = "-o" if name == "output" else f"--{name.replace('_', '-')}"
-            raise InputError(f"train: {option}: found it with {found}, need {need} for it; leave it out")
+            raise InputError(f"train: {_option(name)}: found it with {found}, need {need} for it; leave it out")
+
+
+def _option(name: str) -> str:
+    return "-o" if name == "output" else f"--{name.replace('_', '-')}"

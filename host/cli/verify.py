@@ -15,6 +15,7 @@ from host import data
 from host.cli.console import Console, percent
 from host.cli.evaluate import load_split
 from host.cli.resume import journal_of
+from host.cli.rounding import format_of, say_what_is_dropped
 from host.deploy import model as model_file
 from host.deploy.deployment import (
     AnyNetwork,
@@ -25,6 +26,7 @@ from host.deploy.deployment import (
     float_scores,
     formats,
     infer,
+    rounding,
 )
 from host.deploy.numerics import WeightFormat
 from host.deploy.target import board as find_board
@@ -42,6 +44,7 @@ EXIT_FAILED = 1
 
 
 def run(arguments: argparse.Namespace) -> int:
+    _check_options(arguments)
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
     dataset, split = load_split(arguments.data, arguments.split, network, arguments.limit)
@@ -73,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             split=arguments.split,
             model_hash=planned.net.hash,
             format=planned.net.format.label,
+            rounding=rounding(planned.net),
             preset=planned.net.preset,
             kind=line.kind,
             mcu=outcome.ready.board.rstrip(b"\0").decode("ascii", "replace"),
@@ -86,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
             parts=planned.marks if line.kind != "native" else planned.portable_marks,
         )
         result = verification(comparison, outcome, facts)
-        _say(console, comparison, split, result)
+        _say(console, comparison, split, format_of(planned.net), result)
         if not accurate:
             console.say(
                 f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
@@ -97,21 +101,37 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if facts.passed else EXIT_FAILED
 
 
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise InputError for an option that would change nothing."""
+    if arguments.port is not None:
+        for name, usual in (("kernel", "auto"), ("activation_bits", None), ("per_tensor", False), ("profile", False)):
+            if getattr(arguments, name) != usual:
+                raise InputError(
+                    f"verify: --{name.replace('_', '-')}: found it with --port, where the flashed firmware decides, "
+                    "need --board for it; leave it out, or export with it and flash that"
+                )
+    elif arguments.board == "native":
+        for name, has in (("profile", "counts cycles"), ("baud", "has a line")):
+            if getattr(arguments, name):
+                raise InputError(
+                    f"verify: --{name}: found it with --board native, need a board that {has}; "
+                    "leave it out or choose --board uno"
+                )
+
+
 def _prepare(
     console: Console, arguments: argparse.Namespace, network: AnyNetwork
 ) -> tuple[Sequence[AnyPlan], Built | None, AbstractContextManager[Connection]]:
     """The plans that the board may carry, the build if there is one, and the line to open."""
     if arguments.port is not None:
-        if arguments.profile:
-            raise InputError(
-                "verify: --profile: found --port, need --board; a flashed board times its layers if built so"
-            )
         wanted = [fmt for fmt in formats(network) if arguments.format in (None, fmt.label)]
         return [planned for fmt in wanted for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
     planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor)
     check_fit(network, planned, target)
+    if arguments.per_tensor:
+        say_what_is_dropped(console, network, (fmt,))
     console.say(f"building {fmt.label} firmware, kernel {planned.kernel}, for {target.name} with PlatformIO")
     built = build_firmware(planned, target, profile=arguments.profile)
     return [planned], built, connect_board(target, built)
@@ -130,11 +150,9 @@ def _compare(network: AnyNetwork, planned: AnyPlan, split: data.Split, outcome: 
     )
 
 
-def _say(console: Console, comparison: Comparison, split: data.Split, result: dict[str, Any]) -> None:
+def _say(console: Console, comparison: Comparison, split: data.Split, fmt: str, result: dict[str, Any]) -> None:
     n, accuracy, agreement = result["n"], result["accuracy"], result["agreement"]
-    console.say(
-        f"{result['board']['mcu']}, {result['model']['format']}, {result['dataset']} {result['split']}: {n:,} digits"
-    )
+    console.say(f"{result['board']['mcu']}, {fmt}, {result['dataset']} {result['split']}: {n:,} digits")
     console.say(
         f"accuracy   float {percent(accuracy['float'])}   quantised {percent(accuracy['quantised'])}   "
         f"device {percent(accuracy['device'])}"

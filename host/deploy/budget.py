@@ -37,9 +37,21 @@ class Budget:
     def cycles(self) -> int:
         return sum(cycles for _, cycles in self.parts)
 
+    def lacking(self, board: Board) -> tuple[str, ...]:
+        """What `board` has too little of, with the bytes; nothing where the plan fits."""
+        needs = []
+        if self.flash > board.flash:
+            needs.append(f"flash: found {self.flash:,} bytes needed, {board.flash:,} there")
+        if self.ram_static + self.stack > board.ram:
+            needs.append(f"RAM: found {self.ram_static:,} + {self.stack} stack needed, {board.ram:,} there")
+        if self.near_weights > MAX_ROM_BYTES:
+            needs.append(
+                f"weights: found {self.near_weights:,} bytes, need {MAX_ROM_BYTES:,} at most for near flash reads"
+            )
+        return tuple(needs) if board.is_avr else ()
+
     def fits(self, board: Board) -> bool:
-        memory = self.flash <= board.flash and self.ram_static + self.stack <= board.ram
-        return not board.is_avr or (memory and self.near_weights <= MAX_ROM_BYTES)
+        return not self.lacking(board)
 
 
 def predict(planned: Plan, board: Board) -> Budget:
@@ -60,17 +72,9 @@ def fits(planned: Plan, board: Board) -> bool:
 def check_fit(network: Network, planned: Plan, board: Board) -> Budget:
     """The budget; raise FitError, naming the bytes and what would fit, where `board` is too small."""
     budget = predict(planned, board)
-    if budget.fits(board):
+    needs = budget.lacking(board)
+    if not needs:
         return budget
-    needs = []
-    if budget.flash > board.flash:
-        needs.append(f"flash: found {budget.flash:,} bytes needed, {board.flash:,} there")
-    if budget.ram_static + budget.stack > board.ram:
-        needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
-    if budget.near_weights > MAX_ROM_BYTES:
-        needs.append(
-            f"weights: found {budget.near_weights:,} bytes, need {MAX_ROM_BYTES:,} at most for near flash reads"
-        )
     what = f"{planned.net.format.label}, kernel {planned.kernel}"
     raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, planned, board)}")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from host.data.problem import near
 from host.deploy.budget import fits
 from host.deploy.calibrate import preferred_levels
 from host.deploy.numerics import WeightFormat
 from host.deploy.plan import KERNELS, Plan, plan
-from host.deploy.quantise import LEVELS, quantise
+from host.deploy.quantise import LEVELS, check_format, quantise
 from host.deploy.target import Board
 from host.errors import InputError
 from host.train.network import Network
@@ -19,8 +20,12 @@ _FASTEST_FIRST = ("unrolled", "asm", "portable")
 def choose(network: Network, fmt: WeightFormat, board: Board, kernel: str = AUTO, bits: int | None = None) -> Plan:
     """The plan for `board`. `kernel` auto is the fastest that can run the net and fits; `bits` None takes 6-bit
     activations where they cost no accuracy (calibrate.ACCURACY_RULE). The plan may still not fit: see check_fit."""
-    if fmt is not WeightFormat.INT8 and (bits is not None or kernel not in (AUTO, "portable")):
-        raise InputError(f"{fmt.label}: found a kernel or activation bits, need int8 for them; leave them out")
+    check_format(fmt)
+    if kernel not in KERNEL_CHOICES:
+        found = f"{kernel!r}{near(kernel, KERNEL_CHOICES)}"
+        raise InputError(f"kernel: found {found}, need {', '.join(KERNEL_CHOICES)}; leave --kernel out for the best")
+    if fmt is not WeightFormat.INT8:
+        _check_float(fmt, kernel, bits)
     net = quantise(network, fmt, levels=preferred_levels(network) if bits is None else LEVELS[bits])
     if kernel != AUTO:
         return plan(net, kernel)
@@ -33,6 +38,20 @@ def choose(network: Network, fmt: WeightFormat, board: Board, kernel: str = AUTO
             if fits(planned, board):
                 return planned
     return plan(net)
+
+
+def _check_float(fmt: WeightFormat, kernel: str, bits: int | None) -> None:
+    """Raise InputError for what int8 alone has."""
+    if kernel not in (AUTO, "portable"):
+        raise InputError(
+            f"{fmt.label}: found kernel {kernel}, which is for int8, need portable; "
+            "leave --kernel out or choose --format int8"
+        )
+    if bits is not None:
+        raise InputError(
+            f"{fmt.label}: found {bits}-bit activations, which are for int8, need none; "
+            "leave --activation-bits out or choose --format int8"
+        )
 
 
 def all_plans(network: Network, fmt: WeightFormat) -> list[Plan]:

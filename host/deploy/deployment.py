@@ -14,6 +14,7 @@ from host.data import Split
 from host.deploy import budget as budgets
 from host.deploy import choose as choices
 from host.deploy import learned_choose
+from host.deploy import quantise as preconv
 from host.deploy.budget import Budget
 from host.deploy.calibrate import calibrate as calibrate_preconv
 from host.deploy.calibrate import preferred_levels
@@ -25,7 +26,6 @@ from host.deploy.learned_reference import infer_learned
 from host.deploy.nets import DeployedNet
 from host.deploy.numerics import WeightFormat
 from host.deploy.plan import Plan, plan
-from host.deploy.quantise import quantise
 from host.deploy.reference import Predictions
 from host.deploy.reference import infer as infer_preconv
 from host.deploy.target import Board
@@ -34,8 +34,6 @@ from host.train import learned
 from host.train.frontend import preconv_features
 from host.train.learned import LearnedNetwork
 from host.train.network import Network, forward
-
-_PRECONV_FORMATS = (WeightFormat.FLOAT32, WeightFormat.FLOAT16, WeightFormat.INT8)
 
 AnyNetwork: TypeAlias = Network | LearnedNetwork
 AnyNet: TypeAlias = DeployedNet | LearnedNet
@@ -66,7 +64,7 @@ def float_bytes(network: AnyNetwork) -> int:
 
 def formats(network: AnyNetwork) -> tuple[WeightFormat, ...]:
     """The formats in which `network` can be put on a board."""
-    return learned_choose.FORMATS if isinstance(network, LearnedNetwork) else _PRECONV_FORMATS
+    return learned_choose.FORMATS if isinstance(network, LearnedNetwork) else preconv.FORMATS
 
 
 def check_format(network: AnyNetwork, fmt: WeightFormat, per_tensor: bool = False) -> None:
@@ -74,11 +72,14 @@ def check_format(network: AnyNetwork, fmt: WeightFormat, per_tensor: bool = Fals
     if isinstance(network, LearnedNetwork):
         learned_choose.check_format(fmt)
         return
-    if fmt not in _PRECONV_FORMATS:
-        names = ", ".join(known.label for known in _PRECONV_FORMATS)
-        raise InputError(f"{fmt.label}: found a pre-convolved net, need {names} for it; leave --format out")
+    preconv.check_format(fmt)
     if per_tensor:
         raise InputError("per-tensor: found a pre-convolved net, which has no other steps; leave --per-tensor out")
+
+
+def rounding(net: AnyNet) -> str | None:
+    """How the weights of a net of learned kernels came about; None for a pre-convolved net, which knows one way."""
+    return net.rounding if isinstance(net, LearnedNet) else None
 
 
 def plain_plan(
@@ -89,7 +90,7 @@ def plain_plan(
     check_format(network, fmt, per_tensor)
     if isinstance(network, LearnedNetwork):
         return plan_learned(quantise_learned(network, fmt, per_tensor=per_tensor, post_training=post_training))
-    return plan(quantise(network, fmt, levels=preferred_levels(network)))
+    return plan(preconv.quantise(network, fmt, levels=preferred_levels(network)))
 
 
 def infer(net: AnyNet, images: NDArray[np.uint8]) -> Predictions:

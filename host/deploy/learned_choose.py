@@ -28,9 +28,12 @@ def choose(
     """The plan for `board`: `kernel` auto is the assembly where it fits; the image is left as it is, and each stage
     done before the next, where there is room for that. The plan may still not fit: see check_fit."""
     check_format(fmt)
-    if kernel not in KERNELS or bits not in (None, 8):
+    if kernel not in KERNELS:
+        need = f"{', '.join(KERNELS[:-1])} or {KERNELS[-1]}"
+        raise InputError(f"kernel: found {kernel!r} for a net of learned kernels, need {need}; leave --kernel out")
+    if bits not in (None, 8):
         raise InputError(
-            "kernel: found a net of learned kernels, need portable or asm, and 8-bit activations; leave both out"
+            f"activation-bits: found {bits} for a net of learned kernels, need 8; leave --activation-bits out"
         )
     net = quantise_learned(network, fmt, per_tensor=per_tensor)
     if board is None or not board.is_avr:
@@ -50,7 +53,7 @@ def all_plans(network: LearnedNetwork, fmt: WeightFormat) -> list[LearnedPlan]:
     lies makes no difference to what it answers."""
     found = [quantise_learned(network, fmt, per_tensor=each) for each in (False, True)]
     found.append(quantise_learned(network, fmt, post_training=True))
-    nets = {net.hash: net for net in found}
+    nets = {net.hash: net for net in reversed(found)}  # of two ways to the same numbers the first is named
     return [plan_learned(net, kernel) for net in nets.values() for kernel in ("asm", "portable")]
 
 
@@ -78,13 +81,9 @@ def predict(planned: LearnedPlan, board: Board, network: LearnedNetwork | None =
 def check_fit(network: LearnedNetwork, planned: LearnedPlan, board: Board) -> Budget:
     """The budget; raise FitError, naming the bytes and what would fit, where `board` is too small."""
     budget = predict(planned, board, network)
-    if budget.fits(board):
+    needs = budget.lacking(board)
+    if not needs:
         return budget
-    needs = []
-    if budget.flash > board.flash:
-        needs.append(f"flash: found {budget.flash:,} bytes needed, {board.flash:,} there")
-    if budget.ram_static + budget.stack > board.ram:
-        needs.append(f"RAM: found {budget.ram_static:,} + {budget.stack} stack needed, {board.ram:,} there")
     what = f"{planned.net.format.label}, kernel {planned.kernel}, {planned.title}"
     raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, planned, board)}")
 

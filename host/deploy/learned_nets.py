@@ -21,6 +21,11 @@ from host.train.architecture import Shape
 
 LEVELS = 255
 """The largest activation of these nets."""
+AWARE = "quantisation-aware"
+AFTER = "post-training"
+PER_TENSOR = "post-training, per tensor"
+"""How weights came about: trained for their format; rounded when training was over, each row or a whole layer with its
+own step."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,8 @@ Stage: TypeAlias = ConvStage | DenseStage | PoolStage
 
 @dataclass(frozen=True)
 class LearnedNet:
-    """What a board computes with. The last stage is a DenseStage whose sums are the scores."""
+    """What a board computes with. The last stage is a DenseStage whose sums are the scores. `rounding` is what is known
+    of the weights' origin, and no part of the hash."""
 
     input_shape: tuple[int, int]
     stages: tuple[Stage, ...]
@@ -130,6 +136,7 @@ class LearnedNet:
     preset: str
     format: WeightFormat = WeightFormat.INT8
     levels: int = LEVELS
+    rounding: str = AFTER
 
     @cached_property
     def hash(self) -> str:

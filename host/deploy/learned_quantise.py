@@ -11,7 +11,18 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.learned_nets import LEVELS, ConvStage, DenseStage, LearnedNet, PoolStage, Rows, Stage
+from host.deploy.learned_nets import (
+    AFTER,
+    AWARE,
+    LEVELS,
+    PER_TENSOR,
+    ConvStage,
+    DenseStage,
+    LearnedNet,
+    PoolStage,
+    Rows,
+    Stage,
+)
 from host.deploy.numerics import (
     MULTIPLIER_MAX,
     ROW_SHIFTS,
@@ -53,7 +64,9 @@ def quantise_learned(
             f"{fmt.label}: last layer: found {type(last).__name__} behind the scores, need none; train another net"
         )
     _, height, width = network.architecture.input_shape
-    return LearnedNet((height, width), tuple(walk.stages), network.labels, network.provenance.preset, fmt)
+    rounding = PER_TENSOR if per_tensor else AFTER if tuned is None else AWARE
+    preset, stages = network.provenance.preset, tuple(walk.stages)
+    return LearnedNet((height, width), stages, network.labels, preset, fmt, rounding=rounding)
 
 
 @dataclass(frozen=True)

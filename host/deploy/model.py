@@ -51,6 +51,8 @@ def save(network: Network | LearnedNetwork, path: Path) -> None:
 
 def load(path: Path) -> Network | LearnedNetwork:
     """Read and check a model; raise InputError naming the file, the field and the mend."""
+    if path.is_dir():
+        raise InputError(f"{path}: found a folder, need a model file; name the file, such as {path / 'MODEL.h5'}")
     if not path.is_file():
         raise InputError(f"{path}: no such model file; train one with `host train -o {path.name}`")
     if path.stat().st_size > MAX_FILE_BYTES:

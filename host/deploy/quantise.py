@@ -20,6 +20,8 @@ from host.deploy.numerics import (
 from host.errors import InputError
 from host.train.network import Dense, Network
 
+FORMATS = (WeightFormat.FLOAT32, WeightFormat.FLOAT16, WeightFormat.INT8)
+"""What pre-convolved nets can be rounded to."""
 LEVELS = {6: 63, 8: 255}
 """Activation bits → largest activation."""
 NARROW_LEVELS = LEVELS[6]
@@ -29,9 +31,18 @@ _MAX_SHIFT = {63: 16, 255: 24}
 """What the AVR requantisers shift by; they take a smaller shift as a larger multiplier."""
 
 
+def check_format(fmt: WeightFormat) -> None:
+    """Raise InputError for a format that pre-convolved nets have not."""
+    if fmt not in FORMATS:
+        names = ", ".join(known.label for known in FORMATS)
+        raise InputError(f"{fmt.label}: found a pre-convolved net, need {names} for it; leave --format out")
+
+
 def quantise(network: Network, fmt: WeightFormat, *, levels: int | None = None, prune: bool = True) -> DeployedNet:
     """Round `network` to `fmt`, with activations of 0..levels (int8 only; by default the network's own). With `prune`,
-    hidden units that provably cannot change any score are left out. Raise InputError for levels it cannot have."""
+    hidden units that provably cannot change any score are left out. Raise InputError for a format or levels that it
+    cannot have."""
+    check_format(fmt)
     levels = network.levels if levels is None or fmt is not WeightFormat.INT8 else levels
     if levels not in LEVELS.values() or levels > network.levels:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from host.deploy.plan import ABI
 from host.errors import InputError
 
 RENDERED = ("model.h", "model_net.h", "model_code.S")
+_TAG = "@TAG@"
+"""Stands for the CRC-32 of all texts of an export, by which the compiler tells files of two exports apart; c_comment
+lets no name from a model file hold it."""
 _NUMBERS_PER_LINE = 12
 
 
@@ -33,8 +37,10 @@ def render(plan: AnyPlan) -> dict[str, str]:
     environment.filters["asm_lines"] = lambda numbers: numbers.replace(",\n", "\n").split("\n")
     environment.filters["c_comment"] = c_comment
     environment.filters["c_hex_byte"] = "0x{:02x}".format
-    context = {"plan": plan, "net": plan.net, "abi": ABI}
-    return {name: environment.get_template(f"{name}.j2").render(context) for name in RENDERED}
+    context = {"plan": plan, "net": plan.net, "abi": ABI, "tag": _TAG}
+    texts = {name: environment.get_template(f"{name}.j2").render(context) for name in RENDERED}
+    tag = f"0x{zlib.crc32(''.join(texts.values()).encode()):08x}"
+    return {name: text.replace(_TAG, tag) for name, text in texts.items()}
 
 
 def write_headers(plan: AnyPlan, directory: Path) -> list[Path]:
@@ -69,6 +75,6 @@ def c_literal(value: np.generic) -> str:
 
 
 def c_comment(texts: Iterable[str] | str) -> str:
-    """Text from a model file made safe inside a C comment: printable ASCII, and no way to end the comment."""
+    """Text from a model file made safe inside a C comment: printable ASCII, no way to end the comment, no _TAG."""
     text = texts if isinstance(texts, str) else " ".join(texts)
-    return "".join(char if " " <= char <= "~" and char not in "*/\\?" else "_" for char in text)[:200]
+    return "".join(char if " " <= char <= "~" and char not in "*/\\?@" else "_" for char in text)[:200]

@@ -24,14 +24,13 @@ from elftools.elf.elffile import ELFFile
 from host.assets import asset_root
 from host.cache import cache_directory
 from host.deploy.deployment import AnyPlan
-from host.deploy.render import write_headers
 from host.deploy.target import Board
 from host.errors import InputError, ToolMissing
+from host.link.project import stage_project as stage_project
 
 _PROGRAMS = ("firmware.elf", "firmware.hex", "program")
 _BUILD_TIMEOUT_S = 600
 _STOP_TIMEOUT_S = 5
-_IGNORED = shutil.ignore_patterns(".pio", "__pycache__", "sim", "fuzz", "build", "*.h5")
 
 
 @dataclass(frozen=True)
@@ -47,17 +46,6 @@ class Built:
         """The native executable, or the board's ELF file."""
         native = self.directory / "program"
         return native if native.exists() else self.directory / "firmware.elf"
-
-
-def stage_project(plan: AnyPlan, directory: Path) -> None:
-    """Make `directory` a complete PlatformIO project for `plan`: platformio.ini, firmware/, rendered headers."""
-    root = asset_root()
-    try:
-        shutil.copytree(root / "firmware", directory / "firmware", ignore=_IGNORED, dirs_exist_ok=True)
-        shutil.copy2(root / "platformio.ini", directory / "platformio.ini")
-    except OSError as error:
-        raise InputError(f"{directory}: the project cannot be written: {error}; choose another place") from error
-    write_headers(plan, directory / "firmware" / "model")
 
 
 def build_firmware(plan: AnyPlan, board: Board, *, profile: bool = False) -> Built:

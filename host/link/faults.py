@@ -7,10 +7,13 @@ direction and the bytes before it, never on time or on how the bytes were cut in
 from __future__ import annotations
 
 import difflib
+import math
 import random
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import accumulate
 from typing import Any
 
 from host.errors import InputError
@@ -20,6 +23,8 @@ _LONGEST_CUT = 64
 """A truncated frame loses its end from a byte between the first and this one."""
 _RESET_PERIOD = 50_000
 """Bytes between resets where nobody knows how long the run will be."""
+_NEVER = 1 << 62
+"""Bytes."""
 
 
 class Direction(Enum):
@@ -180,50 +185,77 @@ class FaultyLine:
             self._spots = {**_resets(faults, expected_bytes), **self._spots}
             if faults.unplug is not None:
                 self._spots[faults.unplug] = Kind.UNPLUG
-        self._rates = (
-            (faults.drop, Kind.DROP),
-            (faults.flip, Kind.FLIP),
-            (faults.dup, Kind.DUP),
-            (faults.insert, Kind.INSERT),
-        )
-        self._any = sum(rate for rate, _ in self._rates)
+        self._places = deque(sorted(self._spots))
+        rates = {Kind.DROP: faults.drop, Kind.FLIP: faults.flip, Kind.DUP: faults.dup, Kind.INSERT: faults.insert}
+        self._kinds, self._weights = list(rates), list(accumulate(rates.values()))
+        self._rate = self._weights[-1]
         self._has_frame_faults = faults.truncate > 0 or faults.stall > 0
         self._count = 0
         self._at_start = True
         self._left: int | None = None
+        self._next_draw = self._draw_gap()
 
     def carry(self, data: bytes) -> Iterator[bytes | Stall | Event]:
         """What becomes of `data`."""
         out = bytearray()
-        for byte in data:
-            kind = self._spots.get(self._count) if self._spots else None
-            self._count += 1
-            if kind is None and self._any:
-                kind = self._draw()
-            if self._at_start and self._has_frame_faults and byte != DELIMITER[0]:
+        at = 0
+        while at < len(data):
+            if self._at_start and self._has_frame_faults and data[at] != DELIMITER[0]:
                 silence = self._start_frame()
                 if silence:
                     yield bytes(out)
                     out.clear()
                     yield silence
+            end = self._end_of_calm(data, at)
+            if end > at:
+                out += self._uncut(data[at:end])
+                self._count += end - at
+                at = end
+                continue
+            kind = self._kind_here()
             if kind in (Kind.STALL, Kind.RESET, Kind.UNPLUG):
                 self._injected.counts[kind] += 1
                 yield bytes(out)
                 out.clear()
                 yield Stall(self._faults.stall_s) if kind is Kind.STALL else Event(kind.value)
                 kind = None
-            out += self._strike(byte, kind)
+            out += self._strike(data[at], kind)
+            self._count += 1
+            at += 1
         yield bytes(out)
 
-    def _draw(self) -> Kind | None:
-        value = self._dice.random()
-        if value >= self._any:
-            return None
-        for rate, kind in self._rates:
-            if value < rate:
-                return kind
-            value -= rate
-        return None
+    def _end_of_calm(self, data: bytes, at: int) -> int:
+        """Where the bytes end that are neither struck nor a delimiter."""
+        struck = min(self._next_draw, self._places[0]) if self._places else self._next_draw
+        end = min(len(data), at + struck - self._count)
+        delimiter = data.find(DELIMITER, at, end)
+        return end if delimiter < 0 else delimiter
+
+    def _uncut(self, calm: bytes) -> bytes:
+        """What a truncated frame still has of `calm`."""
+        if self._left is None:
+            return calm
+        kept = calm[: self._left]
+        self._left -= len(kept)
+        return kept
+
+    def _kind_here(self) -> Kind | None:
+        """What strikes the next byte; a place of the SPEC comes before the dice."""
+        kind = None
+        if self._count == self._next_draw:
+            kind = self._dice.choices(self._kinds, cum_weights=self._weights)[0]
+            self._next_draw = self._count + 1 + self._draw_gap()
+        if self._places and self._places[0] == self._count:
+            kind = self._spots[self._places.popleft()]
+        return kind
+
+    def _draw_gap(self) -> int:
+        """Bytes until the next that is struck, if each is with the same probability: geometrically distributed."""
+        if self._rate == 0:
+            return _NEVER
+        if self._rate >= 1:
+            return 0
+        return int(min(math.log(1 - self._dice.random()) / math.log1p(-self._rate), _NEVER))
 
     def _start_frame(self) -> Stall | None:
         self._at_start = False

@@ -81,11 +81,13 @@ def path_of(text: str) -> str:
     Raise InputError for a word that is neither, with the nearest name, and for a file that is not the index's.
     """
     looks_like_path = os.sep in text or "/" in text or bool(Path(text).suffix)
-    if looks_like_path or os.path.lexists(text):
+    if looks_like_path or Path(text).is_file():
         return text
     known = {model.name: model for model in index()}
     if text in known:
         return str(_checked(known[text]))
+    if os.path.lexists(text):  # a folder: who opens it says so
+        return text
     near = difflib.get_close_matches(text.casefold(), known, n=1)
     hint = f"did you mean {near[0]}?" if near else "see `host models`"
     raise InputError(f"model: found '{text}', neither a file nor a known name, need one of {', '.join(known)}; {hint}")

@@ -23,7 +23,8 @@ _UNKNOWN_BYTES = 0xFFFF
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What surrounds a comparison. flash and ram_static in bytes, None where nobody built the firmware here."""
+    """What surrounds a comparison. flash and ram_static in bytes, None where nobody built the firmware here;
+    `rounding` says how weights came about that come in several ways."""
 
     dataset: str
     split: str
@@ -40,6 +41,7 @@ class RunFacts:
     wall_seconds: float
     passed: bool
     parts: tuple[str, ...] = ()
+    rounding: str | None = None
 
 
 def evaluation(
@@ -78,7 +80,12 @@ def verification(comparison: Comparison, outcome: Outcome, facts: RunFacts) -> d
         "split": facts.split,
         "n": comparison.n,
         "verdict": "pass" if facts.passed else "fail",
-        "model": {"hash": facts.model_hash, "format": facts.format, "preset": facts.preset},
+        "model": {
+            "hash": facts.model_hash,
+            "format": facts.format,
+            "rounding": facts.rounding,
+            "preset": facts.preset,
+        },
         "board": {
             "kind": facts.kind,
             "mcu": facts.mcu,

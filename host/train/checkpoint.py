@@ -1,6 +1,6 @@
 """An interrupted training on disk: a ZIP of plain NumPy arrays (`.npz` without pickle), written whole or not at all.
 
-The fingerprint says what is being trained; a file with another one is refused rather than continued.
+The mark says what is being trained; a file with another one is refused rather than continued, naming what differs.
 """
 
 import glob
@@ -12,7 +12,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.atomic import write_bytes
+from host.data.problem import one_line
 from host.errors import InputError
 
 _FORMAT = 1
@@ -32,6 +33,7 @@ _DAMAGED = (
 """What NumPy, zip and JSON raise on files that nobody wrote on purpose."""
 _FACTS = "facts"
 _MAX_ARRAYS = 4096
+_LONGEST_VALUE = 20  # what a person can read in a message; of a longer one the mark holds a hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,14 @@ class Checkpoint:
 def fingerprint(*facts: object) -> str:
     """Return a hash of what must agree for a training to go on; the facts' `repr` must tell them apart."""
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def mark_of(facts: Mapping[str, object]) -> str:
+    """Return the mark of a training that these facts determine; the facts' `repr` must tell them apart."""
+    texts = {name: value if isinstance(value, str) else repr(value) for name, value in facts.items()}
+    return json.dumps(
+        {name: text if len(text) <= _LONGEST_VALUE else fingerprint(text) for name, text in texts.items()}
+    )
 
 
 def save(path: Path, mark: str, state: Checkpoint) -> None:
@@ -77,12 +87,36 @@ def load(path: Path, mark: str) -> Checkpoint | None:
         known = (facts["format"], facts["fingerprint"])
         state = Checkpoint(int(facts["epochs"]), dict(facts["history"]), arrays)
     except _DAMAGED as error:
-        need = "a checkpoint of this training"
-        raise InputError(f"{path}: checkpoint: found {type(error).__name__}, need {need}; delete the file") from error
+        raise InputError(
+            f"{path}: checkpoint: found a file that is damaged or no checkpoint, need one of this training; "
+            "delete the file and begin anew"
+        ) from error
     if known != (_FORMAT, mark):
-        found = "one of another training"
-        raise InputError(f"{path}: checkpoint: found {found}, need one of this recipe, seed and data; delete the file")
+        found = f"one of another training{_differences(known[1], mark)}"
+        raise InputError(
+            f"{path}: checkpoint: found {found}, need one of this recipe, seed and data; "
+            "give the options that it was begun with, or delete the file and begin anew"
+        )
     return state
+
+
+def _differences(found: object, wanted: str) -> str:
+    """Return ` (epochs 12, not 11; another optimiser)`, or nothing where a mark names no facts."""
+    there, ours = _facts(found), _facts(wanted)
+    parts = []
+    for name in ours:
+        if name in there and there[name] != ours[name]:
+            readable = max(len(there[name]), len(ours[name])) <= _LONGEST_VALUE
+            parts.append(f"{name} {one_line(there[name])}, not {ours[name]}" if readable else f"another {name}")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _facts(mark: object) -> dict[str, str]:
+    try:
+        facts = json.loads(mark) if isinstance(mark, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return {name: text for name, text in facts.items() if isinstance(text, str)} if isinstance(facts, dict) else {}
 
 
 def _check_sizes(path: Path) -> None:

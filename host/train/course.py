@@ -117,7 +117,12 @@ class Course:
             lambda index, loss: self._batch(meter, before + index + 1, loss),
         )
         if not (math.isfinite(result.loss) and np.isfinite(self._engine.parameters.flat).all()):
-            raise InputError(f"train: loss: found {result.loss} in epoch {epoch}, need a finite one; lower the rate")
+            # A loss of before the last step may be finite still.
+            found = "weights that are not finite" if math.isfinite(result.loss) else str(result.loss)
+            raise InputError(
+                f"train: loss: found {found} in epoch {epoch + 1}, need a finite one; "
+                f"lower the learning rate, such as --rate {recipe.schedule.rate / 10:g}"
+            )
         self._finished += 1
         self.history["loss"].append(result.loss)
         self.history["accuracy"].append(result.accuracy)

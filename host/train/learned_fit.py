@@ -17,6 +17,7 @@ from host.train.checks import check_whole
 from host.train.course import MakeEngine
 from host.train.full_batch import check_recipe
 from host.train.learned import LearnedNetwork, Scaling
+from host.train.lesson import SMALLEST_BATCH
 from host.train.meter import Meter, Progress
 from host.train.network import Provenance
 from host.train.optimisers import LbfgsB
@@ -52,6 +53,10 @@ def train_sequential(
     kept, held = holdout_rows(dataset.train.labels, recipe.holdout)
     if recipe.patience is not None and len(held) == 0:
         raise InputError("train: patience: found it without validation images, need some; set holdout")
+    if len(kept) < SMALLEST_BATCH:
+        raise InputError(
+            f"train: images: found {len(kept)} to train on, need {SMALLEST_BATCH} or more; give more images"
+        )
     check_whole("seed", seed, 0)
     if recipe.teacher is not None:
         check_whole("teachers", recipe.teacher.count, 1)

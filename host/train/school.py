@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -121,7 +121,12 @@ class School:
         return lambda done: self.meter.enter(self._steps(recipe) * done)
 
     def _mark(self, recipe: LearnedRecipe, stage: str) -> str:
-        return checkpoint.fingerprint(recipe, self.seed, self.dataset.sha256, stage, self.engine)
+        """Return what a checkpoint must have in common with the training that goes on from it."""
+        facts = {known.name: getattr(recipe, known.name) for known in fields(recipe)}
+        facts |= {"rate": recipe.schedule.rate, "schedule": replace(recipe.schedule, rate=1.0)}
+        engine, device = self.engine
+        others = {"seed": self.seed, "data": self.dataset.sha256, "stage": stage, "engine": engine, "device": device}
+        return checkpoint.mark_of(facts | others)
 
     def _opinions(self, recipe: LearnedRecipe, copies: Copies, path: Path | None) -> Callable[[int], Soft | None]:
         """Return what gives the teacher's opinion on an epoch's images; each copy is asked about once."""

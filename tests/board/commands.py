@@ -1,7 +1,8 @@
-"""Runs `host` commands as processes of their own, and looks for what they leave behind."""
+"""Runs `host` commands, most as processes of their own, and looks for what they leave behind."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from host.cli import main
 from host.deploy import model as model_file
 from host.deploy.deployment import AnyPlan, choose
 from host.deploy.numerics import WeightFormat
@@ -23,6 +26,13 @@ LIMIT_S = 300
 def planned(model: Path, fmt: str = "int8", board: str = "uno") -> AnyPlan:
     """The plan that `host export` renders where the user leaves the choice open."""
     return choose(model_file.load(model), WeightFormat[fmt.upper()], BOARDS[board])
+
+
+def verify_usps(place: Path, *arguments: object) -> tuple[int, dict[str, Any]]:
+    """Exit code and document of one `host verify` over USPS, in this process."""
+    target = place / "result.json"
+    code = main(["verify", *map(str, arguments), "--data", "usps", "--json", str(target)])
+    return code, json.loads(target.read_text())
 
 
 def surroundings() -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,22 +11,12 @@ from pathlib import Path
 
 import pytest
 import serial
+from firmware_build import make_simulators, need
 
 PROGRAMS = Path(__file__).parent / "programs"
 STRICT = ["-std=gnu99", "-Os", "-Wall", "-Wextra", "-Werror"]
 VERDICT_S = 20
 """How long anything may take that takes well under a second."""
-
-
-def need(tool: str, package: str) -> str:
-    """Path of `tool`; without it the test is skipped, but fails in CI, where nothing may be skipped in silence."""
-    path = shutil.which(tool)
-    if path is None:
-        message = f"{tool}: not found; apt install {package}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
 
 
 class Board:
@@ -77,16 +65,10 @@ class Board:
 
 
 @pytest.fixture(scope="session")
-def simulators(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def simulators(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with `simboard` and `cyclecount`."""
-    need("make", "make")
-    need("cc", "gcc")
     build = tmp_path_factory.mktemp("sim")
-    command = ["make", "-s", "-C", str(repository / "firmware/sim"), f"BUILD={build}"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "libsimavr-dev" in result.stderr and not os.environ.get("CI"):
-        pytest.skip(result.stderr.strip().splitlines()[0])
-    assert result.returncode == 0, result.stderr
+    make_simulators(build)
     return build
 
 

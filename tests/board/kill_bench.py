@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,8 +135,10 @@ class KillBench:
     def _start(self, *more: object) -> int:
         arguments = ["verify", self.model, "--data", "digits", "--limit", DIGITS, "--board", "native"]
         arguments += ["--journal", self.journal, *more]
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # what it says goes to the file, from the first signal on
         pid = os.fork()
         if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             return pid
         code = 99
         try:
@@ -144,10 +147,13 @@ class KillBench:
                 os.dup2(said.fileno(), 2)
             with Path(os.devnull).open("w") as nowhere:
                 os.dup2(nowhere.fileno(), 1)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             code = main([str(word) for word in arguments])
         except KeyboardInterrupt:  # before main is there to say so
             os.write(2, b"host: interrupted\n")
             code = _EXIT_INTERRUPTED
+        except BaseException:
+            traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(code)

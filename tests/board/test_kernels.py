@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands import verify_usps
 from firmware_build import need
 from networks import random_network
 from workbench import Workbench
@@ -38,13 +38,6 @@ Model = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 
 
-def verify(place: Path, *arguments: object) -> tuple[int, dict[str, Any]]:
-    """Exit code and document of one run over USPS."""
-    target = place / "result.json"
-    code = main(["verify", *map(str, arguments), "--data", "usps", "--json", str(target)])
-    return code, json.loads(target.read_text())
-
-
 def exported_kernel(place: Path, model: Path, *arguments: object) -> str:
     target = place / "export.json"
     assert main(["export", str(model), *map(str, arguments), "-o", str(place), "--json", str(target)]) == 0
@@ -54,7 +47,7 @@ def exported_kernel(place: Path, model: Path, *arguments: object) -> str:
 @pytest.mark.parametrize(("kernel", "bits", "most"), KERNELS)
 def test_all_digits_agree_bit_for_bit(trained: Model, tmp_path: Path, kernel: str, bits: int, most: int) -> None:
     choice = ["--kernel", kernel, "--activation-bits", bits, "--baud", 1_000_000]
-    code, result = verify(tmp_path, trained("preconv-seed"), "--board", "uno", *choice)
+    code, result = verify_usps(tmp_path, trained("preconv-seed"), "--board", "uno", *choice)
     assert (code, result["verdict"], result["n"]) == (0, "pass", DIGITS)
     assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == DIGITS
     assert result["cycles"]["mean"] <= most
@@ -88,7 +81,7 @@ def test_a_switch_compiles_the_portable_path_of_the_same_headers(
 
 @pytest.mark.parametrize("kernel", ["asm", "unrolled"])
 def test_the_same_headers_build_natively(trained: Model, tmp_path: Path, kernel: str) -> None:
-    code, result = verify(
+    code, result = verify_usps(
         tmp_path, trained("preconv-seed"), "--board", "native", "--kernel", kernel, "--activation-bits", 6
     )
     assert (code, result["agreement"]["scores_equal"]) == (0, DIGITS)
@@ -119,9 +112,9 @@ def save_changed(place: Path, model: Path, change: Callable[[Network], Network])
     ("arguments", "words"),
     [
         (["--kernel", "unrolled", "--activation-bits", "8"], "need 16 bits; use --kernel asm or 6-bit activations"),
-        (["--kernel", "asm", "--format", "float16"], "float16: found a kernel or activation bits, need int8"),
-        (["--kernel", "unrolled", "--format", "float32"], "float32: found a kernel or activation bits, need int8"),
-        (["--activation-bits", "6", "--format", "float32"], "float32: found a kernel or activation bits, need int8"),
+        (["--kernel", "asm", "--format", "float16"], "float16: found kernel asm, which is for int8, need portable"),
+        (["--kernel", "unrolled", "--format", "float32"], "float32: found kernel unrolled, which is for int8"),
+        (["--activation-bits", "6", "--format", "float32"], "float32: found 6-bit activations, which are for int8"),
     ],
 )
 @pytest.mark.parametrize("command", ["export", "verify"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import planned
+from commands import planned, verify_usps
 
 from host.cli import main
 from host.deploy.plan import Plan
 from host.deploy.target import BOARDS
-from host.link import build
+from host.link import build, project
 
 DIGITS = 2007
 PRESETS = ("preconv-seed", "preconv")
@@ -37,13 +36,6 @@ Model = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 
 
-def verify(place: Path, *arguments: object) -> tuple[int, dict[str, Any]]:
-    """Exit code and document of one run over USPS."""
-    target = place / "result.json"
-    code = main(["verify", *map(str, arguments), "--data", "usps", "--json", str(target)])
-    return code, json.loads(target.read_text())
-
-
 def assert_contract(result: dict[str, Any]) -> None:
     for part, keys in CONTRACT.items():
         there = result[part] if part else result
@@ -55,7 +47,7 @@ def assert_contract(result: dict[str, Any]) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_digit_agrees_bit_for_bit(trained: Model, tmp_path: Path, preset: str, fmt: str, board: str) -> None:
     model = trained(preset)
-    code, result = verify(tmp_path, model, "--board", board, "--format", fmt)
+    code, result = verify_usps(tmp_path, model, "--board", board, "--format", fmt)
     assert (code, result["verdict"], result["n"]) == (0, "pass", DIGITS)
     assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == DIGITS
     assert result["agreement"]["float_classes_equal"] >= DIGITS - (20 if fmt == "int8" else 1)
@@ -76,7 +68,7 @@ def test_every_digit_agrees_bit_for_bit(trained: Model, tmp_path: Path, preset: 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_memory_figures_are_the_linkers(trained: Model, tmp_path: Path, fmt: str) -> None:
     model = trained("preconv-seed")
-    _, result = verify(tmp_path, model, "--board", "uno", "--format", fmt, "--limit", 3)
+    _, result = verify_usps(tmp_path, model, "--board", "uno", "--format", fmt, "--limit", 3)
     memory, elf = result["memory"], build.build_firmware(planned(model, fmt), BOARDS["uno"]).program
     size = shutil.which("avr-size") or pytest.skip("avr-size: not found; apt install binutils-avr")
     output = subprocess.run([size, elf], capture_output=True, text=True, check=True).stdout
@@ -90,7 +82,7 @@ def test_memory_figures_are_the_linkers(trained: Model, tmp_path: Path, fmt: str
 
 @pytest.mark.parametrize("baud", [250_000, 500_000, 1_000_000])
 def test_a_faster_line_loses_nothing(trained: Model, tmp_path: Path, baud: int) -> None:
-    code, result = verify(tmp_path, trained("preconv"), "--board", "uno", "--baud", baud, "--limit", 500)
+    code, result = verify_usps(tmp_path, trained("preconv"), "--board", "uno", "--baud", baud, "--limit", 500)
     link = result["link"]
     assert code == 0
     assert (link["retries"], link["crc_errors"], link["overruns"], link["resets"]) == (0, 0, 0, 0)
@@ -100,18 +92,18 @@ def test_a_faster_line_loses_nothing(trained: Model, tmp_path: Path, baud: int) 
 
 
 def test_the_native_build_has_neither_line_nor_cycles(trained: Model, tmp_path: Path) -> None:
-    _, result = verify(tmp_path, trained("preconv"), "--board", "native", "--limit", 20)
+    _, result = verify_usps(tmp_path, trained("preconv"), "--board", "native", "--limit", 20)
     assert result["cycles"] is None and result["link"]["baud"] is None
     assert result["board"]["simulated"] is False
     assert result["n"] == 20 and result["split"] == "test"
 
 
 def test_accuracy_below_the_asked_one_fails(trained: Model, tmp_path: Path, capsys: Capture) -> None:
-    code, result = verify(tmp_path, trained("preconv-seed"), "--board", "native", "--min-accuracy", "0.99")
+    code, result = verify_usps(tmp_path, trained("preconv-seed"), "--board", "native", "--min-accuracy", "0.99")
     assert (code, result["verdict"]) == (1, "fail")
     assert result["agreement"]["scores_equal"] == DIGITS
     assert "below --min-accuracy 0.99" in capsys.readouterr().out
-    code, result = verify(tmp_path, trained("preconv-seed"), "--board", "native", "--min-accuracy", "0.9")
+    code, result = verify_usps(tmp_path, trained("preconv-seed"), "--board", "native", "--min-accuracy", "0.9")
     assert (code, result["verdict"]) == (0, "pass")
 
 
@@ -141,7 +133,7 @@ def plant(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         text = source.read_text()
         assert text.count(right) == 1, f"{name} no longer has `{right}`: plant another bug"
         source.write_text(text.replace(right, wrong))
-        monkeypatch.setattr("host.link.build.asset_root", lambda: root)
+        monkeypatch.setattr("host.link.project.asset_root", lambda: root)
 
     return break_core
 
@@ -169,7 +161,7 @@ def test_a_planted_bug_is_caught(
     plant(bug)
     model = trained("preconv")
     capsys.readouterr()
-    code, result = verify(tmp_path, model, "--board", board, "--format", fmt, "--kernel", kernel, "--limit", 200)
+    code, result = verify_usps(tmp_path, model, "--board", board, "--format", fmt, "--kernel", kernel, "--limit", 200)
     assert (code, result["verdict"]) == (1, "fail")
     assert result["agreement"]["scores_equal"] < 200
     shown = capsys.readouterr().out
@@ -202,7 +194,7 @@ def test_one_changed_weight_is_refused(
     name: str,
     number: str,
 ) -> None:
-    write_headers = build.write_headers
+    write_headers = project.write_headers
 
     def write_wrong_headers(plan: Plan, directory: Path) -> list[Path]:
         paths = write_headers(plan, directory)
@@ -212,7 +204,7 @@ def test_one_changed_weight_is_refused(
         source.write_text(text)
         return paths
 
-    monkeypatch.setattr(build, "write_headers", write_wrong_headers)
+    monkeypatch.setattr(project, "write_headers", write_wrong_headers)
     target = tmp_path / "result.json"
     arguments = ["--data", "usps", "--board", board, "--kernel", kernel, "--json", str(target)]
     assert main(["verify", str(trained("preconv")), *arguments]) == 3

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from avr_machine import Machine
-from firmware_build import CORE_FLAGS, CORE_SOURCES, FIXTURE_MODEL, ROOT, compile_c, need
+from firmware_build import CORE_FLAGS, CORE_SOURCES, FIXTURE_MODEL, ROOT, compile_c, make_simulators, need
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +46,10 @@ def native_program(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cyclecount(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cyclecount(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cycle counter of firmware/sim."""
-    need("make", "make")
     build = tmp_path_factory.mktemp("sim")
-    command = ["make", "-s", "-C", str(ROOT / "firmware/sim"), f"BUILD={build}", f"CC={cc}", f"{build}/cyclecount"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "libsimavr-dev" in result.stderr and not os.environ.get("CI"):
-        pytest.skip(result.stderr.strip().splitlines()[0])
-    assert result.returncode == 0, result.stderr
+    make_simulators(build, "cyclecount")
     return build / "cyclecount"
 
 

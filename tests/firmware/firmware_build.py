@@ -29,6 +29,17 @@ def need(tool: str, package: str) -> str:
     return path
 
 
+def make_simulators(build: Path, *programs: str) -> None:
+    """The named programs of firmware/sim, or all, in `build`; without libsimavr the test goes as without a tool."""
+    need("make", "make")
+    command = ["make", "-s", "-C", str(ROOT / "firmware/sim"), f"BUILD={build}", f"CC={need('cc', 'gcc')}"]
+    targets = [str(build / program) for program in programs]
+    result = subprocess.run([*command, *targets], capture_output=True, text=True, check=False)
+    if "libsimavr-dev" in result.stderr and not os.environ.get("CI"):
+        pytest.skip(result.stderr.strip().splitlines()[0])
+    assert result.returncode == 0, result.stderr
+
+
 def compile_c(command: list[str | Path]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{' '.join(map(str, command))}\n{result.stderr}"

@@ -6,6 +6,7 @@ import ctypes
 
 import numpy as np
 import pytest
+from c_arguments import pointer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from learned_definition import activation, run_stage
@@ -42,10 +43,6 @@ class Pool(ctypes.Structure):
     """nn_pool."""
 
     _fields_ = bytes_of("width", "channels", "size", "out_height", "out_width", "backward", "stride")
-
-
-def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
-    return array.ctypes.data_as(ctypes.c_void_p)
 
 
 def random_rows(random: np.random.Generator, shape: tuple[int, ...], *, scores: bool = False, bits: int = 8) -> Rows:

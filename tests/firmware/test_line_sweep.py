@@ -15,8 +15,10 @@ from host.link import wire
 from host.link.faults import Event, Faults, Stall
 
 FAST = 500_000
-RANDOM_FAULTS = int(os.environ.get("DIGITDUINO_FAULTS", "100000"))
+RANDOM_FAULTS = int(os.environ.get("DIGITDUINO_FAULTS", "1000000"))
 """`make soak` injects more."""
+SHARES = 4
+"""Tests that share them, for as many processes."""
 NOISE = Faults(drop=0.002, flip=0.002, dup=0.0015, insert=0.0015, truncate=0.01, stall=0.002, stall_s=1.0)
 
 KINDS: dict[str, Callable[[int], Line]] = {
@@ -67,9 +69,11 @@ def test_garbage_before_between_and_after_frames(board: ctypes.CDLL, kilobytes: 
         LineBench(board, 3, clean(), StruckLine(at, (garbage,))).run().check()
 
 
-def test_random_faults_lose_nothing_and_believe_nothing_wrong(board: ctypes.CDLL) -> None:
-    total = seed = 0
-    while total < RANDOM_FAULTS:
+@pytest.mark.slow
+@pytest.mark.parametrize("share", range(SHARES))
+def test_random_faults_lose_nothing_and_believe_nothing_wrong(board: ctypes.CDLL, share: int) -> None:
+    total, seed = 0, share * RANDOM_FAULTS
+    while total < RANDOM_FAULTS / SHARES:
         faults = Faults(**{**vars(NOISE), "seed": seed, "reset": 20})
         bench, injected = inject(board, faults, 1000, slots=1 + seed % 4, baud=(115_200, FAST)[seed % 2])
         assert bench.session.counters.retries > 100

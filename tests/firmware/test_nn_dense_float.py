@@ -6,6 +6,7 @@ import ctypes
 
 import numpy as np
 import pytest
+from c_arguments import pointer
 from numpy.typing import NDArray
 
 
@@ -18,10 +19,6 @@ class Layer(ctypes.Structure):
         ("inputs", ctypes.c_uint16),
         ("outputs", ctypes.c_uint8),
     )
-
-
-def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
-    return array.ctypes.data_as(ctypes.c_void_p)
 
 
 def defined(weights: NDArray[np.float32], bias: NDArray[np.float32], x: NDArray[np.float32], relu: bool) -> list[int]:

@@ -6,6 +6,7 @@ import ctypes
 
 import numpy as np
 import pytest
+from c_arguments import pointer
 from numpy.typing import NDArray
 
 
@@ -22,10 +23,6 @@ class Layer(ctypes.Structure):
         ("shift", ctypes.c_uint8),
         ("levels", ctypes.c_uint8),
     )
-
-
-def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
-    return array.ctypes.data_as(ctypes.c_void_p)
 
 
 class Dense:

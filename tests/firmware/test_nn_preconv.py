@@ -6,6 +6,7 @@ import ctypes
 
 import numpy as np
 import pytest
+from c_arguments import pointer
 from numpy.typing import NDArray
 
 KERNEL = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
@@ -33,12 +34,12 @@ def features(core: ctypes.CDLL, image: NDArray[np.uint8], levels: int) -> NDArra
     pooled = np.full(count + 8, 0xA5A5, np.uint16)
     before = image.copy()
     core.nn_preconv(
-        image.ctypes.data_as(ctypes.c_void_p),
+        pointer(image),
         height,
         width,
         levels,
-        guarded.ctypes.data_as(ctypes.c_void_p),
-        pooled.ctypes.data_as(ctypes.c_void_p),
+        pointer(guarded),
+        pointer(pooled),
     )
     assert np.all(guarded[count:] == 0xA5), "wrote past its features"
     assert np.all(pooled[count:] == 0xA5A5), "wrote past its scratch"
@@ -58,8 +59,8 @@ def test_equals_the_definition_on_random_images(core: ctypes.CDLL, shape: tuple[
 def test_the_scratch_may_be_the_features_own_memory(core: ctypes.CDLL) -> None:
     image = np.random.default_rng(3).integers(0, 256, (16, 16)).astype(np.uint8)
     shared = np.zeros(64, np.uint16)
-    where = shared.ctypes.data_as(ctypes.c_void_p)
-    core.nn_preconv(image.ctypes.data_as(ctypes.c_void_p), 16, 16, 255, where, where)
+    where = pointer(shared)
+    core.nn_preconv(pointer(image), 16, 16, 255, where, where)
     assert np.array_equal(shared.view(np.uint8)[:64], defined_features(image, 255))
 
 

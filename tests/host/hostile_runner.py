@@ -1,6 +1,6 @@
 """Runs commands one after the other, each in a process of its own with little memory and processor time.
 
-Started once by `hostile_files.Runner`, because importing everything takes longer than any case. A line on standard
+Started once by the fixture `run_limited`, because importing everything takes longer than any case. A line on standard
 input is a JSON list of words, a line on standard output [exit code or minus the signal, what was said].
 """
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dis
 import errno
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -258,3 +262,66 @@ def test_a_journal_whose_fsync_fails_ends_the_run_and_resumes(
     assert list(known(path)) == list(range(max(0, at - 2)))
     record_all(path, resume=True)
     assert known(path) == dict(enumerate(RESULTS))
+
+
+class InterruptAt:
+    """Ctrl-C at the n-th moment at which Python looks for signals while it is in host/atomic.py: behind a call, at a
+    function's start, and when a loop goes back. `has_struck` says whether it came so far."""
+
+    _LOOKS = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
+
+    def __init__(self, moment: int) -> None:
+        self.left, self.has_struck = moment, False
+        self._just_done: dict[FrameType, str] = {}
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> InterruptAt | None:
+        if frame.f_code.co_filename != atomic.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode" and not self.has_struck:
+            self.left -= self._just_done.get(frame, "").startswith(self._LOOKS)
+            self._just_done[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if self.left < 0:
+                self.has_struck = True
+                raise KeyboardInterrupt
+        return self
+
+
+WRITES: dict[str, Callable[[Path, str], object]] = {
+    "one file": lambda folder, text: atomic.write_text(folder / "a", text),
+    "three files": lambda folder, text: atomic.write_texts(folder, {name: name + text for name in "abc"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that was being opened
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_an_interrupt_at_any_moment_leaves_all_old_or_all_new_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, str], object], is_there: bool
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # for time
+    write(tmp_path, "new")
+    new, old, before = content(tmp_path), {}, sys.gettrace()
+    if is_there:
+        write(tmp_path, "old")
+        old = content(tmp_path)
+    seen = set()
+    for moment in count():
+        for path in tmp_path.iterdir():
+            path.unlink()
+        if is_there:
+            write(tmp_path, "old")
+        interrupt = InterruptAt(moment)
+        sys.settrace(interrupt)
+        try:
+            write(tmp_path, "new")
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        found = content(tmp_path)
+        assert found in (old, new), moment
+        seen.add(found == new)
+        if not interrupt.has_struck:
+            break
+    assert moment > 20 and seen == {False, True}

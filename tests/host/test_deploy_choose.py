@@ -70,8 +70,13 @@ def test_no_kernel_in_assembly_for_more_inputs_than_one_counts():
 @pytest.mark.parametrize("fmt", [WeightFormat.FLOAT16, WeightFormat.FLOAT32])
 def test_kernels_and_bits_are_for_int8(network, fmt):
     assert choose(network, fmt, UNO).kernel == choose(network, fmt, UNO, "portable").kernel == "portable"
-    for wish in ({"kernel": "asm"}, {"kernel": "unrolled"}, {"bits": 6}, {"bits": 8}):
-        with pytest.raises(InputError, match=f"{fmt.label}: found a kernel or activation bits, need int8 for them"):
+    for wish, found in (
+        ({"kernel": "asm"}, "kernel asm, which is for int8, need portable; leave --kernel out"),
+        ({"kernel": "unrolled"}, "kernel unrolled, which is for int8, need portable; leave --kernel out"),
+        ({"bits": 6}, "6-bit activations, which are for int8, need none; leave --activation-bits out"),
+        ({"bits": 8}, "8-bit activations, which are for int8, need none; leave --activation-bits out"),
+    ):
+        with pytest.raises(InputError, match=f"{fmt.label}: found {found} or choose --format int8"):
             choose(network, fmt, UNO, **wish)
 
 

@@ -125,7 +125,7 @@ def test_a_damaged_checkpoint_is_refused_at_every_length(tmp_path):
 def test_a_checkpoint_with_pickled_content_is_refused(tmp_path):
     path = tmp_path / "run.npz"
     np.savez(path, facts=np.array([{"format": 1}], object))
-    with pytest.raises(InputError, match="checkpoint: found ValueError"):
+    with pytest.raises(InputError, match="checkpoint: found a file that is damaged or no checkpoint"):
         checkpoint.load(path, "mark")
 
 

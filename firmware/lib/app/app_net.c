@@ -25,6 +25,10 @@ static void __attribute__((noinline)) mark(uint8_t step)
 
 #include "model_net.h"
 
+#if MODEL_NET_EXPORT != MODEL_EXPORT
+#error "model_net.h and model.h are of two exports: run `host export` again"
+#endif
+
 #if !defined(MODEL_ROM_BYTES)
 #define MODEL_ROM_BYTES sizeof model_rom
 #endif

@@ -55,35 +55,25 @@ static inline uint8_t nn_next_u8(const uint8_t **p)
 }
 #if defined(__AVR_HAVE_ELPM__)
 typedef uint32_t nn_far;
-#define NN_FAR(object) ((nn_far)pgm_get_far_address(object))
-static inline uint8_t nn_far_u8(nn_far at)
-{
-    return pgm_read_byte_far(at);
-}
-static inline uint16_t nn_far_u16(nn_far at)
-{
-    return pgm_read_word_far(at);
-}
-static inline int32_t nn_far_i32(nn_far at)
-{
-    return (int32_t)pgm_read_dword_far(at);
-}
+#define NN_FAR(object)        ((nn_far)pgm_get_far_address(object))
+#define NN_FAR_READ(kind, at) pgm_read_##kind##_far(at)
 #else
 typedef const uint8_t *nn_far;
-#define NN_FAR(object) ((nn_far)(const void *)&(object))
+#define NN_FAR(object)        ((nn_far)(const void *)&(object))
+#define NN_FAR_READ(kind, at) pgm_read_##kind(at)
+#endif
 static inline uint8_t nn_far_u8(nn_far at)
 {
-    return pgm_read_byte(at);
+    return NN_FAR_READ(byte, at);
 }
 static inline uint16_t nn_far_u16(nn_far at)
 {
-    return pgm_read_word(at);
+    return NN_FAR_READ(word, at);
 }
 static inline int32_t nn_far_i32(nn_far at)
 {
-    return (int32_t)pgm_read_dword(at);
+    return (int32_t)NN_FAR_READ(dword, at);
 }
-#endif
 #else
 #include <string.h>
 #define NN_ROM

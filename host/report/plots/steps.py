@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.deployment import AnyNet, AnyNetwork, float_scores, formats, infer, plain_plan
+from host.deploy.deployment import AnyNet, AnyNetwork, check_format, float_scores, formats, infer, plain_plan
 from host.deploy.learned_nets import ConvStage, LearnedNet, PoolStage, Stage
 from host.deploy.learned_reference import activations
 from host.deploy.nets import DeployedNet, Int8Dense
@@ -41,7 +41,10 @@ def deployed(network: AnyNetwork, fmt: WeightFormat) -> AnyNet | None:
         return plain_plan(network, fmt).net
     if fmt is WeightFormat.FLOAT32:
         return None
-    raise InputError(f"{fmt.label}: found a net of learned kernels, need float32 or int8 for it; choose one of them")
+    if not isinstance(network, LearnedNetwork):
+        check_format(network, fmt)
+    names = ", ".join(known.label for known in (WeightFormat.FLOAT32, *formats(network)))
+    raise InputError(f"{fmt.label}: found a net of learned kernels, need {names} for it; choose one of them")
 
 
 def predicted(network: AnyNetwork, fmt: WeightFormat, images: NDArray[np.uint8]) -> NDArray[np.integer]:

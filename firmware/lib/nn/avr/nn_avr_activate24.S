@@ -24,22 +24,8 @@
 #define IS_MAX 0
 #define IS_SHIFT16 1
 
-#if defined(__AVR_HAVE_ELPM__)
-#define LOAD elpm
-#else
-#define LOAD lpm
-#endif
-
-.macro ADD_PRODUCT a, b, low
-    mul \a, \b
-    add \low, r0
-    adc \low + 1, r1
-.endm
-
 FUNCTION nn_avr_activate24
-    PUSH_RANGE 14, 17
-    push r28
-    push r29
+    SAVE_FROM 14
     movw r26, r24
 #if defined(__AVR_HAVE_ELPM__)
     movw r28, r14
@@ -55,8 +41,8 @@ FUNCTION nn_avr_activate24
 1:  ld SUM0, X+
     ld SUM1, X+
     ld SUM2, X+
-    LOAD MULTIPLIER, Z+
-    LOAD MULTIPLIER + 1, Z+
+    LOAD_FAR MULTIPLIER, Z+
+    LOAD_FAR MULTIPLIER + 1, Z+
     sbrc SUM2, 7
     rjmp 7f
     mul SUM0, MULTIPLIER
@@ -89,10 +75,7 @@ FUNCTION nn_avr_activate24
 4:  dec LEFT
     brne 1b
     clr r1
-    pop r29
-    pop r28
-    POP_RANGE 14, 17
-    ret
+    RETURN_FROM 14
 5:  lsl PRODUCT1
     adc PRODUCT2, ZERO
     adc PRODUCT3, ZERO

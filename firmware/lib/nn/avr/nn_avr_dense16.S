@@ -85,9 +85,7 @@
 
 .macro DENSE16 outputs
 FUNCTION nn_avr_dense16_\outputs
-    PUSH_RANGE 2, 17
-    push r28
-    push r29
+    SAVE_FROM 2
     push r18
     push r19
     movw r26, r24
@@ -124,10 +122,7 @@ FUNCTION nn_avr_dense16_\outputs
     pop r26
     EACH_SUM STORE, \outputs
     clr r1
-    pop r29
-    pop r28
-    POP_RANGE 2, 17
-    ret
+    RETURN_FROM 2
 END_FUNCTION nn_avr_dense16_\outputs
 .endm
 

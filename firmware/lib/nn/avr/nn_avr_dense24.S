@@ -13,28 +13,16 @@
  * Stack          20 bytes
  * Cycles         109 + 23 B, each input > 0: 10 + 8 B, each input = 0: 9 (call from C included) */
 #ifdef __AVR__ /* PlatformIO hands every board all of lib/nn. */
-#include "nn_avr_macros.h"
+#define LOAD lpm
+#include "nn_avr_sums24.h"
 
 #define INPUT 23
 #define LEFT 24
 #define ZERO 25
 #define INPUT_SUM 28
 
-.macro EACH_SUM operation, count, sum=2
-    \operation \sum
-  .if \count > 1
-    EACH_SUM \operation, (\count-1), (\sum+3)
-  .endif
-.endm
-
-.macro LOAD_BIAS sum
-    lpm \sum, Z+
-    lpm \sum + 1, Z+
-    lpm \sum + 2, Z+
-.endm
-
 .macro MULTIPLY_ADD sum
-    lpm r0, Z+
+    LOAD r0, Z+
     mul r0, INPUT
     add \sum, r0
     adc \sum + 1, r1
@@ -42,13 +30,11 @@
 .endm
 
 ; Takes 128 * (sum of inputs), in r23 r30 r31, off and stores four bytes.
-.macro STORE sum
+.macro STORE_LONG sum
     sub \sum, r23
     sbc \sum + 1, r30
     sbc \sum + 2, r31
-    st X+, \sum
-    st X+, \sum + 1
-    st X+, \sum + 2
+    STORE_SUM \sum
     clr r0
     sbrc \sum + 2, 7
     com r0
@@ -57,9 +43,7 @@
 
 .macro DENSE24 outputs
 FUNCTION nn_avr_dense24_\outputs
-    PUSH_RANGE 2, 17
-    push r28
-    push r29
+    SAVE_FROM 2
     push r18
     push r19
     movw r26, r24
@@ -89,12 +73,9 @@ FUNCTION nn_avr_dense24_\outputs
     ror r23
     pop r27
     pop r26
-    EACH_SUM STORE, \outputs
+    EACH_SUM STORE_LONG, \outputs
     clr r1
-    pop r29
-    pop r28
-    POP_RANGE 2, 17
-    ret
+    RETURN_FROM 2
 END_FUNCTION nn_avr_dense24_\outputs
 .endm
 

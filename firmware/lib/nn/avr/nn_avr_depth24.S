@@ -16,37 +16,13 @@
  * Cycles         98 + 15 B, each row 17, each pixel 5 + 11 B (call from C included); where flash is far 1 more and 3 for
  *                each row */
 #ifdef __AVR__ /* PlatformIO hands every board all of lib/nn. */
-#include "nn_avr_macros.h"
+#include "nn_avr_patch_call.h"
 
 #define WEIGHT 20
 #define INPUT 21
 #define LEFT 22
 #define ROWS 23
 #define GAP 24
-#define ZERO 25
-
-#if defined(__AVR_HAVE_ELPM__)
-#define BLOCK 18
-#define SUMS 16
-#define LOAD elpm
-#else
-#define BLOCK 20
-#define SUMS 18
-#define LOAD lpm
-#endif
-
-.macro EACH_SUM operation, count, sum=2
-    \operation \sum
-  .if \count > 1
-    EACH_SUM \operation, (\count-1), (\sum+3)
-  .endif
-.endm
-
-.macro LOAD_BIAS sum
-    LOAD \sum, Z+
-    LOAD \sum + 1, Z+
-    LOAD \sum + 2, Z+
-.endm
 
 .macro MULTIPLY_ADD sum
     LOAD WEIGHT, Z+
@@ -58,41 +34,14 @@
     adc \sum + 2, WEIGHT
 .endm
 
-.macro STORE sum
-    st X+, \sum
-    st X+, \sum + 1
-    st X+, \sum + 2
-.endm
-
-; Z += the word in INPUT and LEFT; r0 is lost where flash is far
-.macro SKIP
-    add r30, INPUT
-    adc r31, LEFT
-#if defined(__AVR_HAVE_ELPM__)
-    in r0, RAMPZ
-    adc r0, ZERO
-    out RAMPZ, r0
-#endif
-.endm
-
 .macro DEPTH24 channels
 FUNCTION nn_avr_depth24_\channels
-    PUSH_RANGE 2, 17
-    push r28
-    push r29
-    push SUMS
-    push SUMS + 1
-    movw r26, r24
-    movw r28, r22
-    movw r30, BLOCK
-#if defined(__AVR_HAVE_ELPM__)
-    out RAMPZ, BLOCK + 2
-#endif
+    ENTER_PATCH
     clr ZERO
     EACH_SUM LOAD_BIAS, \channels
     ldd INPUT, Y + 0
     ldd LEFT, Y + 1
-    SKIP
+    SKIP INPUT, LEFT
     ldd ROWS, Y + 2
     ldd GAP, Y + 8
 1:  ldd LEFT, Y + 3
@@ -109,16 +58,11 @@ FUNCTION nn_avr_depth24_\channels
     adc r27, LEFT
     ldd INPUT, Y + 4
     ldd LEFT, Y + 5
-    SKIP
+    SKIP INPUT, LEFT
     rjmp 1b
 3:  pop r27
     pop r26
-    EACH_SUM STORE, \channels
-    clr r1
-    pop r29
-    pop r28
-    POP_RANGE 2, 17
-    ret
+    LEAVE_PATCH \channels
 END_FUNCTION nn_avr_depth24_\channels
 .endm
 

@@ -55,13 +55,18 @@ static inline __attribute__((always_inline)) void activate(task *it, const nn_av
     }
 }
 
+static inline __attribute__((always_inline)) uint8_t how(uint8_t shift, uint8_t is_first)
+{
+    return (uint8_t)((is_first ? 0 : NN_AVR_MAX) | (shift == 16 ? NN_AVR_SHIFT16 : 0));
+}
+
 static inline __attribute__((always_inline)) void convolve_full(const nn_conv_i8 *layer, nn_far numbers,
                                                                 const nn_window *at, uint8_t is_first, uint8_t *out)
 {
     const nn_avr_conv *stage = (const nn_avr_conv *)(const void *)layer; /* its first member */
     task it;
     it.in = at->in;
-    it.how = (uint8_t)((is_first ? 0 : NN_AVR_MAX) | (layer->shift == 16 ? NN_AVR_SHIFT16 : 0));
+    it.how = how(layer->shift, is_first);
     const uint16_t inputs = (uint16_t)((uint16_t)(layer->kernel * layer->kernel) * layer->channels);
     activate(&it, &stage->blocks, &at->patch, at->skipped, inputs, numbers, out);
 }
@@ -71,19 +76,32 @@ static void convolve(const nn_conv_i8 *layer, nn_far numbers, const nn_window *a
     convolve_full(layer, numbers, at, is_first, out);
 }
 
-void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+static inline __attribute__((always_inline)) void run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in,
+                                                      uint8_t *out, nn_at_position at_position)
 {
     nn_avr_conv copy;
     nn_rom_copy(&copy, stage, sizeof copy);
-    nn_walk(&copy.layer, numbers, in, out, convolve);
+    nn_walk(&copy.layer, numbers, in, out, at_position);
+}
+
+static inline __attribute__((always_inline)) void run_pair(const nn_avr_conv *first, const nn_avr_conv *second,
+                                                           nn_far numbers, const uint8_t *in, uint8_t *between,
+                                                           uint8_t *out, nn_at_position at_position)
+{
+    const nn_pair stages = {first, second, sizeof(nn_avr_conv)};
+    nn_avr_conv copy;
+    nn_walk_pair(&stages, &copy.layer, numbers, in, between, out, at_position);
+}
+
+void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+{
+    run(stage, numbers, in, out, convolve);
 }
 
 void nn_avr_conv_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
                       uint8_t *between, uint8_t *out)
 {
-    const nn_pair stages = {first, second, sizeof(nn_avr_conv)};
-    nn_avr_conv copy;
-    nn_walk_pair(&stages, &copy.layer, numbers, in, between, out, convolve);
+    run_pair(first, second, numbers, in, between, out, convolve);
 }
 
 /* Blocks of neighbouring channels; `at` has a kernel row as runs of one input. */
@@ -96,7 +114,7 @@ static inline __attribute__((always_inline)) void convolve_channels(const nn_con
                              (uint16_t)((uint16_t)(layer->width - pixels) * layer->channels)};
     task it;
     it.in = at->in;
-    it.how = (uint8_t)((is_first ? 0 : NN_AVR_MAX) | (layer->shift == 16 ? NN_AVR_SHIFT16 : 0));
+    it.how = how(layer->shift, is_first);
     uint8_t size = blocks->size, left = blocks->larger;
     nn_avr_patch24 *sum_up = blocks->larger_sums;
     for (;;) {
@@ -131,17 +149,13 @@ static void convolve_either(const nn_conv_i8 *layer, nn_far numbers, const nn_wi
 
 void nn_avr_depth_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
 {
-    nn_avr_conv copy;
-    nn_rom_copy(&copy, stage, sizeof copy);
-    nn_walk(&copy.layer, numbers, in, out, convolve_depth);
+    run(stage, numbers, in, out, convolve_depth);
 }
 
 void nn_avr_depth_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
                        uint8_t *between, uint8_t *out)
 {
-    const nn_pair stages = {first, second, sizeof(nn_avr_conv)};
-    nn_avr_conv copy;
-    nn_walk_pair(&stages, &copy.layer, numbers, in, between, out, convolve_either);
+    run_pair(first, second, numbers, in, between, out, convolve_either);
 }
 
 void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
@@ -151,7 +165,7 @@ void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t 
     const nn_patch counts = {layer.piece, layer.pieces, 0, 0};
     task it;
     it.in = in;
-    it.how = layer.shift == 16 ? NN_AVR_SHIFT16 : 0;
+    it.how = how(layer.shift, 1);
     const uint16_t inputs = (uint16_t)(layer.pieces * layer.piece);
     activate(&it, &layer.blocks, &counts, 0, inputs, numbers + layer.rows, out);
 }

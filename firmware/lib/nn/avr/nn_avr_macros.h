@@ -9,6 +9,13 @@
 #define SPH 0x3E
 #define RAMPZ 0x3B
 
+/* Reads flash at an nn_far in Z, and in RAMPZ where there is one. */
+#if defined(__AVR_HAVE_ELPM__)
+#define LOAD_FAR elpm
+#else
+#define LOAD_FAR lpm
+#endif
+
 ; Each routine has its own section, so that the linker drops what a model does not call.
 .macro FUNCTION name
     .section .text.\name, "ax", @progbits
@@ -35,6 +42,21 @@
   .endif
 .endm
 
+; Pushes what C wants kept, Y and r2..r17, the latter from `first` on.
+.macro SAVE_FROM first
+    PUSH_RANGE \first, 17
+    push r28
+    push r29
+.endm
+
+; Restores it and returns; r1, which products change, must be 0 again by then.
+.macro RETURN_FROM first
+    pop r29
+    pop r28
+    POP_RANGE \first, 17
+    ret
+.endm
+
 ; 16-bit a += b, 2 cycles
 .macro ADDW a, b
     add \a, \b
@@ -48,6 +70,13 @@
     brsh 1f
     movw \a, \b
 1:
+.endm
+
+; 16-bit low += a * b, its carry left to the bytes above
+.macro ADD_PRODUCT a, b, low
+    mul \a, \b
+    add \low, r0
+    adc \low + 1, r1
 .endm
 
 #endif

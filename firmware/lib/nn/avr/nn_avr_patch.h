@@ -11,7 +11,7 @@
 #ifndef NN_AVR_PATCH_H
 #define NN_AVR_PATCH_H
 
-#include "nn_avr_macros.h"
+#include "nn_avr_patch_call.h"
 
 #define IN_A_BYTE (8 / PATCH_BITS)
 
@@ -21,30 +21,6 @@
 #define INPUT_SUM_TOP 22
 #define INPUT 23
 #define LEFT 24
-#define ZERO 25
-
-#if defined(__AVR_HAVE_ELPM__)
-#define BLOCK 18
-#define SUMS 16
-#define LOAD elpm
-#else
-#define BLOCK 20
-#define SUMS 18
-#define LOAD lpm
-#endif
-
-.macro EACH_SUM operation, count, sum=2
-    \operation \sum
-  .if \count > 1
-    EACH_SUM \operation, (\count-1), (\sum+3)
-  .endif
-.endm
-
-.macro LOAD_BIAS sum
-    LOAD \sum, Z+
-    LOAD \sum + 1, Z+
-    LOAD \sum + 2, Z+
-.endm
 
 ; The products of one byte of weights: 5 cycles each, and 1 between two
 .macro MULTIPLY_ADD fields, sum, mask
@@ -68,26 +44,9 @@
   .endif
 .endm
 
-; Z += a:b; r0 is lost where flash is far
-.macro SKIP low, high
-    add r30, \low
-    adc r31, \high
-#if defined(__AVR_HAVE_ELPM__)
-    in r0, RAMPZ
-    adc r0, ZERO
-    out RAMPZ, r0
-#endif
-.endm
-
 .macro PUSH_FIELD at
     ldd r0, Y + \at
     push r0
-.endm
-
-.macro STORE sum
-    st X+, \sum
-    st X+, \sum + 1
-    st X+, \sum + 2
 .endm
 
 #if PATCH_BITS == 8
@@ -175,17 +134,7 @@
 
 .macro PATCH name, outputs
 FUNCTION \name
-    PUSH_RANGE 2, 17
-    push r28
-    push r29
-    push SUMS
-    push SUMS + 1
-    movw r26, r24
-    movw r28, r22
-    movw r30, BLOCK
-#if defined(__AVR_HAVE_ELPM__)
-    out RAMPZ, BLOCK + 2
-#endif
+    ENTER_PATCH
     PUSH_FIELD 3
     PUSH_FIELD 7
     PUSH_FIELD 6
@@ -248,12 +197,7 @@ FUNCTION \name
     pop r27
     pop r26
     FINISH \outputs
-    EACH_SUM STORE, \outputs
-    clr r1
-    pop r29
-    pop r28
-    POP_RANGE 2, 17
-    ret
+    LEAVE_PATCH \outputs
 END_FUNCTION \name
 .endm
 

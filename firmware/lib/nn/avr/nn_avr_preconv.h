@@ -198,9 +198,7 @@
 
 .macro PRECONV name, height, width
 FUNCTION \name
-    PUSH_RANGE 2, 17
-    push r28
-    push r29
+    SAVE_FROM 2
     push r22
     push r20
     push r21
@@ -248,10 +246,7 @@ FUNCTION \name
     subi MIN, 0xff
     sbci MIN + 1, 0xff
     call nn_avr_normalize
-    pop r29
-    pop r28
-    POP_RANGE 2, 17
-    ret
+    RETURN_FROM 2
 END_FUNCTION \name
 .endm
 

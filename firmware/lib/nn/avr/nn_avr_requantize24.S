@@ -21,16 +21,8 @@
 #define SUM1 24
 #define SUM2 25
 
-.macro ADD_PRODUCT a, b, low
-    mul \a, \b
-    add \low, r0
-    adc \low + 1, r1
-.endm
-
 FUNCTION nn_avr_requantize24
-    PUSH_RANGE 14, 17
-    push r28
-    push r29
+    SAVE_FROM 14
     movw r28, r24
     movw r30, r16
     clr ZERO
@@ -74,10 +66,7 @@ FUNCTION nn_avr_requantize24
     dec LEFT
     brne 1b
 4:  clr r1
-    pop r29
-    pop r28
-    POP_RANGE 14, 17
-    ret
+    RETURN_FROM 14
 END_FUNCTION nn_avr_requantize24
 
 #endif

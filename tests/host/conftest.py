@@ -1,0 +1,46 @@
+"""Fixtures of the tests of files made to harm (test_hostile_*.py)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hostile_refusals import Runner, save_model
+
+
+@pytest.fixture(scope="session")
+def run_limited() -> Iterator[Runner]:
+    """`run_limited(folder, words…)` is the exit code and everything that was said; see hostile_runner.py."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "OPENBLAS_NUM_THREADS": "1",
+        "DIGITDUINO_DATA": "",
+    }
+    command = [sys.executable, str(Path(__file__).with_name("hostile_runner.py"))]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        to_runner, from_runner = process.stdin, process.stdout
+
+        def one(folder: Path, *words: object) -> tuple[int, str]:
+            to_runner.write(json.dumps([str(folder), *map(str, words)]) + "\n")
+            to_runner.flush()
+            code, said = json.loads(from_runner.readline())
+            return code, said
+
+        yield one
+        to_runner.close()
+
+
+@pytest.fixture(scope="session")
+def good_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("good") / "good.h5"
+    save_model(path)
+    return path
