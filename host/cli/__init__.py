@@ -32,15 +32,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"host: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("host: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return _say_interrupted()
     except OSError as error:
         print(
             f"host: {error.filename or 'system'}: {error.strerror or error}; check the place and rerun", file=sys.stderr
         )
         return 2
+    except RuntimeError as error:
+        # Python up to 3.11 words a Ctrl-C during a class statement, so during the imports, as its RuntimeError.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        return _say_interrupted()
     finally:
         _flush()
+
+
+def _say_interrupted() -> int:
+    print("host: interrupted", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 @contextmanager

@@ -51,7 +51,8 @@ def test_every_digit_agrees_bit_for_bit(trained: Model, tmp_path: Path, preset: 
     assert (code, result["verdict"], result["n"]) == (0, "pass", DIGITS)
     assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == DIGITS
     assert result["agreement"]["float_classes_equal"] >= DIGITS - (20 if fmt == "int8" else 1)
-    assert result["model"] == {"hash": planned(model, fmt, board).net.hash, "format": fmt, "preset": preset}
+    digest = planned(model, fmt, board).net.hash
+    assert result["model"] == {"hash": digest, "format": fmt, "rounding": None, "preset": preset}
     assert result["accuracy"]["device"] == result["accuracy"]["quantised"]
     assert abs(result["accuracy"]["float"] - result["accuracy"]["device"]) <= (0.002 if fmt == "int8" else 0.0005)
     assert result["mismatches"] == []

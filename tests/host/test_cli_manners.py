@@ -19,7 +19,7 @@ import pytest
 from commands import LIMIT_S, run_host, start_host, surroundings
 from serial.tools import list_ports, list_ports_common
 
-from host.cli import main
+from host.cli import EXIT_INTERRUPTED, main
 from host.deploy import model as model_file
 
 COMMANDS = (
@@ -192,3 +192,32 @@ def test_ports_puts_likely_boards_first(capsys: Capture, monkeypatch: pytest.Mon
     there.clear()
     assert main(["ports"]) == 0
     assert "no serial ports" in capsys.readouterr().out
+
+
+def test_ctrl_c_in_the_middle_of_an_import_is_an_interruption_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """There Python up to 3.11 raises a RuntimeError of its own."""
+
+    class Struck:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def run(_: object) -> int:
+        class Imported:
+            field = Struck()
+
+        return 0
+
+    monkeypatch.setattr("host.cli.ports.run", run)
+    assert main(["ports"]) == EXIT_INTERRUPTED
+    assert capsys.readouterr().err == "host: interrupted\n"
+
+
+def test_another_runtime_error_is_not_taken_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_: object) -> int:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("host.cli.ports.run", run)
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["ports"])
