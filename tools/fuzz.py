@@ -117,6 +117,7 @@ def run(what: Target, runs: int, seed: int, corpus: Path, findings: Path) -> Rep
     options = [
         f"-runs={runs}",
         "-timeout=60",
+        "-report_slow_units=100000",  # a paused or busy machine is no finding; what hangs is, by -timeout
         f"-seed={seed}",
         f"-max_len={what.longest}",
         f"-artifact_prefix={findings}/",

@@ -11,7 +11,7 @@ elsewhere. What can make v*x, in cycles:
 The shifted x must stay one byte, so x <= 63 allows two shifts and x <= 255 none. Everything here is pure integers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,69 +44,121 @@ def max_shifts(levels: int) -> int:
 
 def plan_products(magnitudes: Iterable[int], shifts: int, held: Iterable[int] = ()) -> Plan:
     """The cheapest plan found for a set of magnitudes 1..255; `held` are factors that registers hold already."""
-    return _plan(frozenset(magnitudes), shifts, frozenset(held))
+    needed, kept = as_bits(magnitudes), as_bits(held)
+    count = _cheapest(needed, shifts, kept)
+    return Plan(_phases(needed, count, kept), _cycles(needed, count, kept))
+
+
+def product_cycles(needed: int, shifts: int) -> int:
+    """The cycles of the plan for a set of magnitudes as bits (`as_bits`), nothing being held; made for many calls."""
+    return _cycles(needed, _cheapest(needed, shifts, 0), 0)
+
+
+def as_bits(numbers: Iterable[int]) -> int:
+    """A set of small numbers as an integer that has bit n set for each n."""
+    bits = 0
+    for number in numbers:
+        bits |= 1 << number
+    return bits
+
+
+def _numbers(bits: int) -> Iterator[int]:
+    """The numbers of a set, ascending.
+
+    >>> list(_numbers(as_bits([3, 200, 5])))
+    [3, 5, 200]
+    """
+    while bits:
+        yield (bits & -bits).bit_length() - 1
+        bits &= bits - 1
 
 
 @lru_cache(maxsize=1 << 18)
-def _plan(magnitudes: frozenset[int], shifts: int, held: frozenset[int]) -> Plan:
-    candidates = [_plan_with(magnitudes, k, held) for k in range(shifts + 1)]
-    return min(candidates, key=lambda plan: plan.cycles)
+def _cheapest(needed: int, shifts: int, held: int) -> int:
+    """How often x is best shifted."""
+    return min(range(shifts + 1), key=lambda count: _cycles(needed, count, held))
 
 
-def _plan_with(magnitudes: frozenset[int], shifts: int, held: frozenset[int]) -> Plan:
-    """The plan that shifts x exactly `shifts` times."""
-    direct = {1 << k for k in range(shifts + 1)} & magnitudes
-    successor, phase_of = _link(magnitudes - direct, shifts, held)
-    phases = []
-    for k in range(shifts + 1):
-        products = [Product(1 << k, "input")] if 1 << k in direct else []
-        heads = sorted(v for v, phase in phase_of.items() if phase == k and v not in successor.values())
-        for head in heads:
+@lru_cache(maxsize=1 << 18)
+def _cycles(needed: int, shifts: int, held: int) -> int:
+    """What the plan costs that shifts x exactly `shifts` times."""
+    made = needed & ~_direct(shifts)
+    links = _link(made, shifts, held)
+    chained = links.chained.bit_count()
+    cycles = shifts + CHAIN_CYCLES * chained + MUL_CYCLES * (made.bit_count() - chained)
+    if held:
+        for k, phase in enumerate(links.phases):
+            heads = phase & ~links.chained
+            cycles -= (MUL_CYCLES - HELD_MUL_CYCLES) * sum(held >> (head >> k) & 1 for head in _numbers(heads))
+    return cycles
+
+
+def _phases(needed: int, shifts: int, held: int) -> tuple[tuple[Product, ...], ...]:
+    """The products of the plan that shifts x exactly `shifts` times."""
+    direct = needed & _direct(shifts)
+    links = _link(needed & ~direct, shifts, held)
+    found = []
+    for k, phase in enumerate(links.phases):
+        products = [Product(1 << k, "input")] if direct >> (1 << k) & 1 else []
+        for head in _numbers(phase & ~links.chained):
             products.append(Product(head, "mul", head >> k))
-            at = head
-            while at in successor:
-                products.append(Product(successor[at], "add" if successor[at] - at == 1 << k else "double"))
-                at = successor[at]
-        phases.append(tuple(products))
-    return Plan(tuple(phases), shifts + sum(_cycles(p, held) for phase in phases for p in phase))
+            products += links.chain(head, k)
+        found.append(tuple(products))
+    return tuple(found)
 
 
-def _cycles(product: Product, held: frozenset[int]) -> int:
-    if product.kind == "input":
-        return 0
-    if product.kind == "mul":
-        return HELD_MUL_CYCLES if product.immediate in held else MUL_CYCLES
-    return CHAIN_CYCLES
+def _direct(shifts: int) -> int:
+    """The magnitudes that x itself is, one time or another."""
+    return as_bits(1 << k for k in range(shifts + 1))
 
 
-def _link(nodes: set[int] | frozenset[int], shifts: int, held: frozenset[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """Joins magnitudes into chains, greedily: {v: next v} and {v: number of shifts of x while it is made}.
+@dataclass(frozen=True)
+class _Links:
+    """How magnitudes follow one another: sets of them, as bits. `steps` for each phase: the next one is the shifted x
+    more; `doubles`: the next is twice as much; `chained`: has another before it. `phases`: when each is made."""
+
+    phases: tuple[int, ...]
+    steps: tuple[int, ...]
+    doubles: int
+    chained: int
+
+    def chain(self, head: int, phase: int) -> Iterator[Product]:
+        """What is made one from the other behind `head`."""
+        at = head
+        while True:
+            if self.steps[phase] >> at & 1:
+                at += 1 << phase
+                yield Product(at, "add")
+            elif self.doubles >> at & 1:
+                at *= 2
+                yield Product(at, "double")
+            else:
+                return
+
+
+_MULTIPLES = tuple(as_bits(range(0, 256, 1 << k)) for k in range(3))
+"""For each phase."""
+
+
+def _link(made: int, shifts: int, held: int) -> _Links:
+    """Join magnitudes into chains, greedily.
 
     A chain stays within one phase, and its head must be a multiple of 2^phase, being made by MUL from the shifted x.
     """
-    successor: dict[int, int] = {}
-    phase_of: dict[int, int] = {}
+    left, chained = made, 0
+    phases, steps = [], []
     for k in range(shifts + 1):
-        free = sorted(v for v in nodes if v not in phase_of and v % (1 << k) == 0)
-        for low, high in _steps(free, 1 << k):
-            successor[low] = high
-            phase_of[low] = phase_of[high] = k
-    for v in nodes:
-        phase_of.setdefault(v, 0)
-    heads = set(nodes) - set(successor.values())
-    for v in sorted(nodes):
-        double = 2 * v
-        if v not in successor and double in heads and phase_of.get(double) == phase_of[v] and double not in held:
-            successor[v] = double
-            heads.discard(double)
-    return successor, phase_of
-
-
-def _steps(values: list[int], step: int) -> list[tuple[int, int]]:
-    """Pairs of values exactly `step` apart.
-
-    >>> _steps([3, 4, 5, 9, 11], 1)
-    [(3, 4), (4, 5)]
-    """
-    present = set(values)
-    return [(v, v + step) for v in values if v + step in present]
+        free = left & _MULTIPLES[k]
+        low = free & free >> (1 << k)
+        high = low << (1 << k)
+        steps.append(low)
+        phases.append(low | high)
+        chained |= high
+        left &= ~(low | high)
+    phases[0] |= left
+    doubles = 0
+    for phase, stepping in zip(phases, steps, strict=True):
+        for double in _numbers(phase & ~chained & _MULTIPLES[1]):
+            if (phase & ~stepping) >> double // 2 & 1 and not held >> double & 1:
+                doubles |= 1 << double // 2
+    return _Links(tuple(phases), tuple(steps), doubles, chained | as_bits(2 * half for half in _numbers(doubles)))

@@ -5,10 +5,14 @@ Also the cost model that training can descend: `expected_cycles` of a weight mat
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import or_
+
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.product_plan import max_shifts, plan_products
+from host.deploy.product_plan import max_shifts, product_cycles
 
 BLOCK_OUTPUTS = 12
 ADD_CYCLES = 2
@@ -31,15 +35,21 @@ def expected_cycles(weights: NDArray[np.int64], density: NDArray[np.float64], le
 
 def block_cycles(weights: NDArray[np.int64], density: NDArray[np.float64], levels: int) -> float:
     """Mean cycles of the inputs of one block, weights (outputs of the block, inputs)."""
-    shifts = max_shifts(levels)
-    magnitudes = np.abs(weights)
+    return _cost(_needs(weights), density.tolist(), max_shifts(levels))
+
+
+def _needs(weights: NDArray[np.int64]) -> list[list[int]]:
+    """For each output and input the magnitude that it needs, as bits; 0 for a weight of 0."""
+    return [[1 << magnitude if magnitude else 0 for magnitude in row] for row in np.abs(weights).tolist()]
+
+
+def _cost(rows: Iterable[list[int]], density: list[float], shifts: int) -> float:
+    """`block_cycles` of the outputs whose needs are `rows`."""
     total = 0.0
-    for column in range(weights.shape[1]):
-        used = magnitudes[:, column]
-        used = used[used > 0]
-        if used.size:
-            work = ADD_CYCLES * used.size + plan_products(used.tolist(), shifts).cycles
-            on = float(density[column])
+    for needs, on in zip(zip(*rows, strict=True), density, strict=True):
+        needed = reduce(or_, needs)
+        if needed:
+            work = ADD_CYCLES * (len(needs) - needs.count(0)) + product_cycles(needed, shifts)
             tested = on * (LOAD_CYCLES + TEST_CYCLES + work) + (1 - on) * SKIPPED_CYCLES
             total += min(LOAD_CYCLES + work, tested)
     return total
@@ -55,20 +65,19 @@ def split_blocks(
     blocks = [list(range(bounds[k], bounds[k + 1])) for k in range(count)]
     if keep_order or count == 1:
         return tuple(tuple(block) for block in blocks)
-    costs = [block_cycles(weights[block], density, levels) for block in blocks]
+    rows, on, shifts = _needs(weights), density.tolist(), max_shifts(levels)
+
+    def cost(block: list[int]) -> float:
+        return _cost([rows[output] for output in block], on, shifts)
+
+    costs = [cost(block) for block in blocks]
     for _ in range(SWAP_ROUNDS):
-        if not _swap_round(weights, density, levels, blocks, costs):
+        if not _swap_round(cost, blocks, costs):
             break
     return tuple(tuple(sorted(block)) for block in blocks)
 
 
-def _swap_round(
-    weights: NDArray[np.int64],
-    density: NDArray[np.float64],
-    levels: int,
-    blocks: list[list[int]],
-    costs: list[float],
-) -> bool:
+def _swap_round(cost: Callable[[list[int]], float], blocks: list[list[int]], costs: list[float]) -> bool:
     """Tries every swap between every two blocks once; returns whether any was taken."""
     improved = False
     for a in range(len(blocks)):
@@ -77,8 +86,7 @@ def _swap_round(
                 for j in range(len(blocks[b])):
                     first, second = list(blocks[a]), list(blocks[b])
                     first[i], second[j] = second[j], first[i]
-                    cost_a = block_cycles(weights[first], density, levels)
-                    cost_b = block_cycles(weights[second], density, levels)
+                    cost_a, cost_b = cost(first), cost(second)
                     if cost_a + cost_b < costs[a] + costs[b]:
                         blocks[a], blocks[b], costs[a], costs[b] = first, second, cost_a, cost_b
                         improved = True
