@@ -115,7 +115,7 @@ _PRESETS: tuple[Preset[LearnedRecipe], ...] = (
     Preset(
         "sequential-cnn",
         "seed 003: 3×3×32, pool, 3×3×64, pool, dropout, dense 128; SGD with momentum and a falling rate",
-        "published: MNIST validation loss 0.1157; here 0.025, test 99.4 %",
+        "published: MNIST validation loss 0.1157; here 0.026, test 99.4 %",
         ((ANY, _SEQUENTIAL),),
     ),
     Preset(
