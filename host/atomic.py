@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -52,11 +53,24 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def copy_file(source: Path, path: Path) -> None:
+    """Copy `source` with its permissions to `path`, whole or not at all; not brought to the disk, since it can be
+    copied again. Raise InputError where that fails."""
+    with _beside(path) as temporary:
+        try:
+            shutil.copyfile(source, temporary)
+            shutil.copymode(source, temporary)
+            os.replace(temporary, path)  # noqa: PTH105
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
 def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     """Replace files of `folder` that belong together; return their paths in the mapping's order.
 
-    All are written and on the disk before the first is moved into place. Where a move fails or is interrupted, all are
-    put back. Raise InputError with every file as it was."""
+    All are written and on the disk before the first is moved into place. Where a move fails or is interrupted, those
+    before it are taken back; a second interrupt while that is done can leave some. Raise InputError with every file as
+    it was."""
     paths = [folder / name for name in texts]
     with ExitStack() as undo:
         staged = [(undo.enter_context(_beside(path)), path) for path in paths]
@@ -66,15 +80,15 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
                 _settle(temporary)
             except OSError as error:
                 raise _unwritable(path, error) from error
-        kept = [(undo.enter_context(_kept(path)), path) for path in paths]
+        kept = [undo.enter_context(_kept(path)) for path in paths]
         try:
             for temporary, path in staged:
                 _replace(temporary, path)
         except OSError as error:
-            _take_back(kept)
+            _take_back(staged, kept)
             raise _unwritable(path, error) from error
         except BaseException:  # Ctrl-C
-            _take_back(kept)
+            _take_back(staged, kept)
             raise
     return paths
 
@@ -116,9 +130,11 @@ def _kept(path: Path) -> Iterator[Path | None]:
         yield name
 
 
-def _take_back(kept: list[tuple[Path | None, Path]]) -> None:
-    """Every file as it was, also those that have not been moved or are not known to have been."""
-    for old, path in kept:
+def _take_back(staged: list[tuple[Path, Path]], kept: list[Path | None]) -> None:
+    """Undo the moves that were made: those whose temporary file is gone."""
+    for (temporary, path), old in zip(staged, kept, strict=True):
+        if temporary.exists():
+            continue
         with suppress(OSError):
             if old is None:
                 path.unlink(missing_ok=True)

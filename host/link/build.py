@@ -26,7 +26,7 @@ from host.cache import cache_directory
 from host.deploy.deployment import AnyPlan
 from host.deploy.target import Board
 from host.errors import InputError, ToolMissing
-from host.link.project import stage_project as stage_project
+from host.link.project import stage_project
 
 _PROGRAMS = ("firmware.elf", "firmware.hex", "program")
 _BUILD_TIMEOUT_S = 600

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from host.assets import asset_root
+from host.atomic import copy_file
 from host.deploy.deployment import AnyPlan
 from host.deploy.render import RENDERED, render, write_headers
 from host.errors import InputError
@@ -30,13 +31,21 @@ class Known:
 
 
 def stage_project(plan: AnyPlan, directory: Path) -> None:
-    """Make `directory` a complete PlatformIO project for `plan`: platformio.ini, firmware/, rendered headers."""
+    """Make `directory` a complete PlatformIO project for `plan`: platformio.ini, firmware/, rendered headers.
+
+    What is there stays, but for the headers, which come last: wherever this ends early, each file is whole, an older
+    project still is one, and the next try completes a new one. Raise InputError where something cannot be written.
+    """
     root = asset_root()
-    try:
-        shutil.copytree(root / _FIRMWARE, directory / _FIRMWARE, ignore=_IGNORED, dirs_exist_ok=True)
-        shutil.copy2(root / _SETTINGS, directory / _SETTINGS)
-    except OSError as error:
-        raise InputError(f"{directory}: the project cannot be written: {error}; choose another place") from error
+    for place in list(_sources()):
+        target = directory / place
+        if not target.exists():
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                why = f"{target.parent}: cannot be made: {error.strerror or error}"
+                raise InputError(f"{why}; choose another place for the project") from error
+            copy_file(root / place, target)
     write_headers(plan, directory / _MODEL)
 
 
@@ -46,11 +55,17 @@ def check_project(plan: AnyPlan, directory: Path) -> Known:
     Raise InputError where it would write over anything but the headers of a model, or fall among files that are none of
     a project.
     """
-    if not directory.exists():
-        return Known()
-    if not directory.is_dir():
+    if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: found a file, need a folder for the project; choose another place")
     root, sources = asset_root(), set(_sources())
+    place = directory.resolve()
+    if place == root or (root / _FIRMWARE) in (place, *place.parents):
+        raise InputError(
+            f"{directory}: found the folder that projects are made from, need another; choose one elsewhere, or "
+            "replace the headers alone with -o"
+        )
+    if not directory.exists():
+        return Known()
     present = {path for path in sources if (directory / path).exists()}
     others = tuple(_others(directory, sources))
     if others and not present:

@@ -22,7 +22,8 @@ from host.deploy.target import BOARDS
 from host.errors import DeviceError
 from host.link import wire
 from host.link.boards import connect_board
-from host.link.build import Built, stage_project
+from host.link.build import Built
+from host.link.project import stage_project
 from host.link.run import Outcome, identity, stream
 from host.link.timing import Timing
 from host.link.transport import Transport

@@ -18,7 +18,8 @@ from host.deploy.reference import infer
 from host.deploy.render import write_headers
 from host.deploy.target import Board
 from host.link.boards import connect_board
-from host.link.build import Built, elf_sizes, stage_project
+from host.link.build import Built, elf_sizes
+from host.link.project import stage_project
 from host.link.run import identity, stream
 
 BAUD = 1_000_000

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from networks import random_network
 
+from host.assets import asset_root
 from host.cli import main
 from host.deploy import model as model_file
 
@@ -95,3 +100,64 @@ def test_an_empty_folder_and_a_project_in_pieces_are_completed(place: Path) -> N
     assert {path.relative_to("empty"): content for path, content in files(Path("empty")).items()} == {
         path.relative_to(place / "p"): content for path, content in whole.items()
     }
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """The system fails every write beyond byte `size` of any file, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [2000, 3000])
+def test_a_full_disk_leaves_an_older_project_as_it_was(place: Path, capsys: Capture, size: int) -> None:
+    before = files(place / "p")
+    with files_up_to(size):
+        assert export("2.h5") == 2
+    line = capsys.readouterr().err
+    assert "cannot be written: File too large" in line and line.count("\n") == 1
+    assert files(place / "p") == before
+    assert export("2.h5") == 0
+
+
+@pytest.mark.parametrize("size", [2000, 3000])
+def test_a_project_that_a_full_disk_cut_short_is_completed_by_the_next_try(place: Path, size: int) -> None:
+    whole = files(place / "p")
+    with files_up_to(size):
+        assert export("1.h5", "new") == 2
+    assert all(content == whole[place / "p" / path.relative_to("new")] for path, content in files(Path("new")).items())
+    assert export("1.h5", "new") == 0
+    assert [path.relative_to("new") for path in sorted(files(Path("new")))] == [
+        path.relative_to(place / "p") for path in sorted(whole)
+    ]
+
+
+def test_an_interrupt_before_the_headers_leaves_the_older_model(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = files(place / "p")
+    with monkeypatch.context() as patch:
+        patch.setattr("host.link.project.write_headers", interrupt)
+        assert export("2.h5") == 130
+    assert files(place / "p") == before
+
+
+@pytest.mark.parametrize("inside", [".", "firmware", "firmware/new", "firmware/lib/a/b"])
+def test_what_projects_are_made_from_is_no_place_for_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, inside: str
+) -> None:
+    root = place / "clone"
+    for folder in ("templates", "firmware"):
+        shutil.copytree(asset_root() / folder, root / folder)
+    shutil.copy(asset_root() / "platformio.ini", root)
+    for module in ("host.link.project", "host.deploy.render"):
+        monkeypatch.setattr(f"{module}.asset_root", lambda: root)
+    before = files(root)
+    assert export("1.h5", str(root / inside)) == 2
+    assert "found the folder that projects are made from, need another" in capsys.readouterr().err
+    assert files(root) == before
