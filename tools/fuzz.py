@@ -40,7 +40,9 @@ many that they cost two thirds of the time and drown the core's."""
 FIXTURE = ROOT / "tests/firmware/fixture_model"
 NETS = {"infer_int8": "int8", "infer_float16": "float16", "infer_float32": "float32", "infer_learned": "learned"}
 LONGEST = {"decode": 96, "app": 96}
-"""Bytes of input: enough for eight requests, since five put a whole frame on the line, and short inputs run faster."""
+"""Bytes of input. A frame takes six (tag, type, sequence, two of length, the byte that stands for a payload's rest) and
+those of its payload that the input still has. So there is room for fifteen frames without payload, or for eight HELLOs,
+and six bytes at the end put a whole image on the line. Short inputs run faster."""
 PYTHON = ("csv", "gzip", "npz", "hdf5", "idx", "model", "journal", "report", "checkpoint", "faults", "frames")
 
 
@@ -57,7 +59,8 @@ class Target:
 class Report:
     """What one run of a target came to."""
 
-    executions: int
+    executions: int | None
+    """None where the fuzzer, stopped by a finding, did not say."""
     seconds: float
     findings: list[Path]
     words: str
@@ -131,7 +134,7 @@ def run(what: Target, runs: int, seed: int, corpus: Path, findings: Path) -> Rep
     if done.returncode and not found:  # it broke off without an input to blame, which is a finding too
         (findings / f"{what.name}.log").write_text(words)
         found = [findings / f"{what.name}.log"]
-    executions = int(next(filter(None, counted.groups()))) if counted else 0
+    executions = int(next(filter(None, counted.groups()))) if counted else None
     return Report(executions, time.monotonic() - start, found, words)
 
 
@@ -141,8 +144,9 @@ def run_jobs(what: Target, arguments: argparse.Namespace, corpus: Path, findings
     with ThreadPoolExecutor(arguments.jobs) as pool:
         seeds = range(arguments.seed, arguments.seed + arguments.jobs)
         reports = list(pool.map(lambda seed: run(what, share, seed, corpus, findings / str(seed)), seeds))
+    counts = [one.executions for one in reports if one.executions is not None]
     return Report(
-        sum(one.executions for one in reports),
+        sum(counts) if len(counts) == len(reports) else None,
         max(one.seconds for one in reports),
         [path for one in reports for path in one.findings],
         "\n".join(one.words for one in reports),
@@ -152,6 +156,16 @@ def run_jobs(what: Target, arguments: argparse.Namespace, corpus: Path, findings
 def seeds_of(name: str) -> Path:
     """The committed inputs of a target; all nets share theirs."""
     return SEEDS / ("infer" if name in NETS else name)
+
+
+def in_words(report: Report) -> str:
+    """How far a target came."""
+    if report.executions is None:
+        how_far = f"{'stopped by a finding':43}"
+    else:
+        rate = report.executions / max(report.seconds, 1e-9)
+        how_far = f"{report.executions:12,} executions {rate:9,.0f} a second"
+    return f"{how_far}  {len(report.findings)} findings"
 
 
 def merge(what: Target, corpus: Path) -> int:
@@ -179,23 +193,20 @@ def main() -> int:
     if unknown:
         parser.error(f"TARGET: found {', '.join(sorted(unknown))}, need one of {', '.join(names)}")
     place = ROOT / "build/fuzz"
-    total, findings = 0, 0
+    total, stopped, findings = 0, 0, 0
     for name in arguments.targets or names:
         what, corpus = target(name, place / "programs"), place / "corpus" / name
         if arguments.merge:
             print(f"{name}: {merge(what, corpus)} seeds in {seeds_of(name).relative_to(ROOT)}")
             continue
         report = run_jobs(what, arguments, corpus, place / "findings" / name)
-        total, findings = total + report.executions, findings + len(report.findings)
-        rate = report.executions / max(report.seconds, 1e-9)
-        print(
-            f"{name:14} {report.executions:12,} executions {rate:9,.0f} a second  {len(report.findings)} findings  "
-            f"corpus {sum(1 for _ in corpus.iterdir()):,}",
-            flush=True,
-        )
+        total, findings = total + (report.executions or 0), findings + len(report.findings)
+        stopped += report.executions is None
+        print(f"{name:14} {in_words(report)}  corpus {sum(1 for _ in corpus.iterdir()):,}", flush=True)
         for path in report.findings:
             print(f"  {path.relative_to(ROOT)}")
-    print(f"{total:,} executions, {findings} findings")
+    uncounted = f" without those of {stopped} targets stopped by a finding" if stopped else ""
+    print(f"{total:,} executions{uncounted}, {findings} findings")
     return 1 if findings else 0
 
 

@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     console.say(f"{dataset.name} {arguments.split}, {result['n']:,} images; changed: digits that differ from float32")
     console.say(table(_rows(result)))
     if arguments.per_tensor:
-        say_what_is_dropped(console, network, formats(network))
+        measured = tuple(fmt for fmt in formats(network) if arguments.format in (None, fmt.label))
+        say_what_is_dropped(console, network, measured)
     chosen = arguments.format or _deployed_best(plans, roundings)
     recalls = ("-" if value is None else f"{100 * value:.1f}" for value in result["recall"][chosen])
     console.say(f"recall per class, {chosen} (%): {' '.join(recalls)}")

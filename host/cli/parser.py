@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 
 from host import __version__
-from host.cli.values import Parser, natural, positive, share
+from host.cli.values import Parser, json_file, natural, positive, share
 
 FORMATS = ("float32", "float16", "int8", "int4", "ternary")
 DEFAULT_DATA = "digits"
@@ -63,7 +63,9 @@ def _deferred(name: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", metavar="FILE", help="write the results as JSON (- for standard output)")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write the results as JSON (- for standard output)"
+    )
 
 
 def _model(parser: argparse.ArgumentParser) -> None:

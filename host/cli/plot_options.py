@@ -34,3 +34,8 @@ def check(arguments: argparse.Namespace, what: str, is_report: bool) -> None:
         if name not in _BY_PICTURE[what]:
             users = ", ".join(picture for picture, names in _BY_PICTURE.items() if name in names)
             raise InputError(f"plot: --{name}: found it with {what}, need one of {users} for it; leave it out")
+    if None not in (arguments.digit, arguments.limit) and arguments.digit >= arguments.limit:
+        raise InputError(
+            f"plot: --digit: found {arguments.digit}, need 0..{arguments.limit - 1}, which --limit {arguments.limit} "
+            "leaves; choose one of these or raise --limit"
+        )

@@ -19,7 +19,7 @@ from host.train.split import holdout_rows
 _PRECONV = ("hidden", "reg", "cycles", "no_rehearsal", "sweep_cost")
 _LEARNED = ("engine", "device", "holdout", "patience", "rate", "batch", "optimiser", "qat", "resume")
 _SWEEP = ("seeds",)
-_NO_SWEEP = ("preset", "output", "hidden", "reg", "cycles", "no_rehearsal", "checkpoint", *_LEARNED)
+_NO_SWEEP = ("output", "hidden", "reg", "cycles", "no_rehearsal", "checkpoint", *_LEARNED)
 
 
 def check_list(arguments: argparse.Namespace) -> None:
@@ -59,6 +59,11 @@ def check_amounts(arguments: argparse.Namespace, recipe: LearnedRecipe, labels: 
 def check(arguments: argparse.Namespace, preset: str) -> None:
     """Raise InputError on an option that does not apply."""
     if arguments.sweep_cost:
+        if arguments.preset is not None:
+            raise InputError(
+                "train: --preset: found it with --sweep-cost, which trains its own nets of preconv and preconv-cheap, "
+                "need no preset; leave it out"
+            )
         _refuse(arguments, _NO_SWEEP, "--sweep-cost", "a training of one net")
         return
     _refuse(arguments, _SWEEP, "a training of one net", "--sweep-cost")

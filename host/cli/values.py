@@ -1,9 +1,11 @@
-"""What the parser takes for a number, and how it words what it refuses."""
+"""What the parser takes for a number or a file, and how it words what it refuses."""
 
 from __future__ import annotations
 
 import argparse
 from typing import NoReturn
+
+_NO_FILE = "found no FILE, need one; name a file, or - for standard output"
 
 
 class Parser(argparse.ArgumentParser):
@@ -11,8 +13,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if message == "argument --json: expected one argument":
-            message = "argument --json: found no FILE, need one; name a file, or - for standard output"
+            message = f"argument --json: {_NO_FILE}"
         super().error(message)
+
+
+def json_file(text: str) -> str:
+    """A file's name or -; `--json=` names none."""
+    if not text:
+        raise argparse.ArgumentTypeError(_NO_FILE)
+    return text
 
 
 def positive(text: str) -> int:

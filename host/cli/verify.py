@@ -29,6 +29,7 @@ from host.deploy.deployment import (
     rounding,
 )
 from host.deploy.numerics import WeightFormat
+from host.deploy.target import Board
 from host.deploy.target import board as find_board
 from host.errors import InputError
 from host.link import wire
@@ -132,9 +133,15 @@ def _prepare(
     check_fit(network, planned, target)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
-    console.say(f"building {fmt.label} firmware, kernel {planned.kernel}, for {target.name} with PlatformIO")
+    console.say(f"building {fmt.label} firmware, {_kernel_on(target, planned)}, for {target.name} with PlatformIO")
     built = build_firmware(planned, target, profile=arguments.profile)
     return [planned], built, connect_board(target, built)
+
+
+def _kernel_on(target: Board, planned: AnyPlan) -> str:
+    """The kernel, with what runs of it: the headers hold the assembly beside the same net in C, which a PC compiles."""
+    is_replaced = planned.kernel != "portable" and not target.is_avr
+    return f"kernel {planned.kernel}" + (" (its portable C)" if is_replaced else "")
 
 
 def _compare(network: AnyNetwork, planned: AnyPlan, split: data.Split, outcome: Outcome) -> Comparison:

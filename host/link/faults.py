@@ -25,6 +25,8 @@ _RESET_PERIOD = 50_000
 """Bytes between resets where nobody knows how long the run will be."""
 _NEVER = 1 << 62
 """Bytes."""
+_MOST_RESETS = 10_000
+"""Each has a place in memory before the run begins."""
 
 
 class Direction(Enum):
@@ -97,7 +99,22 @@ def parse_faults(spec: str) -> Faults:
         faults = _with(faults, key, text)
     if faults.drop + faults.flip + faults.dup + faults.insert > 1:
         raise InputError("--faults: drop, flip, dup, insert: found a sum above 1, need at most 1; lower them")
+    _check_places(faults)
     return faults
+
+
+def _check_places(faults: Faults) -> None:
+    """Raise InputError where two faults of the SPEC claim one byte, of which only one could strike."""
+    taken: dict[tuple[int, Direction], Kind] = {}
+    unplugging = () if faults.unplug is None else (Spot(faults.unplug, Kind.UNPLUG),)
+    for spot in (*faults.at, *unplugging):
+        place = (spot.byte, spot.direction)
+        if place in taken:
+            raise InputError(
+                f"--faults: byte {spot.byte} {spot.direction.value} the board: found {taken[place].value} and "
+                f"{spot.kind.value}, need one fault at a place; move one or leave it out"
+            )
+        taken[place] = spot.kind
 
 
 def _with(faults: Faults, key: str, text: str) -> Faults:
@@ -107,7 +124,9 @@ def _with(faults: Faults, key: str, text: str) -> Faults:
         share, colon, seconds = text.partition(":")
         longest = _number(key, seconds, 3600) if colon else faults.stall_s
         return replace(faults, stall=_number(key, share, 1), stall_s=longest)
-    value: Any = _number(key, text, 1) if key in _PROBABILITIES else _count(key, text)
+    value: Any = (
+        _number(key, text, 1) if key in _PROBABILITIES else _count(key, text, _MOST_RESETS if key == "reset" else None)
+    )
     return replace(faults, **{key: value})
 
 
@@ -132,9 +151,11 @@ def _number(key: str, text: str, most: float) -> float:
     return value
 
 
-def _count(key: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise InputError(f"--faults: {key}: found {text!r}, need a whole number from 0; write {key}=10, say")
+def _count(key: str, text: str, most: int | None = None) -> int:
+    is_count = text.isascii() and text.isdigit() and len(text) < 16
+    if not is_count or (most is not None and int(text) > most):
+        up_to = "" if most is None else f" to {most:,}"
+        raise InputError(f"--faults: {key}: found {text!r}, need a whole number from 0{up_to}; write {key}=10, say")
     return int(text)
 
 

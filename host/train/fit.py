@@ -155,7 +155,9 @@ def _customised(
         recipe = replace(recipe, reg=reg)
     if cycles is not None:
         if not isinstance(recipe, CheapRecipe):
-            raise InputError("train: cycles: found a wish, need preset preconv-cheap for it; choose it or leave it out")
+            raise InputError(
+                f"train: cycles: found {cycles}, need preset preconv-cheap for it; choose that or leave it out"
+            )
         recipe = replace(recipe, cycles=cycles)
     if isinstance(recipe, CheapRecipe):
         check_whole("cycles", recipe.cycles, math.ceil(rest_cycles(recipe.hidden)) + MIN_COLUMN_CYCLES)

@@ -34,7 +34,25 @@ def test_nothing_is_found(tmp_path: Path, name: str) -> None:
     assert seeds, "no committed inputs"
     report = fuzz.run(fuzz.target(name, tmp_path / "build"), runs, 1, tmp_path / "corpus", tmp_path / "findings")
     assert report.findings == [], report.words[-3000:]
-    assert report.executions >= runs
+    assert report.executions is not None and report.executions >= runs
+
+
+@pytest.mark.parametrize(
+    ("program", "count", "said"),
+    [
+        ("echo 'Done 1200 runs in 1 second(s)' >&2", 1200, "       1,200 executions "),
+        ("echo '==1== ERROR: libFuzzer: deadly signal' >&2; echo x > crash-1; exit 77", None, "stopped by a finding "),
+    ],
+    ids=["done", "stopped"],
+)
+def test_executions_that_were_not_counted_are_not_called_none(
+    tmp_path: Path, program: str, count: int | None, said: str
+) -> None:
+    what = fuzz.Target("decode", ["sh", "-c", program], 96)
+    report = fuzz.run(what, 5000, 1, tmp_path / "corpus", tmp_path / "findings")
+    assert (report.executions, len(report.findings)) == (count, 0 if count else 1)
+    words = fuzz.in_words(report)
+    assert words.startswith(said) and words.endswith(f"  {len(report.findings)} findings")
 
 
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, old: str, new: str) -> None:

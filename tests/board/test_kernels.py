@@ -80,11 +80,12 @@ def test_a_switch_compiles_the_portable_path_of_the_same_headers(
 
 
 @pytest.mark.parametrize("kernel", ["asm", "unrolled"])
-def test_the_same_headers_build_natively(trained: Model, tmp_path: Path, kernel: str) -> None:
+def test_the_same_headers_build_natively(trained: Model, tmp_path: Path, capsys: Capture, kernel: str) -> None:
     code, result = verify_usps(
         tmp_path, trained("preconv-seed"), "--board", "native", "--kernel", kernel, "--activation-bits", 6
     )
     assert (code, result["agreement"]["scores_equal"]) == (0, DIGITS)
+    assert f"kernel {kernel} (its portable C), for native with PlatformIO\n" in capsys.readouterr().out
 
 
 def test_left_open_the_kernel_is_the_fastest_that_fits(trained: Model, tmp_path: Path) -> None:

@@ -75,9 +75,13 @@ def test_a_folder_does_not_hide_a_pretrained_model(place: Path) -> None:
     assert pretrained.path_of("./preconv-usps") == "./preconv-usps"
 
 
-def test_json_without_a_file_says_what_it_wants(capsys: Capture) -> None:
+@pytest.mark.parametrize(
+    "command",
+    ["models --json", "models --json=", "train --list --json=", "verify m.h5 --data digits --board native --json="],
+)
+def test_json_without_a_file_says_what_it_wants(capsys: Capture, command: str) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["models", "--json"])
+        main(command.split())
     said = capsys.readouterr().err
     assert said.endswith("argument --json: found no FILE, need one; name a file, or - for standard output\n")
 

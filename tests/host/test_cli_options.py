@@ -52,6 +52,8 @@ def refused(capsys: Capture, place: Path, *arguments: object) -> str:
             "r.json recall --format int8",
             "plot: --format: found it with a report, which holds its answers, need",
         ),
+        ("m.h5 all --digit 10 --limit 5", "plot: --digit: found 10, need 0..4, which --limit 5 leaves; choose one"),
+        ("m.h5 all --digit 5 --limit 5", "plot: --digit: found 5, need 0..4, which --limit 5 leaves"),
         ("r.json all --limit 5", "plot: --limit: found it with a report"),
         ("m.h5 all -o x.png", "x.png: found the name of one picture, need a folder's for all; leave .png out"),
         ("m.h5 recall --format int4", "int4: found a pre-convolved net, need float32, float16, int8 for it"),

@@ -64,6 +64,14 @@ def test_evaluate_says_what_is_dropped_and_shows_the_best_formats_recall(place: 
     assert recall_of(capsys, "m.h5", "--format", "float16") == "float16"
 
 
+def test_what_was_not_measured_is_not_said_to_be_left_out(place: Path, capsys: Capture) -> None:
+    arguments = ("evaluate", "tuned.h5", "--data", "digits", "--limit", "60", "--per-tensor", "--format")
+    assert main([*arguments, "int4"]) == 0
+    assert "--per-tensor" not in capsys.readouterr().out
+    assert main([*arguments, "ternary"]) == 0
+    assert DROPPED in capsys.readouterr().out
+
+
 def recall_of(capsys: Capture, *arguments: str, said: str = "") -> str:
     """Whose recall the last line shows, checked against the JSON."""
     capsys.readouterr()

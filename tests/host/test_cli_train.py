@@ -62,6 +62,10 @@ def test_a_learned_net_goes_from_training_to_a_board(tmp_path: Path, capsys: Cap
         ([*QUICK[1:], "--reg", "0"], "train: --reg: found it with preset simple-cnn"),
         ([*QUICK[1:], "--cycles", "3000"], "train: --cycles: found it with preset simple-cnn"),
         ([*QUICK[1:], "--no-rehearsal"], "train: --no-rehearsal: found it with preset simple-cnn"),
+        (
+            ["--preset", "preconv", "--sweep-cost"],
+            "train: --preset: found it with --sweep-cost, which trains its own nets of preconv and preconv-cheap, need",
+        ),
         ([*QUICK[1:], "--sweep-cost"], "train: --preset: found it with --sweep-cost"),
         (["--sweep-cost", "--hidden", "8"], "train: --hidden: found it with --sweep-cost, need a training of one net"),
         (["--seeds", "2"], "train: --seeds: found it with a training of one net, need --sweep-cost for it"),

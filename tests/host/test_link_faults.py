@@ -97,7 +97,12 @@ def test_resets_are_spread_over_the_run():
         ("stall=0.1:-1", "stall: found '-1'"),
         ("reset=1.5", "reset: found '1.5', need a whole number"),
         ("reset=" + "9" * 5000, "reset: found"),
+        ("reset=10001", "reset: found '10001', need a whole number from 0 to 10,000; write reset=10, say"),
+        ("reset=999999999999", "reset: found '999999999999'"),
         ("unplug=-1", "unplug: found '-1'"),
+        ("at=3:drop,at=3:flip", "byte 3 to the board: found drop and flip, need one fault at a place"),
+        ("at=3:drop:from,at=3:drop:from", "byte 3 from the board: found drop and drop, need one fault"),
+        ("unplug=3,at=3:drop", "byte 3 to the board: found drop and unplug, need one fault at a place"),
         ("at=5", "kind: found ''"),
         ("at=5:flop", "kind: found 'flop', need .*did you mean (drop|flip)"),
         ("at=x:flip", "at: found 'x'"),
@@ -114,6 +119,12 @@ def test_a_spec_is_read_whole():
     faults = parse_faults("drop=0.5, stall=0.25:3,unplug=7,at=1:dup,at=2:reset:from,seed=4")
     spots = (Spot(1, Kind.DUP), Spot(2, Kind.RESET, Direction.FROM_BOARD))
     assert faults == Faults(drop=0.5, stall=0.25, stall_s=3.0, unplug=7, at=spots, seed=4)
+
+
+def test_the_most_resets_and_the_same_byte_of_both_directions_are_no_error():
+    assert parse_faults("reset=10000").reset == 10_000
+    assert len(parse_faults("at=3:drop,at=3:flip:from").at) == 2
+    assert parse_faults("unplug=3,at=3:drop:from").unplug == 3
 
 
 class Loop:

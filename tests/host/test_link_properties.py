@@ -109,11 +109,11 @@ all_faults = st.builds(
     **dict.fromkeys(_PROBABILITIES, shares),
     stall=shares,
     stall_s=st.integers(0, 3600).map(float),
-    reset=st.integers(0, 10**6),
+    reset=st.integers(0, 10**4),
     unplug=st.none() | st.integers(0, 10**6),
     seed=st.integers(0, 10**6),
-    at=st.lists(spots, max_size=4).map(tuple),
-)
+    at=st.lists(spots, max_size=4, unique_by=lambda spot: (spot.byte, spot.direction)).map(tuple),
+).filter(lambda faults: (faults.unplug, Direction.TO_BOARD) not in {(spot.byte, spot.direction) for spot in faults.at})
 
 
 def spec_of(faults: Faults) -> str:

@@ -163,7 +163,7 @@ def test_every_length_of_training_ends_in_whole_numbers():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset_name": "preconv", "cycles": 3000}, "train: cycles: found a wish, need preset preconv-cheap"),
+        ({"preset_name": "preconv", "cycles": 3000}, "train: cycles: found 3000, need preset preconv-cheap"),
         ({"preset_name": "preconv-cheap", "cycles": 900}, "train: cycles: found 900, need a whole number 1366 or more"),
         ({"preset_name": "preconv-cheap", "cycles": True}, "train: cycles: found True"),
         ({"preset_name": "preconv-cheap", "hidden": 255}, "train: cycles: found 4000"),
