@@ -14,7 +14,9 @@ import h5py
 import numpy as np
 
 from host.data.dataset import Split
+from host.data.memory import bounded_memory
 from host.data.problem import near, one_line, problem
+from host.data.rehearsal import rehearse
 from host.data.streams import credible_bytes, unreadable
 from host.data.values import Numbers, Scale, make_split
 
@@ -37,10 +39,15 @@ def read_hdf5(path: Path, classes: int) -> tuple[Split, Split]:
     if magic != MAGIC:
         found = "an empty file" if not magic else "no HDF5 signature"
         raise problem(path, "file", found, "an HDF5 file", "check the file, or copy it again")
-    try:
-        with h5py.File(path, "r") as file:
+
+    def read() -> tuple[Split, Split]:
+        with bounded_memory(path), h5py.File(path, "r") as file:
             train, test = (_read_split(path, file, name, classes) for name in ("train", "test"))
             return train, test
+
+    rehearse(path, read)
+    try:
+        return read()
     except _DAMAGED as error:
         found = f"damage ({one_line(str(error)) or type(error).__name__})"
         raise problem(path, "file", found, "a whole HDF5 file", "copy it again") from error

@@ -14,7 +14,9 @@ from pathlib import Path
 import h5py
 
 from host.atomic import replacing
+from host.data.memory import bounded_memory
 from host.data.problem import one_line
+from host.data.rehearsal import rehearse
 from host.deploy import model_learned, model_preconv
 from host.deploy.model_fields import MAX_FILE_BYTES, UNREADABLE, Fields, save_provenance
 from host.errors import InputError
@@ -57,11 +59,16 @@ def load(path: Path) -> Network | LearnedNetwork:
         raise InputError(f"{path}: no such model file; train one with `host train -o {path.name}`")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise InputError(f"{path}: found {path.stat().st_size:,} bytes, need at most {MAX_FILE_BYTES:,}; not a model")
-    try:
-        with h5py.File(path, "r") as file:
+
+    def read() -> Network | LearnedNetwork:
+        with bounded_memory(path), h5py.File(path, "r") as file:
             fields = Fields(path)
             fields.check_links(file)
             return _read(file, fields)
+
+    rehearse(path, read)
+    try:
+        return read()
     except InputError:
         raise
     except UNREADABLE as error:
