@@ -19,6 +19,13 @@ VERDICT_S = 20
 """How long anything may take that takes well under a second."""
 
 
+class Port(serial.Serial):
+    """A serial port that keeps what the board has said while it was being opened; on a busy machine that is much."""
+
+    def _reset_input_buffer(self) -> None:
+        pass
+
+
 class Board:
     """A running `simboard`; `port` is its pseudo-terminal."""
 
@@ -38,7 +45,7 @@ class Board:
 
     def open(self, baud: int, timeout_s: float = VERDICT_S) -> serial.Serial:
         """The port at `baud`, closed with the board. Opening it resets the board, whose programs say `!` when ready."""
-        port = self._ports.enter_context(serial.Serial(self.port, baud, timeout=timeout_s))
+        port = self._ports.enter_context(Port(self.port, baud, timeout=timeout_s))
         assert port.read_until(b"!")[-1:] == b"!"
         return port
 
