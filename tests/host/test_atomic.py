@@ -5,10 +5,9 @@ from __future__ import annotations
 import dis
 import errno
 import os
-import resource
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -16,6 +15,7 @@ from types import FrameType
 import numpy as np
 import pytest
 from fake_board import ready
+from full_disk import file_size_limit
 from networks import random_network
 
 from host import atomic
@@ -75,17 +75,6 @@ def whole(save: Save, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dic
         result[version] = content(folder)
     assert result[1] != result[2]
     return result
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """The system fails every write beyond byte `size` of any file, as a full disk would."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("is_there", [False, True])

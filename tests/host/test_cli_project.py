@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from full_disk import file_size_limit
 from networks import random_network
 
 from host.assets import asset_root
@@ -102,21 +100,10 @@ def test_an_empty_folder_and_a_project_in_pieces_are_completed(place: Path) -> N
     }
 
 
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """The system fails every write beyond byte `size` of any file, as a full disk would."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("size", [2000, 3000])
 def test_a_full_disk_leaves_an_older_project_as_it_was(place: Path, capsys: Capture, size: int) -> None:
     before = files(place / "p")
-    with files_up_to(size):
+    with file_size_limit(size):
         assert export("2.h5") == 2
     line = capsys.readouterr().err
     assert "cannot be written: File too large" in line and line.count("\n") == 1
@@ -127,7 +114,7 @@ def test_a_full_disk_leaves_an_older_project_as_it_was(place: Path, capsys: Capt
 @pytest.mark.parametrize("size", [2000, 3000])
 def test_a_project_that_a_full_disk_cut_short_is_completed_by_the_next_try(place: Path, size: int) -> None:
     whole = files(place / "p")
-    with files_up_to(size):
+    with file_size_limit(size):
         assert export("1.h5", "new") == 2
     assert all(content == whole[place / "p" / path.relative_to("new")] for path, content in files(Path("new")).items())
     assert export("1.h5", "new") == 0
