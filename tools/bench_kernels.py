@@ -19,11 +19,11 @@ sys.path.insert(0, str(ROOT))
 
 from host.cli.console import Console  # noqa: E402  (the repository need not be installed)
 from host.data import Dataset, load  # noqa: E402
-from host.deploy import model as model_file  # noqa: E402
 from host.deploy.calibrate import calibrate  # noqa: E402
 from host.errors import DigitduinoError, InputError  # noqa: E402
-from host.train import fit  # noqa: E402
-from host.train.network import Network  # noqa: E402
+from host.modelfile import file as model_file  # noqa: E402
+from host.nn.network import Network  # noqa: E402
+from host.train.two_layer import fit  # noqa: E402
 from tools.bench.contenders import prepare  # noqa: E402
 from tools.bench.measure import Row, measure, verdicts  # noqa: E402
 from tools.bench.rig import FLAGS, Rig  # noqa: E402

@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from host import data
 from host.cli import main as host
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
 from host.deploy.deployment import AnyNetwork, calibrate, check_fit, choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
 from host.errors import FitError
-from host.train.learned_fit import train_sequential
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 from host.train.learned_presets import LEARNED_PRESETS
+from host.train.train import train_sequential
 
 PRESETS = ("uno-cnn", "simple-cnn", "scratch-cnn", "sequential-cnn")
 PLACES = ("native", "uno", "mega")

@@ -23,11 +23,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/host")]
 
 from learned_networks import learned_network  # noqa: E402
 
-from host.deploy import model as model_file  # noqa: E402
+from host.compile.boards import BOARDS  # noqa: E402
+from host.compile.render import write_headers  # noqa: E402
 from host.deploy.deployment import choose  # noqa: E402
-from host.deploy.numerics import WeightFormat  # noqa: E402
-from host.deploy.render import write_headers  # noqa: E402
-from host.deploy.target import BOARDS  # noqa: E402
+from host.modelfile import file as model_file  # noqa: E402
+from host.quantise.numerics import WeightFormat  # noqa: E402
 
 FUZZ = ROOT / "firmware/fuzz"
 LIB = ROOT / "firmware/lib"

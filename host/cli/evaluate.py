@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from host import data
 from host.cli.console import Console, percent, table
 from host.cli.rounding import say_what_is_dropped
-from host.deploy import model as model_file
 from host.deploy.deployment import (
     AnyNetwork,
     AnyPlan,
@@ -26,10 +25,11 @@ from host.deploy.deployment import (
     rounding,
 )
 from host.deploy.learned_nets import AFTER, AWARE, PER_TENSOR
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
+from host.modelfile import file as model_file
+from host.nn.learned import LearnedNetwork
+from host.quantise.numerics import WeightFormat
 from host.report.document import evaluation
-from host.train.learned import LearnedNetwork
 
 
 def run(arguments: argparse.Namespace) -> int:

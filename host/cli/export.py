@@ -8,17 +8,17 @@ from pathlib import Path
 from host import data
 from host.cli.console import Console, percent
 from host.cli.rounding import format_of, say_what_is_dropped
-from host.deploy import model as model_file
-from host.deploy import textfmt
+from host.compile.boards import Board, board
+from host.compile.render import render, write_headers
 from host.deploy.budget import Budget
 from host.deploy.deployment import AnyNetwork, AnyPlan, check_fit, choose, image_shape, infer, rounding
-from host.deploy.numerics import WeightFormat
-from host.deploy.render import render, write_headers
-from host.deploy.target import Board, board
 from host.errors import DigitduinoError, InputError
 from host.link.project import check_project, stage_project
+from host.modelfile import file as model_file
+from host.modelfile import seed_text as textfmt
+from host.nn.network import Network
+from host.quantise.numerics import WeightFormat
 from host.report.compare import accuracy
-from host.train.network import Network
 
 _DEFAULT_DIRECTORY = Path("firmware/model")
 _NAMED = 5

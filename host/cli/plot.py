@@ -13,10 +13,10 @@ from host.cli.console import Console
 from host.cli.evaluate import load_split
 from host.cli.plot_options import ALL, OF_MODEL, OF_REPORT
 from host.data.problem import near
-from host.deploy import model as model_file
 from host.deploy.deployment import AnyNetwork
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 from host.report.compare import confusion
 from host.report.plots import canvas
 from host.report.plots.canvas import Draw

@@ -12,9 +12,9 @@ from host import data
 from host.cache import cache_directory
 from host.cli.console import Console
 from host.deploy.deployment import AnyNetwork, AnyPlan
-from host.deploy.model import content_hash
 from host.errors import InputError
 from host.link.journal import Journal, open_journal
+from host.modelfile.file import content_hash
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from host.cli.console import Console
 from host.deploy.deployment import AnyNet, AnyNetwork, rounding
-from host.deploy.numerics import WeightFormat
-from host.train.learned import LearnedNetwork
+from host.nn.learned import LearnedNetwork
+from host.quantise.numerics import WeightFormat
 
 
 def format_of(net: AnyNet) -> str:

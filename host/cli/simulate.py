@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from host.cli.console import Console
-from host.deploy.target import board
+from host.compile.boards import board
 from host.errors import InputError
 from host.link.boards import SimulatedBoard, simulated_board
 from host.link.faults import Faults, parse_faults

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from host import data
 from host.cli.console import Console, percent, table
+from host.compile.boards import board
 from host.deploy.budget import check_fit
 from host.deploy.calibrate import calibrate
 from host.deploy.choose import choose
-from host.deploy.numerics import WeightFormat
 from host.deploy.reference import infer
-from host.deploy.target import board
 from host.errors import FitError
+from host.quantise.numerics import WeightFormat
 from host.report.compare import accuracy
-from host.train import fit
+from host.train.two_layer import fit
 
 BOARD = "uno"
 _SEEDS = 3

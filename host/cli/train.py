@@ -13,19 +13,20 @@ from host.cli import train_options
 from host.cli.console import Console, Update, percent
 from host.cli.parser import DEFAULT_PRESET
 from host.cli.sweep import run as run_sweep
-from host.deploy import model as model_file
 from host.deploy.deployment import AnyNetwork, calibrate, infer, plain_plan
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
+from host.modelfile import file as model_file
+from host.nn.learned import LearnedNetwork
+from host.quantise.numerics import WeightFormat
 from host.report.compare import accuracy
-from host.train import checkpoint, fit, presets
-from host.train.learned import LearnedNetwork
-from host.train.learned_fit import train_sequential
-from host.train.learned_options import customised
+from host.train import checkpoint, presets
 from host.train.learned_presets import LEARNED_PRESETS
-from host.train.meter import Progress
+from host.train.overrides import customised
+from host.train.pipeline import checkpoint_files
+from host.train.progress import Progress
 from host.train.recipe import LearnedRecipe
-from host.train.school import checkpoint_files
+from host.train.train import train_sequential
+from host.train.two_layer import fit
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from host.cli.parser import DEFAULT_DATA
 from host.errors import InputError
+from host.train.holdout import holdout_rows
 from host.train.learned_presets import LEARNED_PRESETS
 from host.train.optimisers import LbfgsB
 from host.train.preconv_presets import PRECONV_PRESETS
 from host.train.recipe import LearnedRecipe
-from host.train.split import holdout_rows
 
 # Names in the parsed arguments; one that is not given is None or False.
 _PRECONV = ("hidden", "reg", "cycles", "no_rehearsal", "sweep_cost")

@@ -16,7 +16,8 @@ from host.cli.console import Console, percent
 from host.cli.evaluate import load_split
 from host.cli.resume import journal_of
 from host.cli.rounding import format_of, say_what_is_dropped
-from host.deploy import model as model_file
+from host.compile.boards import Board
+from host.compile.boards import board as find_board
 from host.deploy.deployment import (
     AnyNetwork,
     AnyPlan,
@@ -28,15 +29,14 @@ from host.deploy.deployment import (
     infer,
     rounding,
 )
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import Board
-from host.deploy.target import board as find_board
 from host.errors import InputError
 from host.link import wire
 from host.link.boards import Connection, connect_board, connect_port
 from host.link.build import Built, build_firmware
 from host.link.faults import parse_faults
 from host.link.run import Outcome, identity, stream
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 from host.report.compare import Comparison
 from host.report.document import RunFacts, verification
 from host.report.show import divergence

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from host.compile.boards import Board
 from host.deploy import costs, sizes
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import quantise
-from host.deploy.target import Board
 from host.deploy.twin import MAX_ROM_BYTES
 from host.errors import FitError
-from host.train.network import Dense, Network
+from host.nn.network import Dense, Network
+from host.quantise.numerics import WeightFormat
 
 MAX_HIDDEN = 255
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from host.compile.boards import Board
 from host.data.problem import near
 from host.deploy.budget import fits
 from host.deploy.calibrate import preferred_levels
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import KERNELS, Plan, plan
 from host.deploy.quantise import LEVELS, check_format, quantise
-from host.deploy.target import Board
 from host.errors import InputError
-from host.train.network import Network
+from host.nn.network import Network
+from host.quantise.numerics import WeightFormat
 
 AUTO = "auto"
 KERNEL_CHOICES = (AUTO, *KERNELS)

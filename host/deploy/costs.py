@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.numerics import WeightFormat
+from host.compile.boards import Board
 from host.deploy.plan import DenseStep, Plan
-from host.deploy.target import Board
 from host.deploy.twin import AsmTwin, TwinStep, UnrolledTwin
+from host.quantise.numerics import WeightFormat
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from host.compile.boards import Board
 from host.data import Split
 from host.deploy import budget as budgets
 from host.deploy import choose as choices
@@ -24,16 +25,15 @@ from host.deploy.learned_plan import LearnedPlan, plan_learned
 from host.deploy.learned_quantise import quantise_learned
 from host.deploy.learned_reference import infer_learned
 from host.deploy.nets import DeployedNet
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import Plan, plan
 from host.deploy.reference import Predictions
 from host.deploy.reference import infer as infer_preconv
-from host.deploy.target import Board
 from host.errors import InputError
-from host.train import learned
-from host.train.frontend import preconv_features
-from host.train.learned import LearnedNetwork
-from host.train.network import Network, forward
+from host.nn import learned
+from host.nn.learned import LearnedNetwork
+from host.nn.network import Network, forward
+from host.nn.preconv import preconv_features
+from host.quantise.numerics import WeightFormat
 
 AnyNetwork: TypeAlias = Network | LearnedNetwork
 AnyNet: TypeAlias = DeployedNet | LearnedNet

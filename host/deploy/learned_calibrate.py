@@ -11,8 +11,8 @@ from host.data import Split
 from host.deploy.learned_nets import LEVELS, ConvStage, LearnedNet
 from host.deploy.learned_quantise import quantise_learned
 from host.deploy.learned_reference import activations, infer_learned
-from host.train.learned import LearnedNetwork
-from host.train.network import Calibration
+from host.nn.learned import LearnedNetwork
+from host.nn.network import Calibration
 
 _IMAGES = 1000
 """Evenly spread over the training images: enough for a mean, and soon done."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from host.compile.boards import BOARDS, Board
 from host.deploy import learned_costs
 from host.deploy.budget import Budget
 from host.deploy.learned_nets import LearnedNet
 from host.deploy.learned_plan import LearnedPlan, plan_learned
 from host.deploy.learned_quantise import quantise_learned
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS, Board
 from host.errors import FitError, InputError
-from host.train.learned import LearnedNetwork
+from host.nn.learned import LearnedNetwork
+from host.quantise.numerics import WeightFormat
 
 FORMATS = (WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY)
 KERNELS = ("auto", "portable", "asm")

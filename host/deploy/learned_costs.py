@@ -6,10 +6,10 @@ cycles of the assembly and of the portable kernels' inner loop are counted, thos
 
 from __future__ import annotations
 
+from host.compile.boards import Board
 from host.deploy.learned_nets import ConvStage, DenseStage, PoolStage, covered
 from host.deploy.learned_plan import LearnedPlan, StageStep
 from host.deploy.learned_twin import Blocks
-from host.deploy.target import Board
 
 STACK_BYTES = 236
 """Two convolutions in turns take 226, with the serial line's interrupt on top; everything else less than 212."""

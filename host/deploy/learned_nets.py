@@ -1,6 +1,6 @@
 """A net of learned kernels as it is deployed: integers only, in the stages that a board runs one after the other.
 
-Shapes are (channels, height, width) for maps and (units,) for vectors, as in host.train.architecture.
+Shapes are (channels, height, width) for maps and (units,) for vectors, as in host.nn.layers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.deploy.nets import little_endian
-from host.deploy.numerics import WeightFormat
-from host.train.architecture import Shape
+from host.nn.layers import Shape
+from host.quantise.numerics import WeightFormat
 
 LEVELS = 255
 """The largest activation of these nets."""

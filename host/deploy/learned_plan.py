@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from host.deploy.learned_arena import Layout, Place, lay_out
+from host.compile.memory import Layout, Place, lay_out
 from host.deploy.learned_nets import ConvStage, LearnedNet, PoolStage, Stage
 from host.deploy.learned_rows import row_bytes
 from host.deploy.learned_twin import LearnedTwin, TwinStage, learned_twin

@@ -23,7 +23,10 @@ from host.deploy.learned_nets import (
     Rows,
     Stage,
 )
-from host.deploy.numerics import (
+from host.errors import InputError
+from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU, Shape
+from host.nn.learned import LearnedNetwork, Tuned
+from host.quantise.numerics import (
     MULTIPLIER_MAX,
     ROW_SHIFTS,
     WeightFormat,
@@ -33,9 +36,6 @@ from host.deploy.numerics import (
     to_int8,
     to_int32,
 )
-from host.errors import InputError
-from host.train.architecture import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU, Shape
-from host.train.learned import LearnedNetwork, Tuned
 
 MAX_SIDE = 255
 MAX_POOL = 16

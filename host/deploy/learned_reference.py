@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.deploy.learned_nets import LEVELS, ConvStage, DenseStage, LearnedNet, PoolStage, Rows, Stage
-from host.deploy.numerics import mean_of_counts, requantise
 from host.deploy.reference import Predictions
+from host.quantise.numerics import mean_of_counts, requantise
 
 _BATCH = 64
 """Images at once: what a convolution is unrolled into should stay small."""

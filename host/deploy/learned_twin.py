@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from host.deploy.learned_nets import LEVELS, ConvStage, DenseStage, LearnedNet, PoolStage, Stage
 from host.deploy.learned_rows import map_order, packed, row_bytes
-from host.deploy.numerics import sum_bounds
+from host.quantise.numerics import sum_bounds
 
 BLOCK_MAX = 6
 RUN_MAX = 255

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from host.deploy.nets import DeployedDense, FloatDense, Int8Dense
-from host.deploy.numerics import requantise, sum_bounds, to_int32
+from host.quantise.numerics import requantise, sum_bounds, to_int32
 
 
 def prune(layers: tuple[DeployedDense, ...], levels: int) -> tuple[DeployedDense, ...]:

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from host.deploy import prune as pruning
 from host.deploy.nets import DeployedDense, DeployedNet, FloatDense, Int8Dense, Requantiser
-from host.deploy.numerics import (
+from host.errors import InputError
+from host.nn.network import Dense, Network
+from host.quantise.numerics import (
     WeightFormat,
     choose_requantiser,
     fits_int16,
@@ -17,8 +19,6 @@ from host.deploy.numerics import (
     to_int8,
     to_int32,
 )
-from host.errors import InputError
-from host.train.network import Dense, Network
 
 FORMATS = (WeightFormat.FLOAT32, WeightFormat.FLOAT16, WeightFormat.INT8)
 """What pre-convolved nets can be rounded to."""

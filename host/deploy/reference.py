@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.deploy.nets import DeployedNet, FloatDense, Int8Dense
-from host.deploy.numerics import requantise
-from host.train.frontend import preconv_features
+from host.nn.preconv import preconv_features
+from host.quantise.numerics import requantise
 
 
 @dataclass(frozen=True)

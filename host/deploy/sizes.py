@@ -4,10 +4,10 @@ with Debian's avr-gcc 5.4. `tests/board/test_budget.py` holds every prediction a
 
 from __future__ import annotations
 
-from host.deploy.numerics import WeightFormat
+from host.compile.boards import Board
 from host.deploy.plan import Plan
-from host.deploy.target import Board
 from host.deploy.twin import AsmTwin, TwinStep
+from host.quantise.numerics import WeightFormat
 
 STACK_BYTES = 128
 """The deepest call chain and an interrupt take 85 at most: tests/analysis/test_stack.py bounds them."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from host.compile.kernels.unrolled.compiler import Source, Unrolled, unroll
 from host.deploy.nets import DeployedNet, Int8Dense
-from host.deploy.numerics import WeightFormat, fits_int16, sum_bounds
-from host.deploy.unroll import Source, Unrolled, unroll
 from host.errors import InputError
+from host.quantise.numerics import WeightFormat, fits_int16, sum_bounds
 
 FRONT_END_SHAPES = ((16, 16), (28, 28))
 """Image sizes that have a front end in assembly; the portable one serves the others."""

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from host.deploy.target import Board
+from host.compile.boards import Board
 from host.errors import InputError, LinkError, PortError, ToolMissing
 from host.link.build import Built, build_simulator
 from host.link.lock import port_lock

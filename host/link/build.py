@@ -23,8 +23,8 @@ from elftools.elf.elffile import ELFFile
 
 from host.assets import asset_root
 from host.cache import cache_directory
+from host.compile.boards import Board
 from host.deploy.deployment import AnyPlan
-from host.deploy.target import Board
 from host.errors import InputError, ToolMissing
 from host.link.project import stage_project
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from host.assets import asset_root
 from host.atomic import copy_file
+from host.compile.render import RENDERED, render, write_headers
 from host.deploy.deployment import AnyPlan
-from host.deploy.render import RENDERED, render, write_headers
 from host.errors import InputError
 
 _FIRMWARE = Path("firmware")

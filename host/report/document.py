@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
 from host.link.run import Outcome
 from host.report.compare import Comparison, accuracy, confusion, recall
 

@@ -6,11 +6,11 @@ Chosen on validation images, never on a test set. `learned_fit.train_sequential`
 from collections.abc import Mapping
 from dataclasses import replace
 
-from host.train.architecture import BatchNorm, Conv2d, Dense, Dropout, Flatten, LayerSpec, MaxPool2d, ReLU
+from host.nn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, LayerSpec, MaxPool2d, ReLU
 from host.train.optimisers import Adam, Schedule, Sgd
 from host.train.preset import ANY, Preset, Scope
+from host.train.qat.recipe import standard
 from host.train.recipe import LearnedRecipe, Teacher
-from host.train.tuning import standard
 
 
 def _conv(channels: int, kernel: int, padding: int = 0, stride: int = 1) -> tuple[LayerSpec, ...]:

@@ -6,8 +6,8 @@ training images of USPS and MNIST, never on a test set.
 
 from collections.abc import Mapping
 
-from host.train.preconv_recipe import AdamRecipe, CheapRecipe, LbfgsRecipe, PreconvRecipe
 from host.train.preset import ANY, Preset, Scope
+from host.train.two_layer.recipe import AdamRecipe, CheapRecipe, LbfgsRecipe, PreconvRecipe
 
 _PRESETS: tuple[Preset[PreconvRecipe], ...] = (
     Preset(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from host.errors import InputError
 from host.train.learned_presets import LEARNED_PRESETS
 from host.train.preconv_presets import PRECONV_PRESETS
-from host.train.preconv_recipe import PreconvRecipe
 from host.train.preset import Preset
 from host.train.recipe import LearnedRecipe
+from host.train.two_layer.recipe import PreconvRecipe
 
 Recipe = PreconvRecipe | LearnedRecipe
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from host.train.architecture import Architecture, Dense, LayerSpec
+from host.nn.layers import Architecture, Dense, LayerSpec
 from host.train.optimisers import LbfgsB, OptimiserSpec, Schedule
-from host.train.tuning import Tuning
+from host.train.qat.recipe import Tuning
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import pytest
 from firmware_build import LIB, ROOT, need
 from learned_networks import learned_network
 
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
 from host.deploy.deployment import AnyPlan, choose
-from host.deploy.numerics import WeightFormat
 from host.deploy.sizes import STACK_BYTES
-from host.deploy.target import BOARDS
 from host.link.boards import connect_board
 from host.link.build import build_firmware
 from host.link.run import identity, stream
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 from tools import avr_stack
 
 UNO = BOARDS["uno"]

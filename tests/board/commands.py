@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
 from host.deploy.deployment import AnyPlan, choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300

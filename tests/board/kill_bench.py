@@ -23,8 +23,8 @@ import numpy as np
 from host import data
 from host.cli import main
 from host.cli import parser as _parser
-from host.deploy import model as model_file
-from host.train.network import Dense, Network, Provenance
+from host.modelfile import file as model_file
+from host.nn.network import Dense, Network, Provenance
 
 DIGITS = 60
 LIMIT_S = 120

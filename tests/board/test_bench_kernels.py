@@ -12,8 +12,8 @@ from firmware_build import need
 
 from host.data import load
 from host.data.dataset import Split
-from host.train import fit
-from host.train.network import Network
+from host.nn.network import Network
+from host.train.two_layer import fit
 from tools import bench_kernels
 from tools.bench import emlearn_peer
 from tools.bench.contenders import EMLEARN, NAIVE, Absent, Contender, prepare

@@ -15,16 +15,16 @@ from firmware_build import need
 from workbench import Measured, Workbench
 
 from host.cli import main
+from host.compile.boards import BOARDS
 from host.data import Split, load
 from host.data.dataset import Dataset
 from host.deploy.budget import Budget, predict
 from host.deploy.calibrate import calibrate
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import LEVELS, quantise
-from host.deploy.target import BOARDS
-from host.train import fit
-from host.train.network import Network
+from host.nn.network import Network
+from host.quantise.numerics import WeightFormat
+from host.train.two_layer import fit
 
 IMAGES = 40
 TOLERANCE = 0.03

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from host.deploy.numerics import WeightFormat
+from host.compile.boards import BOARDS
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import quantise
-from host.deploy.target import BOARDS
 from host.errors import DeviceError
 from host.link import wire
 from host.link.boards import connect_board
 from host.link.build import Built, build_firmware
 from host.link.run import identity, stream
+from host.quantise.numerics import WeightFormat
 
 from networks import random_images, random_network  # isort: skip
 

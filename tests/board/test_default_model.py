@@ -13,9 +13,9 @@ from types import ModuleType
 import pytest
 from commands import LIMIT_S, run_host, simulated
 
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
 from host.deploy.budget import fits
-from host.deploy.target import BOARDS
+from host.modelfile import file as model_file
 
 
 @pytest.fixture(scope="module")

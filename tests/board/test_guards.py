@@ -13,12 +13,10 @@ import pytest
 from commands import LIMIT_S
 from firmware_build import ROOT, need
 
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
 from host.deploy.choose import choose
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import Plan
 from host.deploy.reference import infer
-from host.deploy.target import BOARDS
 from host.errors import DeviceError
 from host.link import wire
 from host.link.boards import connect_board
@@ -27,6 +25,8 @@ from host.link.project import stage_project
 from host.link.run import Outcome, identity, stream
 from host.link.timing import Timing
 from host.link.transport import Transport
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 
 UNO = BOARDS["uno"]
 ANCHOR = "    const uint8_t predicted = app_net_infer(image_of(app));\n"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from commands import LIMIT_S, planned, run_host, start_host
 
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
 from host.link.build import build_firmware
 
 Model = Callable[..., Path]

@@ -15,14 +15,14 @@ from networks import random_network
 from workbench import Workbench
 
 from host.cli import main
+from host.compile.boards import BOARDS
 from host.data import load
-from host.deploy import model as model_file
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import LEVELS, quantise
-from host.deploy.target import BOARDS
 from host.link.run import identity
-from host.train.network import Network
+from host.modelfile import file as model_file
+from host.nn.network import Network
+from host.quantise.numerics import WeightFormat
 
 DIGITS = 2007
 FEW = 150

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 Model = Callable[..., Path]
 MNIST_TEST, USPS_TEST = 10_000, 2_007

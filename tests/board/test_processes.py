@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from commands import LIMIT_S, descendants, planned, program_of, run_host, simulated, start_host, wait_until
 
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
 from host.link.build import build_firmware
 
 Model = Callable[..., Path]

@@ -13,8 +13,8 @@ import pytest
 from commands import planned, verify_usps
 
 from host.cli import main
+from host.compile.boards import BOARDS
 from host.deploy.plan import Plan
-from host.deploy.target import BOARDS
 from host.link import build, project
 
 DIGITS = 2007

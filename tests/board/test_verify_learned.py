@@ -12,15 +12,15 @@ from learned_networks import LAYERS, learned_network
 
 from host import data
 from host.cli import main
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
 from host.deploy.deployment import calibrate, check_fit, choose
 from host.deploy.learned_costs import STACK_BYTES
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
-from host.train.architecture import BatchNorm, Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.train.learned_fit import train_sequential
+from host.modelfile import file as model_file
+from host.nn.layers import BatchNorm, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.quantise.numerics import WeightFormat
 from host.train.optimisers import Adam, Schedule
 from host.train.recipe import LearnedRecipe
+from host.train.train import train_sequential
 
 FAR = (Conv2d(16, 3), ReLU(), Flatten(), Dense(24), ReLU())
 """75,000 weights: more than a near pointer reaches."""

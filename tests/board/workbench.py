@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from host.compile.boards import Board
+from host.compile.render import write_headers
 from host.deploy.plan import Plan
 from host.deploy.reference import infer
-from host.deploy.render import write_headers
-from host.deploy.target import Board
 from host.link.boards import connect_board
 from host.link.build import Built, elf_sizes
 from host.link.project import stage_project

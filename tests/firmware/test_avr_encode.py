@@ -11,16 +11,16 @@ import pytest
 from firmware_build import need
 from int8_nets import REQUANTISERS, int8_net
 
-from host.deploy import avr_encode
-from host.deploy import model as model_file
-from host.deploy.avr_encode import machine_code
-from host.deploy.avr_ops import Op
+from host.compile.kernels.unrolled import encode as avr_encode
+from host.compile.kernels.unrolled.avr_ops import Op
+from host.compile.kernels.unrolled.encode import machine_code
+from host.compile.render import render
 from host.deploy.nets import DeployedNet
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import plan
 from host.deploy.quantise import LEVELS, quantise
-from host.deploy.render import render
 from host.deploy.twin import UnrolledTwin
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 
 Assemble = Callable[[str], bytes]
 

@@ -11,10 +11,10 @@ from avr_machine import Answer, Call, Machine
 from int8_nets import REQUANTISERS, int8_net, random_inputs
 from numpy.typing import NDArray
 
+from host.compile.render import render
 from host.deploy.nets import DeployedNet, Int8Dense
 from host.deploy.plan import Plan, plan
 from host.deploy.reference import layer_inputs
-from host.deploy.render import render
 from host.deploy.twin import UnrolledTwin
 
 Make = Callable[..., Machine]

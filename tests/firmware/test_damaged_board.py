@@ -13,14 +13,14 @@ import pytest
 from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c
 from networks import random_images, random_network
 
-from host.deploy.numerics import WeightFormat
+from host.compile.render import write_headers
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import quantise
-from host.deploy.render import write_headers
 from host.errors import DeviceError, LinkError
 from host.link import wire
 from host.link.identity import Identity
 from host.link.run import identity, stream
+from host.quantise.numerics import WeightFormat
 
 FLIPS = 1000
 SHARED = [*CORE_FLAGS, "-O1", "-shared", "-fPIC"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from learned_definition import activation, run_stage
 from numpy.typing import NDArray
 
-from host.deploy.learned_arena import lay_out
+from host.compile.memory import lay_out
 from host.deploy.learned_nets import ConvStage, DenseStage, LearnedNet, PoolStage, Rows, Stage
 from host.deploy.learned_plan import plan_learned
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from firmware_build import LIB, ROOT, need
 
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
+from host.compile.render import RENDERED, write_headers
 from host.deploy.choose import choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.render import RENDERED, write_headers
-from host.deploy.target import BOARDS
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 
 EXPORTS = {
     "old": (WeightFormat.INT8, "portable"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from networks import random_network
 
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 Runner = Callable[..., tuple[int, str]]
 SIDE = 16

@@ -17,9 +17,9 @@ from pathlib import Path
 from host.cli import main
 from host.cli import parser as _parser
 from host.data import files as _files
-from host.deploy import model as _model
 from host.errors import DigitduinoError
 from host.link.journal import open_journal
+from host.modelfile import file as _model
 from host.report.plots.measured import from_report
 from host.train import checkpoint
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from host.deploy.nets import DeployedNet, Int8Dense, Requantiser
-from host.deploy.numerics import WeightFormat, sum_bounds
+from host.quantise.numerics import WeightFormat, sum_bounds
 
 REQUANTISERS = {
     # (multiplier, shift), and how unrolled code does it.

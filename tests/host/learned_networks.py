@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from host.train import learned
-from host.train.architecture import (
+from host.nn import learned
+from host.nn.layers import (
     Architecture,
     AveragePool2d,
     Conv2d,
@@ -12,9 +12,9 @@ from host.train.architecture import (
     MaxPool2d,
     ReLU,
 )
-from host.train.learned import LearnedNetwork, Scaling
-from host.train.network import Provenance
-from host.train.parameters import initial
+from host.nn.learned import LearnedNetwork, Scaling
+from host.nn.network import Provenance
+from host.nn.parameters import initial
 
 LAYERS = {
     "plain": (Conv2d(5, 3), ReLU(), Flatten()),

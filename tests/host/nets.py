@@ -1,6 +1,6 @@
 """Small architectures that together use every layer and every way through it."""
 
-from host.train.architecture import (
+from host.nn.layers import (
     Architecture,
     AveragePool2d,
     BatchNorm,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from host.train.frontend import preconv_features
-from host.train.network import Dense, Network, Provenance, output_ranges
+from host.nn.network import Dense, Network, Provenance, output_ranges
+from host.nn.preconv import preconv_features
 
 
 def random_network(seed=0, shape=(8, 8), hidden=7, classes=4, offset=True, preset="test", scale=0.02):

@@ -9,11 +9,11 @@ from statistics import mean
 import pytest
 
 from host import data
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
 from host.deploy.choose import choose
-from host.deploy.numerics import WeightFormat
 from host.deploy.reference import infer
-from host.deploy.target import BOARDS
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 from host.report.compare import accuracy
 
 SEEDS = range(5)

@@ -20,7 +20,7 @@ from commands import LIMIT_S, run_host, start_host, surroundings
 from serial.tools import list_ports, list_ports_common
 
 from host.cli import EXIT_INTERRUPTED, main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 COMMANDS = (
     *("demo", "fetch", "train", "evaluate", "export", "plot", "models", "ports", "doctor", "simulate", "verify"),

@@ -11,10 +11,10 @@ from networks import random_network
 
 from host import pretrained
 from host.cli import main
-from host.deploy import model as model_file
-from host.deploy.numerics import WeightFormat
 from host.deploy.quantise import quantise
 from host.errors import InputError
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 from host.train import checkpoint
 
 Capture = pytest.CaptureFixture[str]

@@ -12,7 +12,7 @@ from networks import random_network
 from test_plot_figures import report
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 Capture = pytest.CaptureFixture[str]
 VERIFY = ("verify", "m.h5", "--data", "digits")

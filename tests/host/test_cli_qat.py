@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 Capture = pytest.CaptureFixture[str]
 

@@ -14,8 +14,8 @@ import pytest
 
 from host.atomic import write_text
 from host.cli import main
-from host.deploy import model as model_file
 from host.errors import InputError
+from host.modelfile import file as model_file
 
 FORMATS = {"float32", "float16", "int8"}
 Capture = pytest.CaptureFixture[str]

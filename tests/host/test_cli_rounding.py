@@ -13,10 +13,10 @@ from networks import random_network
 from tuned_networks import tuned_network
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
 from host.deploy.deployment import all_plans, choose, rounding
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 
 Capture = pytest.CaptureFixture[str]
 AWARE, AFTER, TENSOR = "quantisation-aware", "post-training", "post-training, per tensor"

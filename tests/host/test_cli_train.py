@@ -14,7 +14,7 @@ import pytest
 from commands import LIMIT_S, surroundings
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 from host.train.learned_presets import LEARNED_PRESETS
 from host.train.preconv_presets import PRECONV_PRESETS
 
@@ -97,7 +97,7 @@ def test_what_does_not_apply_is_refused(
 
 def test_missing_torch_is_a_missing_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "host.train.torch_engine", raising=False)
+    monkeypatch.delitem(sys.modules, "host.train.engines.torch_engine", raising=False)
     assert main(train(tmp_path / "x.h5", "--engine", "torch")) == 4
     assert "pip install 'digitduino[torch]'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from host.data.rehearsal import rehearse
-from host.deploy import model
 from host.errors import InputError
+from host.modelfile import file as model
 
 ENDLESS = "ac9d0058dd9e0785afafb9fbea0ed3e5d840bcbc"
 """Found by fuzzing: libhdf5 never comes back from reading its first attribute of text."""

@@ -8,11 +8,11 @@ from networks import random_images, random_network
 
 from host.data import Split
 from host.deploy.calibrate import ACCURACY_RULE, calibrate, preferred_levels
-from host.deploy.numerics import WeightFormat
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer, layer_inputs
-from host.train.frontend import preconv_features
-from host.train.network import Calibration
+from host.nn.network import Calibration
+from host.nn.preconv import preconv_features
+from host.quantise.numerics import WeightFormat
 
 
 def split(network, count=120):

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from networks import random_images, random_network
 
+from host.compile.boards import BOARDS
 from host.data import Split
 from host.deploy.budget import check_fit, predict
 from host.deploy.calibrate import calibrate
 from host.deploy.choose import AUTO, KERNEL_CHOICES, all_plans, choose
 from host.deploy.nets import Int8Dense
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import KERNELS
-from host.deploy.target import BOARDS
 from host.errors import FitError, InputError
+from host.quantise.numerics import WeightFormat
 
 INT8, UNO = WeightFormat.INT8, BOARDS["uno"]
 

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from learned_definition import run_stage
 from learned_networks import LAYERS, drawn_images, learned_network
 
-from host.deploy.learned_arena import lay_out, row_use
+from host.compile.memory import lay_out, row_use
 from host.deploy.learned_nets import ConvStage, LearnedNet, elements
 from host.deploy.learned_plan import plan_learned
 from host.deploy.learned_quantise import quantise_learned
 from host.deploy.learned_reference import infer_learned
 from host.errors import InputError
-from host.train.architecture import Architecture, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.train.learned import LearnedNetwork, Scaling
-from host.train.network import Provenance
-from host.train.parameters import initial
+from host.nn.layers import Architecture, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.nn.learned import LearnedNetwork, Scaling
+from host.nn.network import Provenance
+from host.nn.parameters import initial
 
 U2 = (
     *(Conv2d(12, 3, padding=1), ReLU(), MaxPool2d(), Conv2d(24, 3, padding=1), ReLU(), MaxPool2d()),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from learned_networks import LAYERS, drawn_images, learned_network
 
-from host.deploy import model as model_file
 from host.deploy.deployment import float_scores
 from host.deploy.learned_quantise import quantise_learned
 from host.errors import InputError
-from host.train.learned import LearnedNetwork, Scaling
+from host.modelfile import file as model_file
+from host.nn.learned import LearnedNetwork, Scaling
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ from host.deploy.deployment import float_scores, infer
 from host.deploy.learned_choose import FORMATS
 from host.deploy.learned_nets import ConvStage, PoolStage
 from host.deploy.learned_quantise import quantise_learned
-from host.deploy.numerics import WeightFormat, largest_kept, to_int8
 from host.errors import InputError
-from host.train.architecture import (
+from host.nn.layers import (
     Architecture,
     AveragePool2d,
     BatchNorm,
@@ -25,8 +24,9 @@ from host.train.architecture import (
     MaxPool2d,
     ReLU,
 )
-from host.train.learned import Scaling
-from host.train.parameters import Parameters
+from host.nn.learned import Scaling
+from host.nn.parameters import Parameters
+from host.quantise.numerics import WeightFormat, largest_kept, to_int8
 
 CONV = (Conv2d(4, 3), ReLU(), Flatten())
 STANDARD = Scaling(33, 78.0)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from networks import random_network
 
-from host.deploy import model as model_file
 from host.errors import InputError
+from host.modelfile import file as model_file
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.deploy import numerics
 from host.errors import InputError
+from host.quantise import numerics
 
 
 def test_to_int8_rounds_half_to_even_and_never_gives_minus_128():

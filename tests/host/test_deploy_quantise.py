@@ -7,11 +7,11 @@ import pytest
 from networks import random_images, random_network
 
 from host.deploy.nets import Int8Dense
-from host.deploy.numerics import WeightFormat
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer
-from host.train.frontend import preconv_features
-from host.train.network import Network, forward
+from host.nn.network import Network, forward
+from host.nn.preconv import preconv_features
+from host.quantise.numerics import WeightFormat
 
 
 def slow_int8_scores(net, features):

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import random_network
 
-from host.deploy import render
-from host.deploy.numerics import WeightFormat
+from host.compile import render
 from host.deploy.plan import ABI, plan
 from host.deploy.quantise import quantise
 from host.errors import InputError
+from host.quantise.numerics import WeightFormat
 
 FORMATS = (WeightFormat.FLOAT32, WeightFormat.FLOAT16, WeightFormat.INT8)
 """Of pre-convolved nets."""

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from host.deploy import avr_ops as avr
-from host.deploy.numerics import requantise
-from host.deploy.unroll import Source, unroll
+from host.compile.kernels.unrolled import avr_ops as avr
+from host.compile.kernels.unrolled.compiler import Source, unroll
+from host.quantise.numerics import requantise
 
 LEVELS = 63
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from networks import random_network
 
-from host.deploy import textfmt
 from host.errors import InputError
+from host.modelfile import seed_text as textfmt
 
 
 def test_each_number_is_followed_by_nul_and_newline():

@@ -8,14 +8,14 @@ import pytest
 from learned_networks import LAYERS, drawn_images
 from tuned_networks import tuned_network
 
-from host.deploy import model as model_file
 from host.deploy.deployment import all_plans, infer
 from host.deploy.learned_nets import PoolStage
 from host.deploy.learned_quantise import quantise_learned
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
-from host.train import rounded
-from host.train.tuning import WEIGHT_TOPS
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
+from host.train.qat import freeze as rounded
+from host.train.qat.recipe import WEIGHT_TOPS
 
 FORMATS = tuple(WEIGHT_TOPS)
 

@@ -8,12 +8,12 @@ from int8_nets import int8_net, random_inputs
 from networks import random_network
 
 from host.deploy.nets import Requantiser
-from host.deploy.numerics import WeightFormat, requantise
 from host.deploy.plan import plan
 from host.deploy.quantise import quantise
 from host.deploy.reference import layer_inputs
 from host.deploy.twin import asm_twin, twin_arena_bytes, unrolled_twin
 from host.errors import InputError
+from host.quantise.numerics import WeightFormat, requantise
 
 TYPES = {16: "<i2", 24: "<i4"}
 FIXED_SHIFT = {16: 16, 24: 24}

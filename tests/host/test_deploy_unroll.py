@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from int8_nets import REQUANTISERS, int8_net, random_inputs
 
-from host.deploy import avr_ops
+from host.compile.kernels.unrolled import avr_ops
+from host.compile.kernels.unrolled.blocks import block_cycles, expected_cycles, split_blocks
+from host.compile.kernels.unrolled.compiler import BLOCK_OUTPUTS, Source, unroll
+from host.compile.kernels.unrolled.products import CHAIN_CYCLES, HELD_MUL_CYCLES, MUL_CYCLES, max_shifts, plan_products
 from host.deploy.plan import plan
-from host.deploy.product_plan import CHAIN_CYCLES, HELD_MUL_CYCLES, MUL_CYCLES, max_shifts, plan_products
 from host.deploy.reference import layer_inputs
-from host.deploy.unroll import BLOCK_OUTPUTS, Source, unroll
-from host.deploy.unroll_blocks import block_cycles, expected_cycles, split_blocks
 from host.errors import InputError
 
 

@@ -10,8 +10,9 @@ from networks import random_images, random_network
 
 from host.data import Split
 from host.deploy.deployment import float_scores, infer, plain_plan
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
+from host.nn.preconv import convolve, maxpool, preconv_features
+from host.quantise.numerics import WeightFormat
 from host.report.plots.classes import confusion_figure, recall_figure
 from host.report.plots.history import loss_figure
 from host.report.plots.kernels import kernels_figure
@@ -19,7 +20,6 @@ from host.report.plots.maps import maps_figure, preconv_figure
 from host.report.plots.measured import Measured, from_report, model_name
 from host.report.plots.mosaic import columns_for, mosaic, ticks
 from host.report.plots.steps import GAUSSIAN, predicted, steps
-from host.train.frontend import convolve, maxpool, preconv_features
 
 INT8, FLOAT16, FLOAT32 = WeightFormat.INT8, WeightFormat.FLOAT16, WeightFormat.FLOAT32
 MATRIX = np.array([[8, 2, 0], [0, 0, 0], [1, 0, 3]])

@@ -14,11 +14,11 @@ import pytest
 from host import data, pretrained
 from host.cli import main
 from host.cli.parser import build_parser
-from host.deploy import model as model_file
+from host.compile.boards import BOARDS
 from host.deploy.deployment import choose, float_scores, infer
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
 from host.errors import InputError
+from host.modelfile import file as model_file
+from host.quantise.numerics import WeightFormat
 
 NAMES = ["preconv-usps", "preconv-cheap-usps", "preconv-mnist", "uno-cnn-usps", "uno-cnn-mnist"]
 LARGEST = 300_000

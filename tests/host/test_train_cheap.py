@@ -6,24 +6,24 @@ import h5py
 import numpy as np
 import pytest
 
+from host.compile.boards import board
+from host.compile.kernels.unrolled.blocks import expected_cycles
 from host.data import Dataset, Split, load
-from host.deploy import model as model_file
 from host.deploy.budget import predict
 from host.deploy.calibrate import calibrate
 from host.deploy.choose import choose
-from host.deploy.numerics import WeightFormat
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer, layer_inputs
-from host.deploy.target import board
-from host.deploy.unroll_blocks import expected_cycles
 from host.errors import InputError
-from host.train import twolayer
-from host.train.cheap import FewValued
-from host.train.cycle_prices import column_cycles, prune_to, rest_cycles
-from host.train.fit import train
-from host.train.frontend import preconv_features
+from host.modelfile import file as model_file
+from host.nn.preconv import preconv_features
+from host.quantise.numerics import WeightFormat
 from host.train.preconv_presets import PRECONV_PRESETS
-from host.train.preconv_recipe import CheapRecipe
+from host.train.two_layer import net as twolayer
+from host.train.two_layer.cost_aware import FewValued
+from host.train.two_layer.cycle_prices import column_cycles, prune_to, rest_cycles
+from host.train.two_layer.fit import train
+from host.train.two_layer.recipe import CheapRecipe
 
 RECIPE = PRECONV_PRESETS["preconv-cheap"].recipe_for((16, 16), 7291)
 assert isinstance(RECIPE, CheapRecipe)

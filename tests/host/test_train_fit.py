@@ -8,11 +8,11 @@ import pytest
 from host.data import load
 from host.data.dataset import Split, make_dataset
 from host.errors import InputError
+from host.nn.preconv import preconv_features
 from host.train import accuracy, forward, presets, train
-from host.train.frontend import preconv_features
+from host.train.holdout import holdout_rows
 from host.train.preconv_presets import PRECONV_PRESETS
-from host.train.preconv_recipe import AdamRecipe, LbfgsRecipe
-from host.train.split import holdout_rows
+from host.train.two_layer.recipe import AdamRecipe, LbfgsRecipe
 
 
 def small_dataset(train_images=200, shape=(16, 16), classes=3):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from host.errors import InputError
-from host.train.frontend import convolve, maxpool, meanpool, normalize, preconv_features
+from host.nn.preconv import convolve, maxpool, meanpool, normalize, preconv_features
 
 GAUSSIAN = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
 
@@ -131,7 +131,7 @@ def test_features_equal_the_loops_in_exact_integers(batch, levels):
 
 @pytest.mark.parametrize("levels", [255, 63])
 def test_the_quotient_is_exact_for_every_span_and_rise(levels):
-    from host.train.frontend import _quantise_span
+    from host.nn.preconv import _quantise_span
 
     for span in range(1, 4081):
         values = np.arange(span + 1, dtype=np.uint16)[None]  # contains its own minimum 0 and maximum `span`

@@ -8,14 +8,14 @@ from test_train_learned_fit import bars
 
 from host.data import Dataset
 from host.errors import InputError
-from host.train.architecture import BatchNorm, Conv2d, Dropout, Flatten, MaxPool2d, ReLU
-from host.train.full_batch import Loss
-from host.train.learned import Scaling
-from host.train.learned_fit import train_sequential
+from host.nn.layers import BatchNorm, Conv2d, Dropout, Flatten, MaxPool2d, ReLU
+from host.nn.learned import Scaling
+from host.nn.parameters import initial
+from host.train.engines.full_batch import Loss
 from host.train.optimisers import LbfgsB, Schedule
-from host.train.parameters import initial
 from host.train.recipe import LearnedRecipe, Teacher
-from host.train.twolayer import target_rows
+from host.train.train import train_sequential
+from host.train.two_layer.net import target_rows
 
 LAYERS = (Conv2d(16, 3), ReLU(), MaxPool2d(), Flatten())
 RECIPE = LearnedRecipe(LAYERS, epochs=40, schedule=Schedule(1.0), optimiser=LbfgsB(reg=1e-4), holdout=0.25)

@@ -7,7 +7,7 @@ import pytest
 from nets import NETS, WITH_DROPOUT
 
 from host.errors import InputError
-from host.train.architecture import (
+from host.nn.layers import (
     Architecture,
     AveragePool2d,
     BatchNorm,
@@ -19,8 +19,8 @@ from host.train.architecture import (
     ReLU,
     from_plain,
 )
+from host.nn.parameters import initial, slots
 from host.train.learned_presets import LEARNED_PRESETS
-from host.train.parameters import initial, slots
 
 
 def test_seed_001_has_the_published_shapes():

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from nets import NETS, WITH_DROPOUT
 
-from host.train.architecture import Architecture, Conv2d, Dense, Flatten, MaxPool2d
-from host.train.layers import Sequential, Training, cross_entropy, distillation, softmax
-from host.train.layers.convolution import Convolution
-from host.train.layers.layer import Scratch
-from host.train.layers.pooling import AveragePool, MaxPool
-from host.train.layers.unroll import FullUnrolling, Geometry, RowUnrolling, unrolling
-from host.train.parameters import Parameters, initial
+from host.nn.layers import Architecture, Conv2d, Dense, Flatten, MaxPool2d
+from host.nn.numpy import Sequential, Training, cross_entropy, distillation, softmax
+from host.nn.numpy.conv import Convolution
+from host.nn.numpy.im2col import FullUnrolling, Geometry, RowUnrolling, unrolling
+from host.nn.numpy.layer import Scratch
+from host.nn.numpy.pool import AveragePool, MaxPool
+from host.nn.parameters import Parameters, initial
 
 BATCH = 3
 

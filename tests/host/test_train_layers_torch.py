@@ -11,13 +11,13 @@ pytest.importorskip("torch", reason="torch: found none, need the extra digitduin
 import torch
 
 from host.errors import InputError, ToolMissing
-from host.train import layers
-from host.train.learned import Scaling
-from host.train.lesson import Lesson, Soft, batches
-from host.train.numpy_engine import NumpyEngine
+from host.nn import numpy as layers
+from host.nn.learned import Scaling
+from host.nn.parameters import initial, slots
+from host.train.batches import Lesson, Soft, batches
+from host.train.engines.numpy_engine import NumpyEngine
+from host.train.engines.torch_engine import maker
 from host.train.optimisers import Adam, Sgd
-from host.train.parameters import initial, slots
-from host.train.torch_engine import maker
 
 IMAGES = 40
 

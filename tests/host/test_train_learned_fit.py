@@ -9,14 +9,16 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from host.data import Dataset, Split
 from host.errors import InputError
-from host.train import learned, numpy_engine, train
-from host.train.architecture import BatchNorm, Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU
-from host.train.averaging import Average
-from host.train.learned import Scaling
-from host.train.learned_fit import train_sequential
+from host.nn import learned
+from host.nn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU
+from host.nn.learned import Scaling
+from host.nn.parameters import initial
+from host.train import train
+from host.train.engines import numpy_engine
+from host.train.moving_average import Average
 from host.train.optimisers import Adam, LbfgsB, Schedule, Sgd
-from host.train.parameters import initial
 from host.train.recipe import LearnedRecipe, Teacher
+from host.train.train import train_sequential
 
 CNN = (Conv2d(6, 3), BatchNorm(), ReLU(), MaxPool2d(), Dropout(0.1), Flatten())
 LARGER = (Conv2d(24, 3, padding=1), *CNN[1:])

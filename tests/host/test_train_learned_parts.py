@@ -8,14 +8,15 @@ import pytest
 from nets import NETS, WITH_DROPOUT
 
 from host.errors import InputError
-from host.train import checkpoint, learned
-from host.train.architecture import Architecture, BatchNorm, Conv2d, Dense, Dropout, Flatten, ReLU
+from host.nn import learned
+from host.nn.layers import Architecture, BatchNorm, Conv2d, Dense, Dropout, Flatten, ReLU
+from host.nn.learned import Scaling
+from host.nn.parameters import initial
+from host.nn.workers import Crew
+from host.train import checkpoint
+from host.train.batches import batches
 from host.train.checkpoint import Checkpoint
-from host.train.crew import Crew
-from host.train.learned import Scaling
-from host.train.lesson import batches
 from host.train.optimisers import Adam, Schedule, Sgd, optimiser
-from host.train.parameters import initial
 
 
 def test_crew_gathers_in_the_order_of_the_workers():

@@ -9,15 +9,16 @@ from test_train_learned_fit import LARGER, RECIPE, bars
 from host.data import Dataset
 from host.deploy.deployment import infer
 from host.deploy.learned_quantise import quantise_learned
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
-from host.train import rounded, steps
-from host.train.architecture import Architecture, Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.train.learned_fit import train_sequential
-from host.train.learned_options import customised
+from host.nn.layers import Architecture, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.quantise.numerics import WeightFormat
 from host.train.optimisers import Schedule
+from host.train.overrides import customised
+from host.train.qat import freeze as rounded
+from host.train.qat import scales as steps
+from host.train.qat.recipe import WEIGHT_TOPS, Tuning, named, standard
 from host.train.recipe import Teacher
-from host.train.tuning import WEIGHT_TOPS, Tuning, named, standard
+from host.train.train import train_sequential
 
 TUNED = replace(
     RECIPE,

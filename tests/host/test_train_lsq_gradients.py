@@ -5,12 +5,13 @@ net is smooth in its inputs, by finite differences; against torch where there is
 import numpy as np
 import pytest
 
-from host.train import layers, steps
-from host.train.architecture import Architecture, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.train.layers import Sequential, Training, cross_entropy
-from host.train.layers.rounding import RoundActivations, RoundedSequential, RoundWeights
-from host.train.layers.simple import FullyConnected
-from host.train.parameters import initial
+from host.nn import numpy as layers
+from host.nn.layers import Architecture, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.nn.numpy import Sequential, Training, cross_entropy
+from host.nn.numpy.dense import FullyConnected
+from host.nn.parameters import initial
+from host.train.qat import scales as steps
+from host.train.qat.fake_quantise import RoundActivations, RoundedSequential, RoundWeights
 
 BATCH = 5
 NET = Architecture(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from host.train import meter
-from host.train.meter import Meter, Stage
+from host.train import progress as meter
+from host.train.progress import Meter, Stage
 
 
 @pytest.fixture

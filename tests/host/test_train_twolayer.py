@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from host.train import twolayer
 from host.train.optimisers import Schedule
+from host.train.two_layer import net as twolayer
 
 SHAPE = (6, 5, 4)
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from learned_networks import drawn_images, learned_network
 
-from host.train import rounded, steps
-from host.train.lsq_fit import output_tops
-from host.train.tuning import WEIGHT_TOPS
+from host.train.qat import freeze as rounded
+from host.train.qat import scales as steps
+from host.train.qat.recipe import WEIGHT_TOPS
+from host.train.qat.train import output_tops
 
 
 def tuned_network(layers, *formats, **options):

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from host.compile.render import c_numbers, write_headers
 from host.deploy.nets import DeployedDense, Int8Dense
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import plan
 from host.deploy.quantise import LEVELS, quantise
 from host.deploy.reference import infer
-from host.deploy.render import c_numbers, write_headers
 from host.errors import InputError
-from host.train.frontend import convolve, maxpool, preconv_features
-from host.train.network import Network
+from host.nn.network import Network
+from host.nn.preconv import convolve, maxpool, preconv_features
+from host.quantise.numerics import WeightFormat
 from tools.bench import emlearn_peer
 
 HERE = Path(__file__).resolve().parent

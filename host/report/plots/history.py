@@ -9,8 +9,8 @@ import numpy as np
 from host.deploy.deployment import AnyNetwork
 from host.report.plots.canvas import FAINT, INK, SECOND, NothingToShow, new_figure
 from host.report.plots.measured import model_name
-from host.train.preconv_recipe import LbfgsRecipe
 from host.train.presets import PRESETS
+from host.train.two_layer.recipe import LbfgsRecipe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

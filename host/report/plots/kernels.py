@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from host.deploy.deployment import AnyNetwork
 from host.deploy.learned_nets import ConvStage, LearnedNet
 from host.deploy.nets import DeployedNet
-from host.deploy.numerics import WeightFormat
+from host.nn.layers import Conv2d
+from host.nn.learned import LearnedNetwork
+from host.quantise.numerics import WeightFormat
 from host.report.plots.canvas import NothingToShow, new_figure
 from host.report.plots.measured import model_name
 from host.report.plots.mosaic import columns_for, mosaic, ticks
 from host.report.plots.steps import GAUSSIAN, deployed
-from host.train.architecture import Conv2d
-from host.train.learned import LearnedNetwork
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

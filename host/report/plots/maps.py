@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from host.data import Split
 from host.deploy.deployment import AnyNetwork
 from host.deploy.nets import DeployedNet
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
+from host.nn.preconv import preconv_features
+from host.quantise.numerics import WeightFormat
 from host.report.plots.canvas import FAINT, INK, SECOND, NothingToShow, bare, new_figure
 from host.report.plots.measured import model_name
 from host.report.plots.mosaic import columns_for, mosaic
 from host.report.plots.steps import Step, deployed, steps
-from host.train.frontend import preconv_features
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from host.data.problem import one_line
 from host.deploy.deployment import AnyNetwork
-from host.deploy.model import content_hash
 from host.errors import InputError
+from host.modelfile.file import content_hash
 
 _MAX_REPORT_BYTES = 16 << 20
 _MAX_CLASSES = 255

@@ -12,13 +12,13 @@ from host.deploy.deployment import AnyNet, AnyNetwork, check_format, float_score
 from host.deploy.learned_nets import ConvStage, LearnedNet, PoolStage, Stage
 from host.deploy.learned_reference import activations
 from host.deploy.nets import DeployedNet, Int8Dense
-from host.deploy.numerics import WeightFormat
 from host.deploy.reference import layer_inputs
 from host.errors import InputError
-from host.train import layers
-from host.train.architecture import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
-from host.train.frontend import convolve, maxpool, preconv_features
-from host.train.learned import LearnedNetwork
+from host.nn import numpy as layers
+from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
+from host.nn.learned import LearnedNetwork
+from host.nn.preconv import convolve, maxpool, preconv_features
+from host.quantise.numerics import WeightFormat
 
 GAUSSIAN = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
 """The front end's kernel, in sixteenths."""

@@ -1,0 +1,278 @@
+"""Compiles dense int8 layers into straight AVR code: the weights are the program.
+
+A pure function from integers to operations; templates/dense_unrolled.S.j2 only prints them. For every block of up to
+twelve outputs the 16-bit sums stay in registers; each input is loaded once, skipped whole when it is zero, and meets
+its weights as additions of shared products (product_plan.py). Zero weights cost nothing. Registers that a block leaves
+free hold its most frequent factors.
+
+The routine is `uint8_t NAME(uint8_t *arena, int32_t *scores)`; it reads and writes the activations at the arena offsets
+that the plan gave them, and returns the first maximum of the scores.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.compile.kernels.unrolled import avr_ops as avr
+from host.compile.kernels.unrolled.avr_ops import Op
+from host.compile.kernels.unrolled.blocks import BLOCK_OUTPUTS, split_blocks
+from host.compile.kernels.unrolled.encode import machine_code
+from host.compile.kernels.unrolled.products import Plan, max_shifts, plan_products
+from host.errors import InputError
+
+ROUNDS_OF_HOLDING = 2
+CHEAPEST_SHIFT = 3
+"""Below it a multiplication is as quick as the rotations."""
+CALL_CYCLES = 8
+SAVED = (*range(2, 18), 28, 29)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One dense layer as exported: weights (outputs, inputs), bias (outputs,); multiplier 0 marks the scores.
+
+    `source` and `target` are arena offsets of its inputs and outputs. `density` (inputs,) is how often each input is
+    not zero; it steers choices between equivalent codes and never changes a result.
+    """
+
+    weights: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    multiplier: int
+    shift: int
+    levels: int
+    source: int
+    target: int
+    density: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of code whose time depends on whether input `input` of layer `layer` is zero, or on nothing (-1).
+
+    Besides the steps of that input this is the requantising in the layer before, which makes it.
+    """
+
+    layer: int
+    input: int
+    title: str
+    ops: tuple[Op, ...]
+    cycles_nonzero: int
+    cycles_zero: int
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """The whole dense part, in order of execution."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def flash_bytes(self) -> int:
+        """Bytes of flash, all of them code."""
+        return 2 * sum(avr.words(part.ops) for part in self.parts)
+
+    @property
+    def machine_code(self) -> bytes:
+        """The routine as it lies in flash."""
+        return machine_code(op for part in self.parts for op in part.ops)
+
+    def expected_cycles(self, densities: Sequence[NDArray[np.float64]]) -> float:
+        """Mean cycles of an inference; densities[layer] (inputs,) is how often each input is not 0."""
+        total = float(CALL_CYCLES)
+        for part in self.parts:
+            share = 1.0 if part.input < 0 else float(densities[part.layer][part.input])
+            total += share * part.cycles_nonzero + (1.0 - share) * part.cycles_zero
+        return total
+
+    def cycles(self, nonzero: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
+        """Cycles of each of N inferences, call and return included; nonzero[layer] is (N, inputs): the inputs of that
+        layer that are not 0. What they do not tell is left out: a hidden sum that is not negative and rounds to 0 takes
+        some ten cycles more, and each score that is larger than all before it takes one."""
+        total = np.full(len(nonzero[0]), CALL_CYCLES, dtype=np.int64)
+        for part in self.parts:
+            if part.input < 0:
+                total += part.cycles_nonzero
+            else:
+                total += np.where(nonzero[part.layer][:, part.input], part.cycles_nonzero, part.cycles_zero)
+        return total
+
+
+def unroll(layers: Sequence[Source]) -> Unrolled:
+    """Compile `layers`, the last being the scores. Raises InputError where 16-bit sums cannot be proved."""
+    parts = [_fixed(0, "save registers; r28 = 0", _prologue())]
+    pointer = 0
+    for index, layer in enumerate(layers):
+        _check(layer, index, is_last=index == len(layers) - 1)
+        for number, outputs in enumerate(
+            split_blocks(layer.weights, layer.density, layer.levels, layer.multiplier == 0)
+        ):
+            block = _Block(layer, index, number, outputs, pointer)
+            parts += block.compile()
+            pointer = block.pointer
+    parts.append(_fixed(len(layers) - 1, "restore registers", _epilogue()))
+    return Unrolled(tuple(parts))
+
+
+def _fixed(layer: int, title: str, ops: Sequence[Op]) -> Part:
+    return Part(layer, -1, title, tuple(ops), avr.cycles(ops), avr.cycles(ops))
+
+
+def _prologue() -> list[Op]:
+    save = [Op(f"push r{register}", 1, 2) for register in SAVED]
+    return [*save, Op("push r22", 1, 2), Op("push r23", 1, 2), Op("movw r30, r24"), Op(f"clr r{avr.ZERO}")]
+
+
+def _epilogue() -> list[Op]:
+    restore = [Op(f"pop r{register}", 1, 2) for register in reversed(SAVED)]
+    return [Op(f"mov r24, r{avr.SPARE}"), Op("clr r1"), *restore, Op("ret", 1, 0)]
+
+
+def _check(layer: Source, index: int, is_last: bool) -> None:
+    outputs, _ = layer.weights.shape
+    low = layer.bias + layer.levels * np.minimum(layer.weights, 0).sum(axis=1)
+    high = layer.bias + layer.levels * np.maximum(layer.weights, 0).sum(axis=1)
+    subject = f"unrolled: layer {index + 1}"
+    if low.min() < -(2**15) or high.max() >= 2**15:
+        raise InputError(
+            f"{subject}: sums: found {low.min()}..{high.max()}, need 16 bits; use --kernel asm or 6-bit activations"
+        )
+    if is_last and outputs > BLOCK_OUTPUTS:
+        raise InputError(f"{subject}: classes: found {outputs}, need {BLOCK_OUTPUTS} at most; use --kernel asm")
+    if not is_last and (layer.shift > 16 or layer.multiplier << (16 - layer.shift) > 0xFFFF):
+        raise InputError(
+            f"{subject}: requantising: found multiplier {layer.multiplier}, shift {layer.shift}, "
+            "need a shift of 16 at most; use --kernel asm"
+        )
+
+
+class _Block:
+    """Compiles one block of one layer; `pointer` follows where in the arena Z points."""
+
+    def __init__(self, layer: Source, index: int, number: int, outputs: tuple[int, ...], pointer: int) -> None:
+        self.layer, self.index, self.number, self.outputs, self.pointer = layer, index, number, outputs, pointer
+        self.weights = layer.weights[list(outputs)]
+        free = [avr.sum_register(slot) + half for slot in range(len(outputs), BLOCK_OUTPUTS) for half in (0, 1)]
+        self.spare = [*reversed([r for r in free if r >= avr.LOWEST_IMMEDIATE]), avr.SPARE]
+        self.held = self._choose_held()
+
+    def compile(self) -> list[Part]:
+        rule = self._rule()
+        bias = self.layer.bias[list(self.outputs)]
+        if rule is not None and rule.multiplier == 0:
+            bias = bias + (1 << (rule.shift - 1))
+        start = avr.load_biases([int(b) for b in bias])
+        for factor, register in self.held.items():
+            start += avr.load_constant(register, factor)
+        parts = [_fixed(self.index, f"layer {self.index + 1}, outputs {_list(self.outputs)}", start)]
+        for column in range(self.weights.shape[1]):
+            if self.weights[:, column].any():
+                parts += self._move(self.layer.source + column)
+                parts.append(self._step(column))
+        return parts + (self._finish_hidden(rule) if rule is not None else self._finish_scores())
+
+    def _choose_held(self) -> dict[int, int]:
+        """Factor → register, for the factors most often multiplied by."""
+        held: dict[int, int] = {}
+        for _ in range(ROUNDS_OF_HOLDING):
+            uses: Counter[int] = Counter()
+            for column in range(self.weights.shape[1]):
+                for phase in self._plan(column, held).phases:
+                    uses.update({p.immediate: self.layer.density[column] for p in phase if p.kind == "mul"})
+            ranked = sorted(uses, key=lambda factor: (-uses[factor], factor))
+            held = {factor: register for factor, register in zip(ranked, self.spare, strict=False) if uses[factor] > 1}
+        return held
+
+    def _plan(self, column: int, held: dict[int, int]) -> Plan:
+        magnitudes = {abs(int(w)) for w in self.weights[:, column]} - {0}
+        return plan_products(magnitudes, max_shifts(self.layer.levels), held)
+
+    def _move(self, offset: int) -> list[Part]:
+        """Brings `offset` within reach of LDD and STD."""
+        if 0 <= offset - self.pointer <= avr.DISPLACEMENT_REACH:
+            return []
+        ops = avr.move_pointer(offset - self.pointer)
+        self.pointer = offset
+        return [_fixed(self.index, f"Z = arena + {offset}", ops)]
+
+    def _step(self, column: int) -> Part:
+        """Load one input, skip if zero where that pays, and spend it on every sum that wants it."""
+        body = self._body(column)
+        load = Op(f"ldd r{avr.INPUT}, Z+{self.layer.source + column - self.pointer}", 1, 2)
+        work = avr.cycles(body)
+        density = float(self.layer.density[column])
+        title = f"input {column}: {_list(self.weights[:, column])}"
+        if work <= density * (work + 2) + (1 - density) * 3:
+            return Part(self.index, column, title, (load, *body), 2 + work, 2 + work)
+        skip = f".Lskip_{self.index}_{self.number}_{column}"
+        # Within a branch's reach of 63 words: twelve sums want twelve products at most, and each takes four words.
+        ops = (load, Op(f"tst r{avr.INPUT}"), Op(f"breq {skip}"), *body, avr.label(skip))
+        return Part(self.index, column, title, ops, 4 + work, 5)
+
+    def _body(self, column: int) -> list[Op]:
+        ops: list[Op] = []
+        for shift, phase in enumerate(self._plan(column, self.held).phases):
+            if shift:
+                ops.append(Op(f"lsl r{avr.INPUT}"))
+            for product in phase:
+                ops += self._make(product.kind, product.immediate)
+                pair = (avr.INPUT, avr.ZERO) if product.kind == "input" else (0, 1)
+                ops += self._spend(column, product.magnitude, pair)
+        return ops
+
+    def _make(self, kind: str, factor: int) -> list[Op]:
+        if kind == "input":
+            return []
+        if kind == "add":
+            return [Op(f"add r0, r{avr.INPUT}"), Op(f"adc r1, r{avr.ZERO}")]
+        if kind == "double":
+            return [Op("lsl r0"), Op("rol r1")]
+        load = [] if factor in self.held else [Op(f"ldi r{avr.FACTOR}, {factor}")]
+        return [*load, Op(f"mul r{avr.INPUT}, r{self.held.get(factor, avr.FACTOR)}", 1, 2)]
+
+    def _spend(self, column: int, magnitude: int, pair: tuple[int, int]) -> list[Op]:
+        ops = []
+        for slot, weight in enumerate(self.weights[:, column]):
+            if abs(int(weight)) == magnitude:
+                first, second = ("add", "adc") if weight > 0 else ("sub", "sbc")
+                low = avr.sum_register(slot)
+                ops += [Op(f"{first} r{low}, r{pair[0]}"), Op(f"{second} r{low + 1}, r{pair[1]}")]
+        return ops
+
+    def _rule(self) -> avr.Requantise | None:
+        layer = self.layer
+        if layer.multiplier == 0:
+            return None
+        multiplier = layer.multiplier << (16 - layer.shift)
+        highest = int((layer.bias + layer.levels * np.maximum(layer.weights, 0).sum(axis=1))[list(self.outputs)].max())
+        clamp = (highest * multiplier + 0x8000) >> 16 > layer.levels
+        shift = 17 - multiplier.bit_length()
+        is_power = multiplier & (multiplier - 1) == 0
+        rounded = highest + (1 << (shift - 1))
+        if is_power and shift >= CHEAPEST_SHIFT and rounded < 2**15 and rounded >> shift <= 0xFF:
+            return avr.Requantise(0, shift, layer.levels, clamp)
+        return avr.Requantise(multiplier, 16, layer.levels, clamp)
+
+    def _finish_hidden(self, rule: avr.Requantise) -> list[Part]:
+        parts = []
+        for slot, output in enumerate(self.outputs):
+            parts += self._move(self.layer.target + output)
+            offset = self.layer.target + output - self.pointer
+            ops = tuple(avr.requantise(rule, slot, offset, f".Loff_{self.index}_{output}"))
+            work = avr.cycles(ops)
+            off = avr.NEGATIVE_CYCLES if rule.branches else work
+            parts.append(Part(self.index + 1, output, f"output {output}", ops, work, off))
+        return parts
+
+    def _finish_scores(self) -> list[Part]:
+        count = len(self.outputs)
+        ops = [Op(f"pop r{avr.POINTER + 1}", 1, 2), Op(f"pop r{avr.POINTER}", 1, 2), *avr.store_scores(count)]
+        return [_fixed(self.index, "scores, 32 bits each", ops), _fixed(self.index, "argmax", avr.first_maximum(count))]
+
+
+def _list(values: Sequence[int] | NDArray[np.int64]) -> str:
+    return " ".join(str(int(value)) for value in values)

@@ -1,0 +1,116 @@
+"""The steps of a net whose weights and activations are rounded: which there are, and where training starts them.
+
+They are trained as logarithms, so that they stay positive and one rate suits steps of every size (Jain, Gural, Wu,
+Dick: MLSys 2020). One flat vector is what optimisers see, named views into it are what layers see.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.errors import InputError
+from host.nn.layers import Architecture, Conv2d, Dense, MaxPool2d, ReLU
+from host.nn.parameters import Parameters, slots
+
+ACTIVATION_TOP = 255
+"""The largest code of an activation."""
+_MARGIN = 1e-4
+_SHARES = np.geomspace(0.15, 1.0, 60)
+"""Of the largest weight: what the largest code may stand for at the start."""
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Natural logarithms of the steps, or gradients of the loss for them, in one layout.
+
+    `top` is the largest weight code. `weights` are by the index of the layer: one for each row (output), (rows,), and
+    (1,) for the last layer, whose sums are compared with each other. `outputs`, (1,), are by the index of the ReLU.
+    """
+
+    top: int
+    flat: NDArray[Any]
+    weights: Mapping[int, NDArray[Any]]
+    outputs: Mapping[int, NDArray[Any]]
+
+    def zeros(self, architecture: Architecture) -> "Steps":
+        """Return zeros in the same layout."""
+        return empty(architecture, self.top, self.flat.dtype.type)
+
+    def bound(self, input_step: float) -> None:
+        """Raise output steps, where need be, until none is smaller than one step of a sum before it.
+
+        Boards multiply sums by less than one. `input_step` is what one step of a pixel is worth.
+        """
+        before = np.log(input_step)
+        for logs, output in zip(self.weights.values(), self.outputs.values(), strict=False):  # the scores have none
+            np.maximum(output, logs.max() + before + _MARGIN, out=output)
+            before = output[0]
+
+
+def empty(architecture: Architecture, top: int, dtype: type[np.floating[Any]] = np.float32) -> Steps:
+    """Return zeros. Raises InputError for a net that rounding on a board has no place in."""
+    relus = rectifiers(architecture)
+    last = len(architecture.layers) - 1
+    sizes = {slot.layer: 1 if slot.layer == last else slot.shape[0] for slot in _weights(architecture)}
+    flat = np.zeros(sum(sizes.values()) + len(relus), dtype)
+    ends = np.cumsum([*sizes.values(), *(1 for _ in relus)])
+    views = np.split(flat, ends[:-1])
+    return Steps(top, flat, dict(zip(sizes, views, strict=False)), dict(zip(relus, views[len(sizes) :], strict=True)))
+
+
+def rectifiers(architecture: Architecture) -> tuple[int, ...]:
+    """Return the index of the ReLU behind each layer with weights but the last, where activations are rounded.
+
+    Raises InputError where one is missing: it must follow right behind, or behind the max-pool that does.
+    """
+    found = []
+    for index, layer in enumerate(architecture.layers[:-1]):
+        if not isinstance(layer, Conv2d | Dense):
+            continue
+        behind = architecture.layers[index + 1 : index + 3]
+        at = index + 1 if isinstance(behind[0], ReLU) else index + 2
+        pooled = isinstance(behind[0], MaxPool2d) and len(behind) == 2 and isinstance(behind[1], ReLU)
+        if at == index + 2 and not pooled:
+            name, need = type(layer).__name__, "ReLU right behind it, or behind its max-pool"
+            raise InputError(f"train: tuning: layer {index}: found {name} without ReLU, need {need}; leave tuning out")
+        found.append(at)
+    return tuple(found)
+
+
+def start(parameters: Parameters, top: int, output_tops: Mapping[int, float], input_step: float) -> Steps:
+    """Return the steps from which training sets out, `output_tops` being what code 255 shall stand for at each ReLU.
+
+    `input_step` is what one step of a pixel is worth.
+    """
+    steps = empty(parameters.architecture, top, parameters.flat.dtype.type)
+    for layer, logs in steps.weights.items():
+        rows = parameters.of(layer)["weights"].reshape(len(logs), -1)
+        logs[...] = np.log(closest_steps(rows, top))
+    for relu, log in steps.outputs.items():
+        reach = output_tops[relu]
+        log[...] = np.log((reach if reach > 0 else 1.0) / ACTIVATION_TOP)
+    steps.bound(input_step)
+    return steps
+
+
+def closest_steps(rows: NDArray[Any], top: int) -> NDArray[np.float64]:
+    """Return for rows (R, n) the steps (R,) that change them least, by the sum of squares, when rounded to ±`top`.
+
+    For `top` 1 and normal weights this is close to the threshold of Ternary Weight Networks (Li, Zhang, Liu, 2016).
+    """
+    wide = rows.astype(np.float64)
+    largest = np.abs(wide).max(axis=1)
+    whole = np.where(largest > 0, largest, 1.0) / top
+    errors = []
+    for share in _SHARES:
+        step = (whole * share)[:, None]
+        errors.append(((np.clip(np.rint(wide / step), -top, top) * step - wide) ** 2).sum(axis=1))
+    best: NDArray[np.float64] = whole * _SHARES[np.argmin(errors, axis=0)]
+    return best
+
+
+def _weights(architecture: Architecture) -> list[Any]:
+    return [slot for slot in slots(architecture) if slot.name == "weights"]
