@@ -26,7 +26,7 @@ from host.compile.boards import BOARDS
 from host.deploy.deployment import AnyNetwork, calibrate, check_fit, choose
 from host.errors import FitError
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 from host.train.learned_presets import LEARNED_PRESETS
 from host.train.train import train_sequential
 

@@ -15,7 +15,7 @@ from host.deploy.calibrate import calibrate
 from host.deploy.choose import choose
 from host.deploy.reference import infer
 from host.errors import FitError
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 from host.report.compare import accuracy
 from host.train.two_layer import fit
 

@@ -16,8 +16,8 @@ from host.cli.sweep import run as run_sweep
 from host.deploy.deployment import AnyNetwork, calibrate, infer, plain_plan
 from host.errors import InputError
 from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
 from host.nn.learned import LearnedNetwork
-from host.quantise.numerics import WeightFormat
 from host.report.compare import accuracy
 from host.train import checkpoint, presets
 from host.train.learned_presets import LEARNED_PRESETS

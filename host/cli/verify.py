@@ -16,19 +16,11 @@ from host.cli.console import Console, percent
 from host.cli.evaluate import load_split
 from host.cli.resume import journal_of
 from host.cli.rounding import format_of, say_what_is_dropped
-from host.compile.boards import Board
+from host.compile.advice import check_fit
+from host.compile.boards import Board, Family
 from host.compile.boards import board as find_board
-from host.deploy.deployment import (
-    AnyNetwork,
-    AnyPlan,
-    all_plans,
-    check_fit,
-    choose,
-    float_scores,
-    formats,
-    infer,
-    rounding,
-)
+from host.compile.export import Export
+from host.compile.exports import export_for, formats, possible_exports
 from host.errors import InputError
 from host.link import wire
 from host.link.boards import Connection, connect_board, connect_port
@@ -36,7 +28,9 @@ from host.link.build import Built, build_firmware
 from host.link.faults import parse_faults
 from host.link.run import Outcome, identity, stream
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
+from host.nn.network import Network, float_scores
+from host.quantise.reference import infer
 from host.report.compare import Comparison
 from host.report.document import RunFacts, verification
 from host.report.show import divergence
@@ -53,32 +47,32 @@ def run(arguments: argparse.Namespace) -> int:
         rates = ", ".join(map(str, wire.BAUD_RATES))
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
     faults = parse_faults(arguments.faults) if arguments.faults is not None else None
-    plans, built, connection = _prepare(console, arguments, network)
+    exports, built, connection = _prepare(console, arguments, network)
     # Held until the report is written: so long nobody else begins the same run anew.
-    with journal_of(arguments, console, network, dataset, split, plans) as journal:
+    with journal_of(arguments, console, network, dataset, split, exports) as journal:
         start = time.monotonic()
         with connection as line, console.progress("verifying", "digit") as update:
             outcome = stream(
                 line.transport,
                 [image.tobytes() for image in split.images],
-                [identity(planned) for planned in plans],
+                [identity(exported) for exported in exports],
                 baud=arguments.baud or wire.DEFAULT_BAUD,
                 progress=update,
                 faults=faults,
                 journal=journal,
             )
         seconds = time.monotonic() - start
-        planned = next(p for p in plans if p.net.hash_bytes == outcome.identity.model_hash)
-        comparison = _compare(network, planned, split, outcome)
+        exported = next(p for p in exports if p.graph.hash_bytes == outcome.identity.model_hash)
+        comparison = _compare(network, exported, split, outcome)
         device_accuracy = comparison.accuracy(comparison.device_classes)
         accurate = arguments.min_accuracy is None or device_accuracy >= arguments.min_accuracy
         facts = RunFacts(
             dataset=dataset.name,
             split=arguments.split,
-            model_hash=planned.net.hash,
-            format=planned.net.format.label,
-            rounding=rounding(planned.net),
-            preset=planned.net.preset,
+            model_hash=exported.graph.hash,
+            format=exported.graph.format.label,
+            rounding=exported.graph.rounding,
+            preset=exported.graph.preset,
             kind=line.kind,
             mcu=outcome.ready.board.rstrip(b"\0").decode("ascii", "replace"),
             simulated=line.simulated,
@@ -88,10 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
             ram_static=built.ram_static if built else None,
             wall_seconds=seconds,
             passed=comparison.agrees and accurate,
-            parts=planned.marks if line.kind != "native" else planned.portable_marks,
+            parts=(exported.portable if line.kind == "native" else exported.on_avr).marks,
         )
         result = verification(comparison, outcome, facts)
-        _say(console, comparison, split, format_of(planned.net), result)
+        _say(console, comparison, split, format_of(exported.graph), result)
         if not accurate:
             console.say(
                 f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
@@ -121,31 +115,32 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def _prepare(
-    console: Console, arguments: argparse.Namespace, network: AnyNetwork
-) -> tuple[Sequence[AnyPlan], Built | None, AbstractContextManager[Connection]]:
-    """The plans that the board may carry, the build if there is one, and the line to open."""
+    console: Console, arguments: argparse.Namespace, network: Network
+) -> tuple[Sequence[Export], Built | None, AbstractContextManager[Connection]]:
+    """The exports that the board may carry, the build if there is one, and the line to open."""
     if arguments.port is not None:
         wanted = [fmt for fmt in formats(network) if arguments.format in (None, fmt.label)]
-        return [planned for fmt in wanted for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
+        return [each for fmt in wanted for each in possible_exports(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
-    planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor)
-    check_fit(network, planned, target)
+    kernel, bits = arguments.kernel, arguments.activation_bits
+    exported = export_for(network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor)
+    check_fit(network, exported, target)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
-    console.say(f"building {fmt.label} firmware, {_kernel_on(target, planned)}, for {target.name} with PlatformIO")
-    built = build_firmware(planned, target, profile=arguments.profile)
-    return [planned], built, connect_board(target, built)
+    console.say(f"building {fmt.label} firmware, {_kernel_on(target, exported)}, for {target.name} with PlatformIO")
+    built = build_firmware(exported, target, profile=arguments.profile)
+    return [exported], built, connect_board(target, built)
 
 
-def _kernel_on(target: Board, planned: AnyPlan) -> str:
+def _kernel_on(target: Board, exported: Export) -> str:
     """The kernel, with what runs of it: the headers hold the assembly beside the same net in C, which a PC compiles."""
-    is_replaced = planned.kernel != "portable" and not target.is_avr
-    return f"kernel {planned.kernel}" + (" (its portable C)" if is_replaced else "")
+    is_replaced = exported.avr is not None and target.chip.family is not Family.AVR
+    return f"kernel {exported.kernel}" + (" (its portable C)" if is_replaced else "")
 
 
-def _compare(network: AnyNetwork, planned: AnyPlan, split: data.Split, outcome: Outcome) -> Comparison:
-    reference = infer(planned.net, split.images)
+def _compare(network: Network, exported: Export, split: data.Split, outcome: Outcome) -> Comparison:
+    reference = infer(exported.graph, split.images)
     return Comparison(
         labels=split.labels,
         float_scores=float_scores(network, split.images),
@@ -153,7 +148,7 @@ def _compare(network: AnyNetwork, planned: AnyPlan, split: data.Split, outcome: 
         quantised_words=reference.words,
         device_classes=np.array([result.predicted for result in outcome.results], np.uint8),
         device_words=np.array([result.scores for result in outcome.results], np.uint32),
-        integer_scores=planned.net.format.is_integer,
+        integer_scores=exported.graph.format.is_integer,
     )
 
 

@@ -1,48 +1,70 @@
-"""The boards: what each has, and what our firmware costs on it before any weight.
-
-Flash and RAM are what a sketch may use (the bootloader is taken off). The code sizes and cycle coefficients were
-measured on Debian's avr-gcc 5.4 with the committed firmware; `tests/board/test_budget.py` holds them against the
-compiler and the simulator, and fails when they drift.
-"""
+"""The chips and boards: what each has, as data. What the firmware costs on one stands in firmware_size.py and beside
+the kernels."""
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from enum import Enum
 
 from host.errors import InputError
 
 
+class Family(Enum):
+    """Chips for which the same kernels exist."""
+
+    HOST = "host"
+    AVR = "avr"
+
+
+class Runner(Enum):
+    """What can run a board's firmware where the board itself is not at hand."""
+
+    NATIVE = "a process of this machine"
+    SIMAVR = "the simulated board"
+    NONE = "nothing"
+
+
 @dataclass(frozen=True)
-class Board:
-    """flash and ram in bytes, clock in Hz; `environment` is platformio.ini's name. `is_avr` is false for the native
-    build, whose memory no one counts."""
+class Chip:
+    """`far_flash`: flash beyond 64 KiB, which a pointer does not reach; `long_calls`: a program counter of three bytes,
+    which every call and return shows."""
 
     name: str
-    mcu: str
+    family: Family
+    far_flash: bool = False
+    long_calls: bool = False
+
+
+@dataclass(frozen=True)
+class Board:
+    """flash and ram in bytes, as a sketch may use them (the bootloader is taken off), None where nobody counts; clock
+    in Hz; `environment` is platformio.ini's name."""
+
+    name: str
+    chip: Chip
     environment: str
-    flash: int
-    ram: int
-    clock_hz: int
+    runner: Runner
+    flash: int | None = None
+    ram: int | None = None
+    clock_hz: int = 0
 
     @property
-    def is_avr(self) -> bool:
-        return self.mcu.startswith("atmega")
-
-    @property
-    def is_large(self) -> bool:
-        """Whether its program counter has three bytes, which every call and return shows."""
-        return self.is_avr and self.flash > 128 * 1024
+    def counts_memory(self) -> bool:
+        return self.flash is not None and self.ram is not None
 
 
+HOST = Chip("host", Family.HOST)
+ATMEGA328P = Chip("atmega328p", Family.AVR)
+ATMEGA2560 = Chip("atmega2560", Family.AVR, far_flash=True, long_calls=True)
 BOARDS = {
     board.name: board
     for board in (
-        Board("native", "host", "native", 1 << 30, 1 << 30, 0),
-        Board("uno", "atmega328p", "uno", 32256, 2048, 16_000_000),
-        Board("nanoatmega328", "atmega328p", "nanoatmega328", 30720, 2048, 16_000_000),
-        Board("nanoatmega328new", "atmega328p", "nanoatmega328new", 32256, 2048, 16_000_000),
-        Board("mega", "atmega2560", "mega", 253952, 8192, 16_000_000),
+        Board("native", HOST, "native", Runner.NATIVE),
+        Board("uno", ATMEGA328P, "uno", Runner.SIMAVR, 32256, 2048, 16_000_000),
+        Board("nanoatmega328", ATMEGA328P, "nanoatmega328", Runner.SIMAVR, 30720, 2048, 16_000_000),
+        Board("nanoatmega328new", ATMEGA328P, "nanoatmega328new", Runner.SIMAVR, 32256, 2048, 16_000_000),
+        Board("mega", ATMEGA2560, "mega", Runner.SIMAVR, 253952, 8192, 16_000_000),
     )
 }
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from host.assets import asset_root
 from host.atomic import write_texts
-from host.deploy.deployment import AnyPlan
-from host.deploy.plan import ABI
+from host.compile.export import Export
 from host.errors import InputError
 
+ABI = 1
+"""Must equal nn.h's NN_ABI; the rendered header refuses to compile otherwise."""
 RENDERED = ("model.h", "model_net.h", "model_code.S")
 _TAG = "@TAG@"
 """Stands for the CRC-32 of all texts of an export, by which the compiler tells files of two exports apart; c_comment
@@ -23,7 +24,7 @@ lets no name from a model file hold it."""
 _NUMBERS_PER_LINE = 12
 
 
-def render(plan: AnyPlan) -> dict[str, str]:
+def render(export: Export) -> dict[str, str]:
     """File name → text of each rendered header."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(asset_root() / "templates"),
@@ -37,15 +38,15 @@ def render(plan: AnyPlan) -> dict[str, str]:
     environment.filters["asm_lines"] = lambda numbers: numbers.replace(",\n", "\n").split("\n")
     environment.filters["c_comment"] = c_comment
     environment.filters["c_hex_byte"] = "0x{:02x}".format
-    context = {"plan": plan, "net": plan.net, "abi": ABI, "tag": _TAG}
+    context = {"export": export, "graph": export.graph, "abi": ABI, "tag": _TAG}
     texts = {name: environment.get_template(f"{name}.j2").render(context) for name in RENDERED}
     tag = f"0x{zlib.crc32(''.join(texts.values()).encode()):08x}"
     return {name: text.replace(_TAG, tag) for name, text in texts.items()}
 
 
-def write_headers(plan: AnyPlan, directory: Path) -> list[Path]:
-    """Render `plan` into `directory` (made if missing); all files appear, or none."""
-    texts = render(plan)
+def write_headers(export: Export, directory: Path) -> list[Path]:
+    """Render `export` into `directory` (made if missing); all files appear, or none."""
+    texts = render(export)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

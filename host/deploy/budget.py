@@ -16,8 +16,8 @@ from host.deploy.plan import Plan, plan
 from host.deploy.quantise import quantise
 from host.deploy.twin import MAX_ROM_BYTES
 from host.errors import FitError
+from host.nn.formats import WeightFormat
 from host.nn.network import Dense, Network
-from host.quantise.numerics import WeightFormat
 
 MAX_HIDDEN = 255
 

@@ -9,9 +9,9 @@ import numpy as np
 from host.data import Split
 from host.deploy.quantise import LEVELS, quantise
 from host.deploy.reference import infer, layer_inputs
+from host.nn.formats import WeightFormat
 from host.nn.network import Calibration, Network
 from host.nn.preconv import preconv_features
-from host.quantise.numerics import WeightFormat
 
 ACCURACY_RULE = 0.001
 """6-bit activations are taken where they lose at most this share on the training images: 0.1 points."""

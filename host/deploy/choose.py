@@ -9,8 +9,8 @@ from host.deploy.calibrate import preferred_levels
 from host.deploy.plan import KERNELS, Plan, plan
 from host.deploy.quantise import LEVELS, check_format, quantise
 from host.errors import InputError
+from host.nn.formats import WeightFormat
 from host.nn.network import Network
-from host.quantise.numerics import WeightFormat
 
 AUTO = "auto"
 KERNEL_CHOICES = (AUTO, *KERNELS)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from host.compile.boards import Board
 from host.deploy.plan import DenseStep, Plan
 from host.deploy.twin import AsmTwin, TwinStep, UnrolledTwin
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ from host.deploy.reference import Predictions
 from host.deploy.reference import infer as infer_preconv
 from host.errors import InputError
 from host.nn import learned
+from host.nn.formats import WeightFormat
 from host.nn.learned import LearnedNetwork
 from host.nn.network import Network, forward
 from host.nn.preconv import preconv_features
-from host.quantise.numerics import WeightFormat
 
 AnyNetwork: TypeAlias = Network | LearnedNetwork
 AnyNet: TypeAlias = DeployedNet | LearnedNet

@@ -9,8 +9,8 @@ from host.deploy.learned_nets import LearnedNet
 from host.deploy.learned_plan import LearnedPlan, plan_learned
 from host.deploy.learned_quantise import quantise_learned
 from host.errors import FitError, InputError
+from host.nn.formats import WeightFormat
 from host.nn.learned import LearnedNetwork
-from host.quantise.numerics import WeightFormat
 
 FORMATS = (WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY)
 KERNELS = ("auto", "portable", "asm")

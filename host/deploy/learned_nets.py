@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.deploy.nets import little_endian
+from host.nn.formats import WeightFormat
 from host.nn.layers import Shape
-from host.quantise.numerics import WeightFormat
 
 LEVELS = 255
 """The largest activation of these nets."""

@@ -24,12 +24,12 @@ from host.deploy.learned_nets import (
     Stage,
 )
 from host.errors import InputError
+from host.nn.formats import WeightFormat
 from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU, Shape
 from host.nn.learned import LearnedNetwork, Tuned
 from host.quantise.numerics import (
     MULTIPLIER_MAX,
     ROW_SHIFTS,
-    WeightFormat,
     largest_kept,
     row_multipliers,
     sum_bounds,

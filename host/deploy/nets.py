@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from host.deploy.nets import DeployedNet, Int8Dense, Requantiser, little_endian
 from host.deploy.twin import AsmTwin, UnrolledTwin, asm_twin, twin_arena_bytes, unrolled_twin
 from host.errors import InputError
-from host.quantise.numerics import WeightFormat, fits_int16, sum_bounds
+from host.nn.formats import WeightFormat
+from host.quantise.numerics import fits_int16, sum_bounds
 
 ABI = 1
 """Must equal nn.h's NN_ABI; the rendered header refuses to compile otherwise."""

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from host.deploy import prune as pruning
 from host.deploy.nets import DeployedDense, DeployedNet, FloatDense, Int8Dense, Requantiser
 from host.errors import InputError
+from host.nn.formats import WeightFormat
 from host.nn.network import Dense, Network
 from host.quantise.numerics import (
-    WeightFormat,
     choose_requantiser,
     fits_int16,
     sum_bounds,

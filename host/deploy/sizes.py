@@ -7,7 +7,7 @@ from __future__ import annotations
 from host.compile.boards import Board
 from host.deploy.plan import Plan
 from host.deploy.twin import AsmTwin, TwinStep
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 STACK_BYTES = 128
 """The deepest call chain and an interrupt take 85 at most: tests/analysis/test_stack.py bounds them."""

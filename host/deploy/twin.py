@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from host.compile.kernels.unrolled.compiler import Source, Unrolled, unroll
 from host.deploy.nets import DeployedNet, Int8Dense
 from host.errors import InputError
-from host.quantise.numerics import WeightFormat, fits_int16, sum_bounds
+from host.nn.formats import WeightFormat
+from host.quantise.numerics import fits_int16, sum_bounds
 
 FRONT_END_SHAPES = ((16, 16), (28, 28))
 """Image sizes that have a front end in assembly; the portable one serves the others."""

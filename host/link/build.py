@@ -24,7 +24,7 @@ from elftools.elf.elffile import ELFFile
 from host.assets import asset_root
 from host.cache import cache_directory
 from host.compile.boards import Board
-from host.deploy.deployment import AnyPlan
+from host.compile.export import Export
 from host.errors import InputError, ToolMissing
 from host.link.project import stage_project
 
@@ -48,11 +48,11 @@ class Built:
         return native if native.exists() else self.directory / "firmware.elf"
 
 
-def build_firmware(plan: AnyPlan, board: Board, *, profile: bool = False) -> Built:
-    """Compile `plan` for `board`, or find it in the cache; with `profile` it times every layer. Raise ToolMissing or
+def build_firmware(export: Export, board: Board, *, profile: bool = False) -> Built:
+    """Compile `export` for `board`, or find it in the cache; with `profile` it times every layer. Raise ToolMissing or
     InputError with the compiler's words."""
     with _workspace("builds") as work:
-        stage_project(plan, work)
+        stage_project(export, work)
         final = work.parent / f"{board.environment}{'-profile' if profile else ''}-{_digest(work)}"
         if not final.is_dir():
             _run_platformio(work, board.environment, "-DMODEL_PROFILE" if profile else "")

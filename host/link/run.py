@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from host.deploy.deployment import AnyPlan
+from host.compile.export import Export
 from host.errors import InputError, LinkTimeout
 from host.link import wire
 from host.link.faults import Faults, Injected
@@ -49,16 +49,16 @@ class Outcome:
         return tuple(result.marks for result in self.results)
 
 
-def identity(planned: AnyPlan) -> Identity:
-    """What a board that carries `planned` must answer."""
-    height, width = planned.net.input_shape
+def identity(exported: Export) -> Identity:
+    """What a board that carries `exported` must answer."""
+    height, width = exported.graph.image_shape
     return Identity(
-        model_hash=planned.net.hash_bytes,
-        weights_crcs=planned.weights_crcs,
+        model_hash=exported.graph.hash_bytes,
+        weights_crcs=exported.weights_crcs,
         height=height,
         width=width,
-        classes=planned.classes,
-        format=planned.net.format.value,
+        classes=exported.graph.classes,
+        format=exported.graph.format.value,
     )
 
 

@@ -12,8 +12,8 @@ from host.atomic import write_texts
 from host.deploy.nets import FloatDense
 from host.deploy.quantise import quantise
 from host.errors import InputError
+from host.nn.formats import WeightFormat
 from host.nn.network import Network
-from host.quantise.numerics import WeightFormat
 
 MAX_NUMBERS = 1 << 22
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 from numpy.typing import NDArray
 
 from host.errors import InputError
+from host.nn.formats import WeightFormat
 
 INT8_MAX = 127
 ROW_SHIFTS = (24, 16)
@@ -16,37 +15,6 @@ MULTIPLIER_MAX = 0xFFFF
 _BIAS_BITS = 30
 _CLIPPINGS = 64
 HALF_MAX = float(np.finfo(np.float16).max)
-
-
-class WeightFormat(IntEnum):
-    """How weights are stored on the board; the value is what READY reports."""
-
-    FLOAT32 = 0
-    FLOAT16 = 1
-    INT8 = 2
-    INT4 = 3
-    TERNARY = 4
-
-    @property
-    def label(self) -> str:
-        return self.name.lower()
-
-    @property
-    def is_integer(self) -> bool:
-        return self in _WEIGHT_BITS
-
-    @property
-    def bits(self) -> int:
-        """What one weight of an integer format takes in flash."""
-        return _WEIGHT_BITS[self]
-
-    @property
-    def weight_max(self) -> int:
-        """The largest magnitude of an integer format's weights."""
-        return (1 << (self.bits - 1)) - 1
-
-
-_WEIGHT_BITS = {WeightFormat.INT8: 8, WeightFormat.INT4: 4, WeightFormat.TERNARY: 2}
 
 
 def symmetric_step(weights: NDArray[np.float32]) -> float:
@@ -144,12 +112,40 @@ def choose_requantiser(accumulator_step: float, output_max: float, levels: int, 
     return int(np.clip(np.floor(wanted * 2.0**shift), 1, 255)), shift
 
 
+def half_up(sums: NDArray[np.int64], multiplier: int | NDArray[np.int64], shift: int) -> NDArray[np.int64]:
+    """(sum·multiplier + 2^(shift−1)) >> shift, shapes kept; multipliers broadcast."""
+    scaled: NDArray[np.int64] = (sums * multiplier + (1 << (shift - 1))) >> shift
+    return scaled
+
+
+def double_rounded(
+    sums: NDArray[np.int64], multiplier: NDArray[np.int64], exponent: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """sum·2^exponent·multiplier / 2^31 as TensorFlow Lite's reference kernels compute it: the doubled high half of the
+    product rounded half away from zero downwards of it (SaturatingRoundingDoublingHighMul), then, where the exponent
+    is below 0, a division by a power of two that rounds half away from zero (RoundingDivideByPOT)."""
+    shifted = sums << np.maximum(exponent, 0)
+    product = shifted * multiplier
+    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    high = _toward_zero(product + nudge, 31)
+    right = np.maximum(-exponent, 0)
+    mask = (np.int64(1) << right) - 1
+    threshold = (mask >> 1) + (high < 0)
+    rounded: NDArray[np.int64] = (high >> right) + ((high & mask) > threshold)
+    return rounded
+
+
+def _toward_zero(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Values / 2^bits, the fraction dropped, as C divides."""
+    halves: NDArray[np.int64] = np.sign(values) * (np.abs(values) >> bits)
+    return halves
+
+
 def requantise(
     sums: NDArray[np.int64], multiplier: int | NDArray[np.int64], shift: int, levels: int
 ) -> NDArray[np.uint8]:
     """clamp((sum·multiplier + 2^(shift−1)) >> shift, 0, levels), shapes kept; multipliers broadcast."""
-    scaled = (sums * multiplier + (1 << (shift - 1))) >> shift
-    activations: NDArray[np.uint8] = np.clip(scaled, 0, levels).astype(np.uint8)
+    activations: NDArray[np.uint8] = np.clip(half_up(sums, multiplier, shift), 0, levels).astype(np.uint8)
     return activations
 
 

@@ -18,7 +18,7 @@ from host.link.boards import connect_board
 from host.link.build import build_firmware
 from host.link.run import identity, stream
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 from tools import avr_stack
 
 UNO = BOARDS["uno"]

@@ -16,7 +16,7 @@ from host.cli import main
 from host.compile.boards import BOARDS
 from host.deploy.deployment import AnyPlan, choose
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300

@@ -22,8 +22,8 @@ from host.deploy.budget import Budget, predict
 from host.deploy.calibrate import calibrate
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import LEVELS, quantise
+from host.nn.formats import WeightFormat
 from host.nn.network import Network
-from host.quantise.numerics import WeightFormat
 from host.train.two_layer import fit
 
 IMAGES = 40

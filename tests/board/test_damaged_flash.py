@@ -16,7 +16,7 @@ from host.link import wire
 from host.link.boards import connect_board
 from host.link.build import Built, build_firmware
 from host.link.run import identity, stream
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 from networks import random_images, random_network  # isort: skip
 

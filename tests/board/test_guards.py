@@ -26,7 +26,7 @@ from host.link.run import Outcome, identity, stream
 from host.link.timing import Timing
 from host.link.transport import Transport
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 UNO = BOARDS["uno"]
 ANCHOR = "    const uint8_t predicted = app_net_infer(image_of(app));\n"

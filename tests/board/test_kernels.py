@@ -21,8 +21,8 @@ from host.deploy.plan import Plan, plan
 from host.deploy.quantise import LEVELS, quantise
 from host.link.run import identity
 from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
 from host.nn.network import Network
-from host.quantise.numerics import WeightFormat
 
 DIGITS = 2007
 FEW = 150

@@ -16,8 +16,8 @@ from host.compile.boards import BOARDS
 from host.deploy.deployment import calibrate, check_fit, choose
 from host.deploy.learned_costs import STACK_BYTES
 from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
 from host.nn.layers import BatchNorm, Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.quantise.numerics import WeightFormat
 from host.train.optimisers import Adam, Schedule
 from host.train.recipe import LearnedRecipe
 from host.train.train import train_sequential

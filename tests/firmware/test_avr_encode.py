@@ -20,7 +20,7 @@ from host.deploy.plan import plan
 from host.deploy.quantise import LEVELS, quantise
 from host.deploy.twin import UnrolledTwin
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 Assemble = Callable[[str], bytes]
 

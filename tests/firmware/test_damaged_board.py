@@ -20,7 +20,7 @@ from host.errors import DeviceError, LinkError
 from host.link import wire
 from host.link.identity import Identity
 from host.link.run import identity, stream
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 FLIPS = 1000
 SHARED = [*CORE_FLAGS, "-O1", "-shared", "-fPIC"]

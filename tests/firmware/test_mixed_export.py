@@ -13,7 +13,7 @@ from host.compile.boards import BOARDS
 from host.compile.render import RENDERED, write_headers
 from host.deploy.choose import choose
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 EXPORTS = {
     "old": (WeightFormat.INT8, "portable"),

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 
 from host.deploy.nets import DeployedNet, Int8Dense, Requantiser
-from host.quantise.numerics import WeightFormat, sum_bounds
+from host.nn.formats import WeightFormat
+from host.quantise.numerics import sum_bounds
 
 REQUANTISERS = {
     # (multiplier, shift), and how unrolled code does it.

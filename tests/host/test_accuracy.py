@@ -13,7 +13,7 @@ from host.compile.boards import BOARDS
 from host.deploy.choose import choose
 from host.deploy.reference import infer
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 from host.report.compare import accuracy
 
 SEEDS = range(5)

@@ -28,7 +28,7 @@ from host.link import wire
 from host.link.journal import SYNC_S, open_journal
 from host.modelfile import file as model_file
 from host.modelfile.seed_text import write as write_matrices
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 from host.train import checkpoint
 
 Save = Callable[[Path, int], object]

@@ -14,7 +14,7 @@ from host.cli import main
 from host.deploy.quantise import quantise
 from host.errors import InputError
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 from host.train import checkpoint
 
 Capture = pytest.CaptureFixture[str]

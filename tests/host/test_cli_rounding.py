@@ -16,7 +16,7 @@ from host.cli import main
 from host.compile.boards import BOARDS
 from host.deploy.deployment import all_plans, choose, rounding
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 Capture = pytest.CaptureFixture[str]
 AWARE, AFTER, TENSOR = "quantisation-aware", "post-training", "post-training, per tensor"

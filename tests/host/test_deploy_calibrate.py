@@ -10,9 +10,9 @@ from host.data import Split
 from host.deploy.calibrate import ACCURACY_RULE, calibrate, preferred_levels
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer, layer_inputs
+from host.nn.formats import WeightFormat
 from host.nn.network import Calibration
 from host.nn.preconv import preconv_features
-from host.quantise.numerics import WeightFormat
 
 
 def split(network, count=120):

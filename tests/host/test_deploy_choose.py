@@ -14,7 +14,7 @@ from host.deploy.choose import AUTO, KERNEL_CHOICES, all_plans, choose
 from host.deploy.nets import Int8Dense
 from host.deploy.plan import KERNELS
 from host.errors import FitError, InputError
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 INT8, UNO = WeightFormat.INT8, BOARDS["uno"]
 

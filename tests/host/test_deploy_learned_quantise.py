@@ -13,6 +13,7 @@ from host.deploy.learned_choose import FORMATS
 from host.deploy.learned_nets import ConvStage, PoolStage
 from host.deploy.learned_quantise import quantise_learned
 from host.errors import InputError
+from host.nn.formats import WeightFormat
 from host.nn.layers import (
     Architecture,
     AveragePool2d,
@@ -26,7 +27,7 @@ from host.nn.layers import (
 )
 from host.nn.learned import Scaling
 from host.nn.parameters import Parameters
-from host.quantise.numerics import WeightFormat, largest_kept, to_int8
+from host.quantise.numerics import largest_kept, to_int8
 
 CONV = (Conv2d(4, 3), ReLU(), Flatten())
 STANDARD = Scaling(33, 78.0)

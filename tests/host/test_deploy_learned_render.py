@@ -14,8 +14,8 @@ from host.deploy.deployment import all_plans, check_fit, choose
 from host.deploy.learned_plan import plan_learned
 from host.deploy.learned_quantise import quantise_learned
 from host.errors import FitError, InputError
+from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.quantise.numerics import WeightFormat
 
 INT8 = WeightFormat.INT8
 

@@ -9,9 +9,9 @@ from networks import random_images, random_network
 from host.deploy.nets import Int8Dense
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer
+from host.nn.formats import WeightFormat
 from host.nn.network import Network, forward
 from host.nn.preconv import preconv_features
-from host.quantise.numerics import WeightFormat
 
 
 def slow_int8_scores(net, features):

@@ -14,7 +14,7 @@ from host.compile import render
 from host.deploy.plan import ABI, plan
 from host.deploy.quantise import quantise
 from host.errors import InputError
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 FORMATS = (WeightFormat.FLOAT32, WeightFormat.FLOAT16, WeightFormat.INT8)
 """Of pre-convolved nets."""

@@ -13,7 +13,7 @@ from host.deploy.learned_nets import PoolStage
 from host.deploy.learned_quantise import quantise_learned
 from host.errors import InputError
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 from host.train.qat import freeze as rounded
 from host.train.qat.recipe import WEIGHT_TOPS
 

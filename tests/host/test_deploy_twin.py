@@ -13,7 +13,8 @@ from host.deploy.quantise import quantise
 from host.deploy.reference import layer_inputs
 from host.deploy.twin import asm_twin, twin_arena_bytes, unrolled_twin
 from host.errors import InputError
-from host.quantise.numerics import WeightFormat, requantise
+from host.nn.formats import WeightFormat
+from host.quantise.numerics import requantise
 
 TYPES = {16: "<i2", 24: "<i4"}
 FIXED_SHIFT = {16: 16, 24: 24}

@@ -11,8 +11,8 @@ from networks import random_images, random_network
 from host.data import Split
 from host.deploy.deployment import float_scores, infer, plain_plan
 from host.errors import InputError
+from host.nn.formats import WeightFormat
 from host.nn.preconv import convolve, maxpool, preconv_features
-from host.quantise.numerics import WeightFormat
 from host.report.plots.classes import confusion_figure, recall_figure
 from host.report.plots.history import loss_figure
 from host.report.plots.kernels import kernels_figure

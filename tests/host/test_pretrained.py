@@ -18,7 +18,7 @@ from host.compile.boards import BOARDS
 from host.deploy.deployment import choose, float_scores, infer
 from host.errors import InputError
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 NAMES = ["preconv-usps", "preconv-cheap-usps", "preconv-mnist", "uno-cnn-usps", "uno-cnn-mnist"]
 LARGEST = 300_000

@@ -16,8 +16,8 @@ from host.deploy.quantise import quantise
 from host.deploy.reference import infer, layer_inputs
 from host.errors import InputError
 from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
 from host.nn.preconv import preconv_features
-from host.quantise.numerics import WeightFormat
 from host.train.preconv_presets import PRECONV_PRESETS
 from host.train.two_layer import net as twolayer
 from host.train.two_layer.cost_aware import FewValued

@@ -10,8 +10,8 @@ from host.data import Dataset
 from host.deploy.deployment import infer
 from host.deploy.learned_quantise import quantise_learned
 from host.errors import InputError
+from host.nn.formats import WeightFormat
 from host.nn.layers import Architecture, Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.quantise.numerics import WeightFormat
 from host.train.optimisers import Schedule
 from host.train.overrides import customised
 from host.train.qat import freeze as rounded

@@ -17,9 +17,9 @@ from host.deploy.plan import plan
 from host.deploy.quantise import LEVELS, quantise
 from host.deploy.reference import infer
 from host.errors import InputError
+from host.nn.formats import WeightFormat
 from host.nn.network import Network
 from host.nn.preconv import convolve, maxpool, preconv_features
-from host.quantise.numerics import WeightFormat
 from tools.bench import emlearn_peer
 
 HERE = Path(__file__).resolve().parent

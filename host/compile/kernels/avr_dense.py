@@ -1,0 +1,132 @@
+"""AVR assembly for dense ops with one multiplier: all outputs of a block in registers (nn_avr.h)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from host.compile.boards import Chip, Family
+from host.compile.kernels import layouts, portable
+from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
+from host.compile.memory import Place
+from host.quantise.ops import Dense, HalfUp
+
+_BLOCK_CALL = 20
+"""Bytes of code that call one kernel for one block."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of outputs that one call computes; `rom` is its offset into the step's bytes."""
+
+    outputs: int
+    first: int
+    rom: int
+
+
+@dataclass(frozen=True)
+class BlockDense:
+    """nn_avr_dense16 or nn_avr_dense24: exact where sums fit `bits`. Sums are written where the outputs will lie, and
+    requantised in place."""
+
+    bits: int
+    block_max: int
+    max_inputs: int
+    sum_bytes: int
+    kind: str = ASSEMBLY
+    template: str = "avr8/dense.j2"
+
+    @property
+    def name(self) -> str:
+        return f"nn_avr_dense{self.bits}"
+
+    @property
+    def _shift(self) -> int:
+        return self.bits  # of the kernels' requantisers
+
+    def takes(self, ops: Ops) -> int:
+        return int(isinstance(ops[0], Dense))
+
+    def refuses(self, ops: Ops, chip: Chip) -> str | None:
+        op = ops[0]
+        assert isinstance(op, Dense)
+        if chip.family is not Family.AVR:
+            return f"found {chip.name}, need an AVR"
+        refusal = portable.PortableDense().refuses(ops, chip)
+        if refusal is not None:
+            return refusal
+        bounds, rule = op.rows.bounds(op.source), op.rows.requantiser
+        if op.rows.format.bits != 8:
+            return f"found {op.rows.format.label} weights, need int8"
+        if bounds.min() < -(2 ** (self.bits - 1)) or bounds.max() >= 2 ** (self.bits - 1):
+            return f"found sums {bounds.min()}..{bounds.max()}, need {self.bits} bits"
+        if op.inputs > self.max_inputs:
+            return f"found {op.inputs} inputs, need {self.max_inputs} at most with {self.bits}-bit sums"
+        if isinstance(rule, HalfUp) and rule.shared is None:
+            return "found a multiplier for each output, need one for all"
+        return layouts.rule_refusal(op.rows, self._shift)
+
+    def room(self, ops: Ops) -> Room:
+        op = ops[0]
+        assert isinstance(op, Dense)
+        if op.rows.requantiser is None and self.bits == 24:
+            return Room()  # sums of 32 bits are the scores
+        return Room(scratch=self.sum_bytes * op.rows.outputs)
+
+    def pack(self, ops: Ops, place: Place) -> Packed:
+        op = ops[0]
+        assert isinstance(op, Dense)
+        rom, blocks, first = bytearray(), [], 0
+        for size in layouts.even_blocks(op.rows.outputs, self.block_max):
+            blocks.append(Block(size, first, len(rom)))
+            rom += self._block_bytes(op, slice(first, first + size))
+            first += size
+        multiplier = int(layouts.board_rule(op.rows, self._shift)[0][0])
+        return Packed(bytes(rom), {"blocks": blocks, "bits": self.bits, "multiplier": multiplier}, is_near=True)
+
+    def _block_bytes(self, op: Dense, part: slice) -> bytes:
+        """Biases, then the weights input by input."""
+        input_major, bias = np.ascontiguousarray(layouts.map_order(op)[part].T), op.rows.bias[part]
+        if self.bits == 16:
+            return bias.astype("<i2").tobytes() + input_major.tobytes()
+        return layouts.int24(bias.astype(np.int32)) + (input_major.astype(np.int16) + 128).astype(np.uint8).tobytes()
+
+    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
+        op = ops[0]
+        assert isinstance(op, Dense)
+        nonzero, outputs, cycles = op.nonzero, op.rows.outputs, 0.0
+        zero = op.inputs - nonzero
+        sizes = layouts.even_blocks(outputs, self.block_max)
+        for size in sizes:
+            if self.bits == 16:
+                cycles += 114 + 10 * size + 8 * -(-op.inputs // 4) + nonzero * (5 + 7 * size) + 8 * zero
+            else:
+                cycles += 109 + 23 * size + nonzero * (10 + 8 * size) + 9 * zero
+        fixed, each = {16: (172, 40), 24: (128, 36)}[self.bits]
+        code = {f"{self.name}_{size}": fixed + each * size for size in sizes}
+        if op.rows.requantiser is None:
+            widen = 16 + 17 * outputs if self.bits == 16 else 0
+            cycles += widen + argmax_cycles(outputs)
+            code |= {"nn_avr_widen16": 26} if self.bits == 16 else {}
+        else:
+            cycles += self._requantising(op, outputs if alive is None else alive)
+            code |= {f"nn_avr_requantize{self.bits}": {16: 154, 24: 128}[self.bits]}
+        return Cost(cycles, code, _BLOCK_CALL * len(sizes), portable.DENSE_STACK)
+
+    def _requantising(self, op: Dense, alive: float) -> float:
+        silent = op.rows.outputs - alive
+        if self.bits == 24:
+            return 46 + 51 * op.rows.outputs - 35 * silent
+        if layouts.board_rule(op.rows, self._shift)[0][0] < 256:
+            return 37 + 27 * op.rows.outputs - 15 * silent
+        return 37 + 33 * op.rows.outputs - 21 * silent
+
+
+def argmax_cycles(classes: int) -> float:
+    """nn_avr_argmax32; how often it finds a larger score is 1/2 + 1/3 + … on average, any order being as likely."""
+    return 27 + 17 * (classes - 1) + 6 * sum(1 / k for k in range(2, classes + 1))
+
+
+DENSE16 = BlockDense(bits=16, block_max=12, max_inputs=1020, sum_bytes=2)
+DENSE24 = BlockDense(bits=24, block_max=7, max_inputs=255, sum_bytes=4)

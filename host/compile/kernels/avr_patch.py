@@ -1,0 +1,291 @@
+"""AVR assembly over patches of inputs, several outputs at once, in sums of 24 bits (nn_avr.h; docs/avr-kernels.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.compile.boards import Chip, Family
+from host.compile.kernels import layouts, portable
+from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
+from host.compile.memory import Place
+from host.quantise.ops import Conv, Dense, Pool, Rows
+
+BLOCK_MAX = 6
+RUN_MAX = 255
+WEIGHTS_MAX = 10_000
+SUM_BITS = {8: 24, 4: 20, 2: 18}
+"""What a kernel's sums must fit, by the bits of a weight."""
+ROUTINES = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
+DEPTH_ROUTINE = "nn_avr_depth24"
+
+_STEP_CYCLES = 500
+_POSITION_CYCLES, _BLOCK_CYCLES = 600, 80
+"""Cycles of C around the assembly: for each position, and each block of outputs there."""
+_ACTIVATION_CYCLES = 46
+"""Of one output, half of which are below zero."""
+_ROUTINE_BYTES = {8: (210, 28), 4: (200, 50), 2: (180, 57)}
+"""Of one routine, by the bits of its weights: fixed, and for each output of its block."""
+_DEPTH_ROUTINE_BYTES = (130, 26)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Outputs in `larger` blocks of `size`, then `smaller` ones of one less; weights of `bits`."""
+
+    size: int
+    larger: int
+    smaller: int
+    bits: int
+    routine: str
+
+    @property
+    def sizes(self) -> list[int]:
+        return [self.size] * self.larger + [self.size - 1] * self.smaller
+
+    def stride(self, size: int) -> int:
+        """Bytes of a block's weights for one input."""
+        return -(-size * self.bits // 8)
+
+    def code(self, fixed: int, each: int) -> dict[str, int]:
+        """The routines that the linker keeps."""
+        return {f"{self.routine}_{size}": fixed + each * size for size in self.sizes}
+
+
+def cut(rows: Rows, is_depthwise: bool = False) -> Blocks:
+    """As few blocks as there must be, their sizes as even as they go."""
+    sizes = layouts.even_blocks(rows.outputs, BLOCK_MAX)
+    larger = sizes.count(sizes[0])
+    routine = DEPTH_ROUTINE if is_depthwise else ROUTINES[rows.format.bits]
+    return Blocks(sizes[0], larger, len(sizes) - larger, rows.format.bits, routine)
+
+
+def block_bytes(op: Conv | Dense, blocks: Blocks) -> bytes:
+    """int24 starts, uint16 multipliers but for scores, weights input by input; block after block."""
+    weights, rows = layouts.map_order(op), op.rows
+    multipliers = None if rows.requantiser is None else layouts.board_rule(rows)[0]
+    first, parts = 0, []
+    for size in blocks.sizes:
+        part = slice(first, first + size)
+        parts.append(layouts.int24(_starts(rows.bias[part].astype(np.int32), blocks.bits)))
+        if multipliers is not None:
+            parts.append(multipliers[part].astype("<u2").tobytes())
+        by_input = np.ascontiguousarray(weights[part].T)
+        is_plain = blocks.routine == DEPTH_ROUTINE
+        parts.append((by_input if is_plain else layouts.pack_fields(by_input, blocks.bits)).tobytes())
+        first += size
+    return b"".join(parts)
+
+
+def _starts(bias: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
+    """What each sum begins with: 2^(bits·place) times its own bias, and the start of the next one in its byte."""
+    starts = bias.astype(np.int64)
+    for index in range(len(bias) - 1, -1, -1):
+        place = index % (8 // bits)
+        starts[index] <<= bits * place
+        if place + 1 < 8 // bits and index + 1 < len(bias):
+            starts[index] += starts[index + 1]
+    return starts.astype(np.int32)  # the kernels count in 24 bits, and so modulo 2^24
+
+
+def _refusal(op: Conv | Dense, chip: Chip) -> str | None:
+    """What none of these kernels can compute."""
+    if chip.family is not Family.AVR:
+        return f"found {chip.name}, need an AVR"
+    refusal = portable.rows_refusal(op.rows, op.source)
+    if refusal is not None:
+        return refusal
+    bounds, bits = op.rows.bounds(op.source), SUM_BITS[op.rows.format.bits]
+    if bounds.min() < -(2 ** (bits - 1)) or bounds.max() >= 2 ** (bits - 1):
+        return f"found sums {bounds.min()}..{bounds.max()}, need {bits} bits"
+    if op.rows.flat.shape[1] > WEIGHTS_MAX:
+        return f"found {op.rows.flat.shape[1]} inputs of one output, need {WEIGHTS_MAX} at most"
+    return None
+
+
+def _blocks_cycles(blocks: Blocks, rows: int, run: int, density: float) -> float:
+    """All outputs at one position: a patch kernel and nn_avr_activate24 for each block."""
+    total = 0.0
+    for size in blocks.sizes:
+        present = 11 + 6 * size + 2 * blocks.stride(size)
+        products = rows * run * (density * present + (1 - density) * 9)
+        total += 124 + 18 * size + 28 * rows + products + _unpacking(size, blocks.bits)
+        total += 46 + _ACTIVATION_CYCLES * size + _BLOCK_CYCLES
+    return total
+
+
+def _unpacking(size: int, bits: int) -> int:
+    """What taking the sums of packed weights apart costs, as nn_avr_patch.h does it."""
+    if bits == 8:
+        return 0
+    in_a_byte = 8 // bits
+    differences = 3 * sum(1 for index in range(size - 1) if (index + 1) % in_a_byte)
+    shifts = 3 * bits * sum(index % in_a_byte for index in range(size))
+    return 3 * (bits - 1) - 5 + 3 * bits * (min(size, in_a_byte) - 1) + differences + shifts
+
+
+@dataclass(frozen=True)
+class PatchConv:
+    """nn_avr_conv: one group, a kernel row of at most 255 inputs."""
+
+    name: str = "nn_avr_conv"
+    kind: str = ASSEMBLY
+    template: str = "avr8/conv.j2"
+
+    def takes(self, ops: Ops) -> int:
+        return int(isinstance(ops[0], Conv))
+
+    def refuses(self, ops: Ops, chip: Chip) -> str | None:
+        op = ops[0]
+        assert isinstance(op, Conv)
+        if op.groups != 1:
+            return f"found {op.groups} groups, need 1"
+        if op.kernel[1] * op.input_shape[0] > RUN_MAX:
+            return f"found {op.kernel[1] * op.input_shape[0]} inputs in a kernel's row, need {RUN_MAX} at most"
+        return portable.PortableConv().refuses(ops, chip) or _refusal(op, chip)
+
+    def room(self, ops: Ops) -> Room:
+        return Room()
+
+    def pack(self, ops: Ops, place: Place) -> Packed:
+        op = ops[0]
+        assert isinstance(op, Conv)
+        blocks = cut(op.rows)
+        return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
+
+    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
+        op = ops[0]
+        assert isinstance(op, Conv)
+        blocks, total = cut(op.rows), 0.0
+        for (y, x), count in portable.windows(op).items():
+            run = x * op.input_shape[0]
+            total += count * (_POSITION_CYCLES + _blocks_cycles(blocks, y, run, op.share))
+        code = {"nn_avr_conv": 330, "nn_walk": 1150} | blocks.code(*_ROUTINE_BYTES[blocks.bits])
+        return Cost(total, code, stack=portable.CONV_STACK)
+
+
+@dataclass(frozen=True)
+class DepthConv:
+    """nn_avr_depth: an output for each channel, int8."""
+
+    name: str = "nn_avr_depth"
+    kind: str = ASSEMBLY
+    template: str = "avr8/conv.j2"
+
+    def takes(self, ops: Ops) -> int:
+        return int(isinstance(ops[0], Conv))
+
+    def refuses(self, ops: Ops, chip: Chip) -> str | None:
+        op = ops[0]
+        assert isinstance(op, Conv)
+        if not op.is_depthwise:
+            return f"found {op.groups} groups, need one for each of {op.input_shape[0]} channels and its output"
+        if op.rows.format.bits != 8:
+            return f"found {op.rows.format.label} weights, need int8"
+        return portable.PortableConv().refuses(ops, chip) or _refusal(op, chip)
+
+    def room(self, ops: Ops) -> Room:
+        return Room()
+
+    def pack(self, ops: Ops, place: Place) -> Packed:
+        op = ops[0]
+        assert isinstance(op, Conv)
+        blocks = cut(op.rows, is_depthwise=True)
+        return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
+
+    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
+        op = ops[0]
+        assert isinstance(op, Conv)
+        blocks, total = cut(op.rows, is_depthwise=True), 0.0
+        for (y, x), count in portable.windows(op).items():
+            total += count * _POSITION_CYCLES
+            for size in blocks.sizes:
+                total += count * (98 + 15 * size + 17 * y + y * x * (5 + 11 * size))
+                total += count * (46 + _ACTIVATION_CYCLES * size + _BLOCK_CYCLES)
+        code = {"nn_avr_depth": 450, "nn_walk": 1150} | blocks.code(*_DEPTH_ROUTINE_BYTES)
+        return Cost(total, code, stack=portable.CONV_STACK)
+
+
+@dataclass(frozen=True)
+class PatchDense:
+    """nn_avr_rows: a dense op whose inputs are taken as `pieces` of `piece`, neither above 255."""
+
+    name: str = "nn_avr_rows"
+    kind: str = ASSEMBLY
+    template: str = "avr8/patch_dense.j2"
+
+    def takes(self, ops: Ops) -> int:
+        return int(isinstance(ops[0], Dense))
+
+    def refuses(self, ops: Ops, chip: Chip) -> str | None:
+        op = ops[0]
+        assert isinstance(op, Dense)
+        if pieces(op.inputs) is None:
+            return f"found {op.inputs} inputs, need a product of two numbers up to {RUN_MAX}"
+        return portable.PortableDense().refuses(ops, chip) or _refusal(op, chip)
+
+    def room(self, ops: Ops) -> Room:
+        return Room()
+
+    def pack(self, ops: Ops, place: Place) -> Packed:
+        op = ops[0]
+        assert isinstance(op, Dense)
+        blocks, found = cut(op.rows), pieces(op.inputs)
+        assert found is not None
+        facts = {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1], "pieces": found[0], "piece": found[1]}
+        return Packed(block_bytes(op, blocks), facts)
+
+    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
+        op = ops[0]
+        assert isinstance(op, Dense)
+        blocks, found = cut(op.rows), pieces(op.inputs)
+        assert found is not None
+        cycles = _STEP_CYCLES + _blocks_cycles(blocks, *found, op.nonzero / op.inputs)
+        code = {"nn_avr_rows hidden": 500} if op.rows.requantiser is not None else {"nn_avr_rows scores": 1690}
+        return Cost(cycles, code | blocks.code(*_ROUTINE_BYTES[blocks.bits]), stack=portable.CONV_STACK)
+
+
+def pieces(inputs: int) -> tuple[int, int] | None:
+    """(pieces, piece) whose product is `inputs`, the pieces as long as they may be."""
+    found = (
+        (inputs // piece, piece)
+        for piece in range(RUN_MAX, 0, -1)
+        if inputs % piece == 0 and inputs // piece <= RUN_MAX
+    )
+    return next(found, None)
+
+
+@dataclass(frozen=True)
+class AvrPool:
+    """nn_avr_pool_max and nn_avr_pool_average: all channels of a window at once."""
+
+    name: str = "nn_avr_pool"
+    kind: str = ASSEMBLY
+    template: str = "avr8/pool.j2"
+
+    def takes(self, ops: Ops) -> int:
+        return int(isinstance(ops[0], Pool))
+
+    def refuses(self, ops: Ops, chip: Chip) -> str | None:
+        if chip.family is not Family.AVR:
+            return f"found {chip.name}, need an AVR"
+        return portable.pool_refusal(ops)
+
+    def room(self, ops: Ops) -> Room:
+        return Room()
+
+    def pack(self, ops: Ops, place: Place) -> Packed:
+        return Packed(b"")
+
+    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
+        op = ops[0]
+        assert isinstance(op, Pool)
+        channels, height, width = op.output_shape
+        size = op.size[0]
+        # Half of a mean's bits are ones.
+        once, channel, pixel = (51, 61 + 4, 9) if op.is_average else (32, 9, 10)
+        window = 20 + once + channels * (channel + 5 * size + pixel * size**2)
+        code = {"nn_avr_pool": 330, f"nn_avr_window {op.is_average}": 210 if op.is_average else 64}
+        return Cost(260 + height * width * window, code, stack=portable.CONV_STACK)

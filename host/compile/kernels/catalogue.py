@@ -1,0 +1,25 @@
+"""All kernels, the quickest first where two run the same op. A new one is usable, and tested, by standing here."""
+
+from host.compile.kernels.avr_dense import DENSE16, DENSE24
+from host.compile.kernels.avr_patch import AvrPool, DepthConv, PatchConv, PatchDense
+from host.compile.kernels.avr_preconv import AvrPreconv
+from host.compile.kernels.code import DenseCode
+from host.compile.kernels.floats import FloatDense
+from host.compile.kernels.kernel import Kernel
+from host.compile.kernels.portable import PortableConv, PortableDense, PortablePool, PortablePreconv
+
+CATALOGUE: tuple[Kernel, ...] = (
+    DenseCode(),
+    DENSE16,
+    DENSE24,
+    PatchDense(),
+    PatchConv(),
+    DepthConv(),
+    AvrPool(),
+    AvrPreconv(),
+    PortableDense(),
+    FloatDense(),
+    PortableConv(),
+    PortablePool(),
+    PortablePreconv(),
+)

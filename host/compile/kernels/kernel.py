@@ -1,0 +1,82 @@
+"""What a kernel is: one way to run one or several ops on a chip. A kernel is given ops and a chip, never a program.
+
+A kernel says no, it is never asked what it is: selection tries all of the catalogue, and the refusal of the best one is
+what the user reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from host.compile.boards import Chip
+from host.compile.memory import Place
+from host.quantise.ops import Op
+
+Ops: TypeAlias = tuple[Op, ...]
+PORTABLE, ASSEMBLY, CODE = "portable", "asm", "unrolled"
+KINDS = (PORTABLE, ASSEMBLY, CODE)
+"""What --kernel names: C for every chip, AVR assembly with the weights as data, and weights compiled into AVR code."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a kernel works in beside its maps: `scratch` bytes where its output will begin, and whether it is quickest
+    where that is right behind its input."""
+
+    scratch: int = 0
+    stays_near: bool = False
+
+
+@dataclass(frozen=True)
+class Packed:
+    """`rom` is what stands in flash for a step, from a multiple of `align` on; `fields` what the kernel's template wants
+    to know. `is_near`: pointers of 16 bits read it."""
+
+    rom: bytes
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    is_near: bool = False
+    align: int = 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Predicted: mean cycles; bytes of code, by name where the linker keeps them once for all steps that name it, and
+    the step's `own`; bytes of stack."""
+
+    cycles: float
+    code: Mapping[str, int]
+    own: int = 0
+    stack: int = 0
+
+
+class Kernel(Protocol):
+    """`template` holds the macros `description`, `call` and, for kernels that end a net, `predict`."""
+
+    @property
+    def name(self) -> str:
+        """As in the catalogue, and of what it calls in C."""
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+
+    @property
+    def template(self) -> str:
+        """Below templates/."""
+
+    def takes(self, ops: Ops) -> int:
+        """How many of `ops`, from the first on, it would run in one step; 0 for none."""
+
+    def refuses(self, ops: Ops, chip: Chip) -> str | None:
+        """Why it cannot run exactly these ops: `found X, need Y`; None where it can."""
+
+    def room(self, ops: Ops) -> Room:
+        """What it works in."""
+
+    def pack(self, ops: Ops, place: Place) -> Packed:
+        """The bytes in flash; `place` matters to code alone."""
+
+    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
+        """`alive`: how many outputs are not zero on average, None where they are scores or nobody knows."""

@@ -1,0 +1,126 @@
+"""From a Graph to the programs that a board gets: the quickest kernels that fit, and the arena that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from host.compile.boards import ATMEGA328P, HOST, Board, Chip, Family
+from host.compile.budget import fits
+from host.compile.export import Export
+from host.compile.kernels.catalogue import CATALOGUE
+from host.compile.kernels.kernel import ASSEMBLY, CODE, PORTABLE, Ops
+from host.compile.memory import lay_out
+from host.compile.program import Program, Tile, alive_behind, as_pair, make_program, possible_pairs, row_uses, title
+from host.data.problem import near
+from host.errors import InputError
+from host.quantise.graph import Graph
+from host.quantise.ops import op_name
+
+AUTO = "auto"
+CHOICES = (AUTO, PORTABLE, ASSEMBLY, CODE)
+_ALLOWED = {
+    CODE: (CODE, ASSEMBLY, PORTABLE),
+    ASSEMBLY: (ASSEMBLY, PORTABLE),
+    PORTABLE: (PORTABLE,),
+}
+"""By what --kernel names: which kinds may run beside each other."""
+
+
+def choose(graph: Graph, board: Board, kernel: str = AUTO) -> Export:
+    """The export for `board`. `kernel` auto is the quickest that fits; the image is left as it is, and each step done
+    before the next, where there is room for that. It may still not fit: see budget.check_fit. Raise InputError for an
+    op that no kernel runs, or where `kernel` runs none of the ops."""
+    if kernel not in CHOICES:
+        word = f"{kernel!r}{near(kernel, CHOICES)}"
+        raise InputError(f"kernel: found {word}, need {', '.join(CHOICES)}; leave --kernel out for the best")
+    if board.chip.family is not Family.AVR:
+        portable = _portable(graph, keep_image=True, pair=None)
+        return Export(graph, portable, None if kernel in (AUTO, PORTABLE) else _asked_for(graph, kernel, ATMEGA328P))
+    found: Program | None = None
+    for program in _programs(graph, board.chip, kernel):
+        found = program
+        if fits(program, board):
+            break
+    assert found is not None
+    portable = _portable(graph, found.layout.image is None, found.layout.pair)
+    return Export(graph, portable, None if found.kind == PORTABLE else found)
+
+
+def plain(graph: Graph) -> Export:
+    """The portable program alone."""
+    return Export(graph, _portable(graph, keep_image=True, pair=None))
+
+
+def all_exports(graph: Graph) -> list[Export]:
+    """Every export of `graph` whose bytes in flash differ: a board may carry any of them."""
+    portable = plain(graph).portable
+    found = {portable.crc: Export(graph, portable)}
+    for kind in (CODE, ASSEMBLY):
+        tiles = tile(graph, ATMEGA328P, _ALLOWED[kind])
+        for keep_image in (True, False):
+            program = make_program(graph, ATMEGA328P, tiles, keep_image=keep_image, pair=None)
+            found.setdefault(program.crc, Export(graph, portable, program))
+    return list(found.values())
+
+
+def _programs(graph: Graph, chip: Chip, kernel: str) -> Iterator[Program]:
+    """What to try, the best first."""
+    for kind in (CODE, ASSEMBLY, PORTABLE) if kernel == AUTO else (kernel,):
+        tiles = tile(graph, chip, _ALLOWED[kind])
+        if not any(each.kind == kind for each, _ in tiles):
+            if kernel != AUTO:
+                raise _refusal(graph, chip, kind)
+            continue
+        for pairs in (False, True):
+            for keep_image in (True, False):
+                yield make_program(graph, chip, tiles, keep_image=keep_image, pair=_best_pair(tiles, keep_image, pairs))
+
+
+def _asked_for(graph: Graph, kernel: str, chip: Chip) -> Program:
+    return next(_programs(graph, chip, kernel))
+
+
+def _portable(graph: Graph, keep_image: bool, pair: int | None) -> Program:
+    return make_program(graph, HOST, tile(graph, HOST, (PORTABLE,)), keep_image=keep_image, pair=pair)
+
+
+def _best_pair(tiles: Sequence[Tile], keep_image: bool, pairs: bool) -> int | None:
+    """The pair that makes the arena smallest, None where none does."""
+    uses = row_uses(tiles)
+    candidates: list[int | None] = [None, *(possible_pairs(tiles) if pairs else ())]
+    return min(candidates, key=lambda pair: lay_out(uses, keep_image, as_pair(tiles, pair)).arena_bytes)
+
+
+def tile(graph: Graph, chip: Chip, kinds: Sequence[str]) -> list[Tile]:
+    """The chain of ops as the kernels of least cycles that may run it, in one pass from its end. Raise InputError,
+    naming the op, where none runs one."""
+    ops = graph.ops
+    best: list[tuple[float, list[Tile]]] = [(0.0, [])] * (len(ops) + 1)
+    for at in range(len(ops) - 1, -1, -1):
+        found: list[tuple[float, list[Tile]]] = []
+        refusals = []
+        for kernel in CATALOGUE:
+            taken = ops[at : at + kernel.takes(ops[at:])] if kernel.kind in kinds else ()
+            if not taken:
+                continue
+            if refusal := kernel.refuses(taken, chip):
+                refusals.append(refusal)
+                continue
+            cycles, others = best[at + len(taken)]
+            cycles += kernel.cost(taken, chip, alive_behind(graph, taken)).cycles
+            found.append((cycles, [(kernel, taken), *others]))
+        if not found:
+            raise InputError(f"{graph.format.label}: {op_name(ops[at])}: {refusals[-1]}; train another architecture")
+        best[at] = min(found, key=lambda each: each[0])
+    return best[0][1]
+
+
+def _refusal(graph: Graph, chip: Chip, kind: str) -> InputError:
+    """Why no kernel of a kind runs any of the ops: what the first of them says of the last op that it would take."""
+    for at in range(len(graph.ops) - 1, -1, -1):
+        for kernel in CATALOGUE:
+            taken: Ops = graph.ops[at : at + kernel.takes(graph.ops[at:])]
+            refusal = kernel.refuses(taken, chip) if taken and kernel.kind == kind else None
+            if refusal:
+                return InputError(f"{kind}: {op_name(taken[0])}: {refusal}; leave --kernel out for the best")
+    return InputError(f"{kind}: found {title(graph)}, need an op that it runs; leave --kernel out for the best")
