@@ -25,9 +25,9 @@ from host.deploy.deployment import (
     rounding,
 )
 from host.deploy.learned_nets import AFTER, AWARE, PER_TENSOR
+from host.deploy.old_networks import is_learned
 from host.errors import InputError
 from host.modelfile import file as model_file
-from host.nn.learned import LearnedNetwork
 from host.quantise.numerics import WeightFormat
 from host.report.document import evaluation
 
@@ -77,7 +77,7 @@ def _plans(network: AnyNetwork, only: str | None, per_tensor: bool) -> tuple[dic
     if only is not None and only != WeightFormat.FLOAT32.label:
         check_format(network, WeightFormat[only.upper()])
     wanted = [fmt for fmt in fmts if only in (None, fmt.label) or fmt is WeightFormat.FLOAT32]
-    if not isinstance(network, LearnedNetwork):
+    if not is_learned(network):
         return {fmt.label: plain_plan(network, fmt, per_tensor=per_tensor) for fmt in wanted}, {}
     plans: dict[str, AnyPlan] = {}
     for fmt in wanted:
@@ -85,7 +85,7 @@ def _plans(network: AnyNetwork, only: str | None, per_tensor: bool) -> tuple[dic
             plans[fmt.label] = plain_plan(network, fmt, per_tensor=True)
             continue
         plans[fmt.label] = plain_plan(network, fmt)
-        if network.tuned_for(fmt.label) is not None:
+        if network.qat_for(fmt.label) is not None:
             plans[f"{fmt.label} {AFTER}"] = plain_plan(network, fmt, post_training=True)
         plans[f"{fmt.label} {PER_TENSOR}"] = plain_plan(network, fmt, per_tensor=True)
     return plans, {name: rounding(planned.net) or "" for name, planned in plans.items()}

@@ -16,7 +16,6 @@ from host.errors import DigitduinoError, InputError
 from host.link.project import check_project, stage_project
 from host.modelfile import file as model_file
 from host.modelfile import seed_text as textfmt
-from host.nn.network import Network
 from host.quantise.numerics import WeightFormat
 from host.report.compare import accuracy
 
@@ -31,8 +30,6 @@ def run(arguments: argparse.Namespace) -> int:
     network = model_file.load(Path(arguments.model))
     target = board(arguments.board)
     if arguments.format == "text":
-        if not isinstance(network, Network):
-            raise InputError("text: found a net of learned kernels, need a pre-convolved one; use --format int8")
         for path in textfmt.write(network, Path(arguments.output or ".")):
             console.say(f"wrote {path}")
         return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from host.cli.console import Console
 from host.deploy.deployment import AnyNet, AnyNetwork, rounding
-from host.nn.learned import LearnedNetwork
 from host.quantise.numerics import WeightFormat
 
 
@@ -16,8 +15,7 @@ def format_of(net: AnyNet) -> str:
 
 def say_what_is_dropped(console: Console, network: AnyNetwork, fmts: tuple[WeightFormat, ...]) -> None:
     """Say for which of the formats `--per-tensor` passes over weights that were trained for them."""
-    tuned = network.tuned if isinstance(network, LearnedNetwork) else ()
-    dropped = [one.format for one in tuned if WeightFormat[one.format.upper()] in fmts]
+    dropped = [one.format for one in network.qat if WeightFormat[one.format.upper()] in fmts]
     if dropped:
         console.say(
             f"--per-tensor: leaves out what was trained for {' and '.join(dropped)}, which has a step for each row; "

@@ -99,7 +99,7 @@ def _measure(dataset: data.Dataset, setting: Setting, seed: int, epochs: int | N
         budget = check_fit(network, planned, target)
     except FitError:
         return None
-    known = next(known for known in network.calibrations if known.levels == planned.net.levels)
+    known = next(known for known in network.calibrations if known.top == planned.net.levels)
     return Outcome(
         train=known.accuracy,
         test=accuracy(infer(planned.net, dataset.test.images).classes, dataset.test.labels),

@@ -14,9 +14,9 @@ from host.cli.console import Console, Update, percent
 from host.cli.parser import DEFAULT_PRESET
 from host.cli.sweep import run as run_sweep
 from host.deploy.deployment import AnyNetwork, calibrate, infer, plain_plan
+from host.deploy.old_networks import is_learned
 from host.errors import InputError
 from host.modelfile import file as model_file
-from host.nn.learned import LearnedNetwork
 from host.quantise.numerics import WeightFormat
 from host.report.compare import accuracy
 from host.train import checkpoint, presets
@@ -208,14 +208,16 @@ def _report(console: Console, network: AnyNetwork, dataset: data.Dataset, output
 
 def _rounded_accuracy(network: AnyNetwork, dataset: data.Dataset) -> dict[str, float]:
     """On the test images, of each format that the net was trained for."""
-    if not isinstance(network, LearnedNetwork) or not len(dataset.test.labels):
+    if not is_learned(network) or not len(dataset.test.labels):
         return {}
-    plans = {tuned.format: plain_plan(network, WeightFormat[tuned.format.upper()]) for tuned in network.tuned}
+    plans = {tuned.format: plain_plan(network, WeightFormat[tuned.format.upper()]) for tuned in network.qat}
     test = dataset.test
     return {name: accuracy(infer(one.net, test.images).classes, test.labels) for name, one in plans.items()}
 
 
 def _layers(network: AnyNetwork) -> str:
-    if isinstance(network, LearnedNetwork):
+    if is_learned(network):
         return plain_plan(network, WeightFormat.INT8).title
-    return "-".join(map(str, [network.layers[0].weights.shape[1], *(len(layer.bias) for layer in network.layers)]))
+    shapes, last = network.architecture.shapes, len(network.architecture.layers)
+    dense = [index for index in range(last) if network.parameters.of(index)]
+    return "-".join(str(shapes[index][0]) for index in (dense[0], *(index + 1 for index in dense)))

@@ -12,11 +12,13 @@ import numpy as np
 
 from host.compile.boards import Board
 from host.deploy import costs, sizes
+from host.deploy.old_networks import PreconvNetwork, preconv
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import quantise
 from host.deploy.twin import MAX_ROM_BYTES
 from host.errors import FitError
-from host.nn.network import Dense, Network
+from host.nn.dense_chain import DenseNumbers as Dense
+from host.nn.network import Network
 from host.quantise.numerics import WeightFormat
 
 MAX_HIDDEN = 255
@@ -69,17 +71,17 @@ def fits(planned: Plan, board: Board) -> bool:
     return predict(planned, board).fits(board)
 
 
-def check_fit(network: Network, planned: Plan, board: Board) -> Budget:
+def check_fit(network: Network | PreconvNetwork, planned: Plan, board: Board) -> Budget:
     """The budget; raise FitError, naming the bytes and what would fit, where `board` is too small."""
     budget = predict(planned, board)
     needs = budget.lacking(board)
     if not needs:
         return budget
     what = f"{planned.net.format.label}, kernel {planned.kernel}"
-    raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, planned, board)}")
+    raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(preconv(network), planned, board)}")
 
 
-def _what_would_fit(network: Network, planned: Plan, board: Board) -> str:
+def _what_would_fit(network: PreconvNetwork, planned: Plan, board: Board) -> str:
     if planned.kernel != "portable" and fits(plan(planned.net), board):
         return "--kernel portable would fit; so may --kernel auto"
     for fmt in (WeightFormat.FLOAT16, WeightFormat.INT8):
@@ -93,7 +95,7 @@ def _what_would_fit(network: Network, planned: Plan, board: Board) -> str:
     return "no net of this image size fits; use --board mega"
 
 
-def _largest_hidden(network: Network, board: Board) -> int:
+def _largest_hidden(network: PreconvNetwork, board: Board) -> int:
     """The widest int8 hidden layer that fits, 0 where none does."""
     height, width = network.input_shape
     for hidden in range(MAX_HIDDEN, 0, -1):

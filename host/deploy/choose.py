@@ -6,6 +6,7 @@ from host.compile.boards import Board
 from host.data.problem import near
 from host.deploy.budget import fits
 from host.deploy.calibrate import preferred_levels
+from host.deploy.old_networks import PreconvNetwork, preconv
 from host.deploy.plan import KERNELS, Plan, plan
 from host.deploy.quantise import LEVELS, check_format, quantise
 from host.errors import InputError
@@ -17,7 +18,9 @@ KERNEL_CHOICES = (AUTO, *KERNELS)
 _FASTEST_FIRST = ("unrolled", "asm", "portable")
 
 
-def choose(network: Network, fmt: WeightFormat, board: Board, kernel: str = AUTO, bits: int | None = None) -> Plan:
+def choose(
+    network: Network | PreconvNetwork, fmt: WeightFormat, board: Board, kernel: str = AUTO, bits: int | None = None
+) -> Plan:
     """The plan for `board`. `kernel` auto is the fastest that can run the net and fits; `bits` None takes 6-bit
     activations where they cost no accuracy (calibrate.ACCURACY_RULE). The plan may still not fit: see check_fit."""
     check_format(fmt)
@@ -54,9 +57,10 @@ def _check_float(fmt: WeightFormat, kernel: str, bits: int | None) -> None:
         )
 
 
-def all_plans(network: Network, fmt: WeightFormat) -> list[Plan]:
+def all_plans(network: Network | PreconvNetwork, fmt: WeightFormat) -> list[Plan]:
     """Every plan that an export of `network` in `fmt` could have made: a board may carry any of them."""
     plans = []
+    network = preconv(network)
     for levels in LEVELS.values() if fmt is WeightFormat.INT8 else (network.levels,):
         if levels > network.levels:
             continue

@@ -25,51 +25,43 @@ from host.deploy.learned_plan import LearnedPlan, plan_learned
 from host.deploy.learned_quantise import quantise_learned
 from host.deploy.learned_reference import infer_learned
 from host.deploy.nets import DeployedNet
+from host.deploy.old_networks import is_known, is_learned
 from host.deploy.plan import Plan, plan
 from host.deploy.reference import Predictions
 from host.deploy.reference import infer as infer_preconv
 from host.errors import InputError
-from host.nn import learned
-from host.nn.learned import LearnedNetwork
-from host.nn.network import Network, forward
-from host.nn.preconv import preconv_features
+from host.nn import network as networks
+from host.nn.network import Network
 from host.quantise.numerics import WeightFormat
 
-AnyNetwork: TypeAlias = Network | LearnedNetwork
+AnyNetwork: TypeAlias = Network
 AnyNet: TypeAlias = DeployedNet | LearnedNet
 AnyPlan: TypeAlias = Plan | LearnedPlan
 
 
 def image_shape(network: AnyNetwork) -> tuple[int, int]:
     """Height and width of the images that `network` takes."""
-    if isinstance(network, LearnedNetwork):
-        _, height, width = network.architecture.input_shape
-        return height, width
-    return network.input_shape
+    return network.image_shape
 
 
 def float_scores(network: AnyNetwork, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the trained float network says: (N, classes) for u8 images (N, H, W)."""
-    if isinstance(network, LearnedNetwork):
-        return learned.scores(network.parameters, network.scaling, images)
-    return forward(network, preconv_features(images, network.levels))
+    return networks.float_scores(network, images)
 
 
 def float_bytes(network: AnyNetwork) -> int:
     """What all weights and biases of the trained float network take, in bytes."""
-    if isinstance(network, LearnedNetwork):
-        return 4 * int(network.parameters.flat.size)
-    return sum(layer.weights.nbytes + layer.bias.nbytes for layer in network.layers)
+    return 4 * int(network.parameters.flat.size)
 
 
 def formats(network: AnyNetwork) -> tuple[WeightFormat, ...]:
     """The formats in which `network` can be put on a board."""
-    return learned_choose.FORMATS if isinstance(network, LearnedNetwork) else preconv.FORMATS
+    return learned_choose.FORMATS if is_learned(network) else preconv.FORMATS
 
 
 def check_format(network: AnyNetwork, fmt: WeightFormat, per_tensor: bool = False) -> None:
     """Raise InputError where `network` has no such format, or no choice of steps."""
-    if isinstance(network, LearnedNetwork):
+    if is_learned(network):
         learned_choose.check_format(fmt)
         return
     preconv.check_format(fmt)
@@ -88,7 +80,7 @@ def plain_plan(
     """The portable plan, for no board in particular, with the activations that an export takes by default; see
     quantise_learned."""
     check_format(network, fmt, per_tensor)
-    if isinstance(network, LearnedNetwork):
+    if is_learned(network):
         return plan_learned(quantise_learned(network, fmt, per_tensor=per_tensor, post_training=post_training))
     return plan(preconv.quantise(network, fmt, levels=preferred_levels(network)))
 
@@ -100,9 +92,9 @@ def infer(net: AnyNet, images: NDArray[np.uint8]) -> Predictions:
 
 def calibrate(network: AnyNetwork, train: Split) -> AnyNetwork:
     """`network` with what an export wants to know and only data can tell, measured on the training images."""
-    if isinstance(network, LearnedNetwork):
+    if is_learned(network):
         return calibrate_learned(network, train)
-    return calibrate_preconv(network, train)
+    return calibrate_preconv(network, train) if is_known(network) else network
 
 
 def choose(
@@ -116,21 +108,21 @@ def choose(
 ) -> AnyPlan:
     """The plan for `board`; see choose.choose and quantise_learned. It may still not fit: see check_fit."""
     check_format(network, fmt, per_tensor)
-    if isinstance(network, LearnedNetwork):
+    if is_learned(network):
         return learned_choose.choose(network, fmt, board, kernel, bits, per_tensor=per_tensor)
     return choices.choose(network, fmt, board, kernel, bits)
 
 
 def all_plans(network: AnyNetwork, fmt: WeightFormat) -> list[AnyPlan]:
     """Every plan that an export of `network` in `fmt` could have made: a board may carry any of them."""
-    if isinstance(network, LearnedNetwork):
+    if is_learned(network):
         return list(learned_choose.all_plans(network, fmt))
     return list(choices.all_plans(network, fmt))
 
 
 def check_fit(network: AnyNetwork, planned: AnyPlan, board: Board) -> Budget:
     """What `planned` costs; raise FitError, naming the bytes and what would fit, where `board` is too small."""
-    if isinstance(network, LearnedNetwork):
+    if is_learned(network):
         assert isinstance(planned, LearnedPlan)
         return learned_choose.check_fit(network, planned, board)
     assert isinstance(planned, Plan)

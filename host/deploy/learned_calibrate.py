@@ -11,14 +11,13 @@ from host.data import Split
 from host.deploy.learned_nets import LEVELS, ConvStage, LearnedNet
 from host.deploy.learned_quantise import quantise_learned
 from host.deploy.learned_reference import activations, infer_learned
-from host.nn.learned import LearnedNetwork
-from host.nn.network import Calibration
+from host.nn.network import Calibration, Network
 
 _IMAGES = 1000
 """Evenly spread over the training images: enough for a mean, and soon done."""
 
 
-def calibrate_learned(network: LearnedNetwork, train: Split) -> LearnedNetwork:
+def calibrate_learned(network: Network, train: Split) -> Network:
     """`network` with its int8 net's accuracy on training images and how many of each stage's inputs are not zero."""
     rows = np.unique(np.linspace(0, len(train.labels) - 1, min(_IMAGES, len(train.labels))).astype(np.int64))
     net, images = quantise_learned(network), train.images[rows]

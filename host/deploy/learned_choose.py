@@ -9,7 +9,7 @@ from host.deploy.learned_nets import LearnedNet
 from host.deploy.learned_plan import LearnedPlan, plan_learned
 from host.deploy.learned_quantise import quantise_learned
 from host.errors import FitError, InputError
-from host.nn.learned import LearnedNetwork
+from host.nn.network import Network
 from host.quantise.numerics import WeightFormat
 
 FORMATS = (WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY)
@@ -17,7 +17,7 @@ KERNELS = ("auto", "portable", "asm")
 
 
 def choose(
-    network: LearnedNetwork,
+    network: Network,
     fmt: WeightFormat,
     board: Board | None = None,
     kernel: str = "auto",
@@ -48,7 +48,7 @@ def choose(
     return next((planned for planned in plans if predict(planned, board).fits(board)), plans[-1])
 
 
-def all_plans(network: LearnedNetwork, fmt: WeightFormat) -> list[LearnedPlan]:
+def all_plans(network: Network, fmt: WeightFormat) -> list[LearnedPlan]:
     """Every plan that a board may carry, also one flashed before `network` was trained for the format; where the image
     lies makes no difference to what it answers."""
     found = [quantise_learned(network, fmt, per_tensor=each) for each in (False, True)]
@@ -64,7 +64,7 @@ def check_format(fmt: WeightFormat) -> None:
         raise InputError(f"{fmt.label}: found a net of learned kernels, need {names} for it; leave --format out")
 
 
-def predict(planned: LearnedPlan, board: Board, network: LearnedNetwork | None = None) -> Budget:
+def predict(planned: LearnedPlan, board: Board, network: Network | None = None) -> Budget:
     """The budget of `planned` on `board`, an AVR; for the native build the figures are an Uno's. With `network` the
     cycles are those of its training images."""
     known = network.calibrations if network else ()
@@ -78,7 +78,7 @@ def predict(planned: LearnedPlan, board: Board, network: LearnedNetwork | None =
     )
 
 
-def check_fit(network: LearnedNetwork, planned: LearnedPlan, board: Board) -> Budget:
+def check_fit(network: Network, planned: LearnedPlan, board: Board) -> Budget:
     """The budget; raise FitError, naming the bytes and what would fit, where `board` is too small."""
     budget = predict(planned, board, network)
     needs = budget.lacking(board)
@@ -88,7 +88,7 @@ def check_fit(network: LearnedNetwork, planned: LearnedPlan, board: Board) -> Bu
     raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, planned, board)}")
 
 
-def _what_would_fit(network: LearnedNetwork, planned: LearnedPlan, board: Board) -> str:
+def _what_would_fit(network: Network, planned: LearnedPlan, board: Board) -> str:
     hints = []
     for fmt in FORMATS[FORMATS.index(planned.net.format) + 1 :]:
         budget = predict(choose(network, fmt, board), board)

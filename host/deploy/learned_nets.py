@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.deploy.nets import little_endian
-from host.nn.layers import Shape
+from host.nn.shapes import Shape
 from host.quantise.numerics import WeightFormat
 
 LEVELS = 255

@@ -23,9 +23,11 @@ from host.deploy.learned_nets import (
     Rows,
     Stage,
 )
+from host.deploy.old_networks import LearnedNetwork, learned
 from host.errors import InputError
-from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU, Shape
-from host.nn.learned import LearnedNetwork, Tuned
+from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
+from host.nn.network import Network, QatResult
+from host.nn.shapes import Shape
 from host.quantise.numerics import (
     MULTIPLIER_MAX,
     ROW_SHIFTS,
@@ -43,7 +45,7 @@ MAX_INPUTS = 0xFFFF
 
 
 def quantise_learned(
-    network: LearnedNetwork,
+    network: Network | LearnedNetwork,
     fmt: WeightFormat = WeightFormat.INT8,
     *,
     per_tensor: bool = False,
@@ -54,6 +56,7 @@ def quantise_learned(
     unless `per_tensor` or `post_training` asks for a rounding of the float net's. Raise InputError, naming the layer,
     for one that no stage can be made of.
     """
+    network = learned(network)
     tuned = None if per_tensor or post_training else network.tuned_for(fmt.label)
     walk = _Walk(network, fmt, per_tensor, tuned)
     while walk.index < len(network.architecture.layers):
@@ -81,7 +84,7 @@ class _Inputs:
 class _Walk:
     """Goes through the layers once; each turn makes one stage, or passes over a layer that does nothing."""
 
-    def __init__(self, network: LearnedNetwork, fmt: WeightFormat, per_tensor: bool, tuned: Tuned | None) -> None:
+    def __init__(self, network: LearnedNetwork, fmt: WeightFormat, per_tensor: bool, tuned: QatResult | None) -> None:
         self.index = self._at = 0
         self.stages: list[Stage] = []
         self._network = network
@@ -90,7 +93,7 @@ class _Walk:
         self._tuned = tuned
         self._parameters = network.parameters if tuned is None else tuned.parameters
         self._layers = network.architecture.layers
-        self._inputs = _Inputs(1 / network.scaling.divisor, network.scaling.offset, is_pixels=True)
+        self._inputs = _Inputs(1 / network.scaling.divisor, int(network.scaling.offset), is_pixels=True)
         self._map: Shape = network.architecture.input_shape
         if network.architecture.input_shape[0] != 1:
             raise InputError(
@@ -124,7 +127,7 @@ class _Walk:
         rows = self._hidden_rows(numbers["weights"], numbers["bias"], relu)
         shape = cast(tuple[int, int, int], self._map)
         self._check_sides(shape, layer.channels, pool)
-        self._append(ConvStage(shape, rows, layer.stride, layer.padding, layer.groups, pool))
+        self._append(ConvStage(shape, rows, layer.strides[0], layer.pads[0], layer.groups, pool))
 
     def _take_dense(self) -> None:
         at = self.index
@@ -144,10 +147,10 @@ class _Walk:
 
     def _take_pool(self, layer: MaxPool2d | AveragePool2d) -> None:
         shape = cast(tuple[int, int, int], self._map)
-        stride = layer.stride if isinstance(layer, MaxPool2d) else layer.size
-        self._check_sides(shape, shape[0], max(layer.size, stride))
+        (size, _), (stride, _) = layer.window, layer.strides
+        self._check_sides(shape, shape[0], max(size, stride))
         self.index += 1
-        self._append(PoolStage(shape, layer.size, stride, isinstance(layer, AveragePool2d)))
+        self._append(PoolStage(shape, size, stride, isinstance(layer, AveragePool2d)))
 
     def _following(self, at: int) -> tuple[int, int]:
         """(side of the max-pool that runs in the convolution's pass, index of its ReLU). ReLU and max-pool commute.
@@ -162,7 +165,7 @@ class _Walk:
         pool = next((layer for layer in behind if isinstance(layer, MaxPool2d)), None)
         if pool is not None and pool.stride == pool.size:
             self.index = at + 2
-            return pool.size, relu
+            return pool.window[0], relu
         self.index = at if relu > at else at + 1
         return 1, relu
 

@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from host.deploy import prune as pruning
 from host.deploy.nets import DeployedDense, DeployedNet, FloatDense, Int8Dense, Requantiser
+from host.deploy.old_networks import PreconvNetwork, preconv
 from host.errors import InputError
-from host.nn.network import Dense, Network
+from host.nn.dense_chain import DenseNumbers as Dense
+from host.nn.network import Network
 from host.quantise.numerics import (
     WeightFormat,
     choose_requantiser,
@@ -38,11 +40,14 @@ def check_format(fmt: WeightFormat) -> None:
         raise InputError(f"{fmt.label}: found a pre-convolved net, need {names} for it; leave --format out")
 
 
-def quantise(network: Network, fmt: WeightFormat, *, levels: int | None = None, prune: bool = True) -> DeployedNet:
+def quantise(
+    network: Network | PreconvNetwork, fmt: WeightFormat, *, levels: int | None = None, prune: bool = True
+) -> DeployedNet:
     """Round `network` to `fmt`, with activations of 0..levels (int8 only; by default the network's own). With `prune`,
     hidden units that provably cannot change any score are left out. Raise InputError for a format or levels that it
     cannot have."""
     check_format(fmt)
+    network = preconv(network)
     levels = network.levels if levels is None or fmt is not WeightFormat.INT8 else levels
     if levels not in LEVELS.values() or levels > network.levels:
         raise InputError(
@@ -62,7 +67,7 @@ def quantise(network: Network, fmt: WeightFormat, *, levels: int | None = None, 
     )
 
 
-def _quantise_int8(network: Network, levels: int) -> tuple[DeployedDense, ...]:
+def _quantise_int8(network: PreconvNetwork, levels: int) -> tuple[DeployedDense, ...]:
     densities = _densities(network, levels)
     layers: list[DeployedDense] = []
     # A feature of fewer levels is the same feature in larger steps.
@@ -79,9 +84,9 @@ def _quantise_int8(network: Network, levels: int) -> tuple[DeployedDense, ...]:
     return tuple(layers)
 
 
-def _densities(network: Network, levels: int) -> tuple[NDArray[np.float32], ...]:
+def _densities(network: PreconvNetwork, levels: int) -> tuple[NDArray[np.float32], ...]:
     """Per layer (inputs,), how often each is not zero; ones where nothing was measured."""
-    measured = (known.densities for known in network.calibrations if known.levels == levels)
+    measured = (known.densities for known in network.calibrations if known.top == levels)
     return next(measured, tuple(np.ones(layer.weights.shape[1], np.float32) for layer in network.layers))
 
 
@@ -101,7 +106,7 @@ def _round_weights(
         weight_step *= _STEP_GROWTH
 
 
-def _round_floats(network: Network, fmt: WeightFormat) -> tuple[DeployedDense, ...]:
+def _round_floats(network: PreconvNetwork, fmt: WeightFormat) -> tuple[DeployedDense, ...]:
     layers = []
     densities = _densities(network, network.levels)  # the int8 net's; its hidden zeros are nearly the float net's
     for index, layer in enumerate(network.layers):

@@ -24,7 +24,7 @@ from host.nn.layers import (
     MaxPool2d,
     ReLU,
 )
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import Parameters
 from host.quantise.numerics import WeightFormat, largest_kept, to_int8
 

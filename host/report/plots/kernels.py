@@ -12,7 +12,6 @@ from host.deploy.deployment import AnyNetwork
 from host.deploy.learned_nets import ConvStage, LearnedNet
 from host.deploy.nets import DeployedNet
 from host.nn.layers import Conv2d
-from host.nn.learned import LearnedNetwork
 from host.quantise.numerics import WeightFormat
 from host.report.plots.canvas import NothingToShow, new_figure
 from host.report.plots.measured import model_name
@@ -51,7 +50,6 @@ def kernels(network: AnyNetwork, fmt: WeightFormat) -> list[Kernels]:
     if isinstance(net, LearnedNet):
         found = [stage.rows.weights for stage in net.stages if isinstance(stage, ConvStage)]
     else:
-        assert isinstance(network, LearnedNetwork)
         specs = enumerate(network.architecture.layers)
         found = [network.parameters.of(index)["weights"] for index, layer in specs if isinstance(layer, Conv2d)]
     if not found:

@@ -12,11 +12,11 @@ from host.deploy.deployment import AnyNet, AnyNetwork, check_format, float_score
 from host.deploy.learned_nets import ConvStage, LearnedNet, PoolStage, Stage
 from host.deploy.learned_reference import activations
 from host.deploy.nets import DeployedNet, Int8Dense
+from host.deploy.old_networks import is_learned
 from host.deploy.reference import layer_inputs
 from host.errors import InputError
 from host.nn import numpy as layers
 from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
-from host.nn.learned import LearnedNetwork
 from host.nn.preconv import convolve, maxpool, preconv_features
 from host.quantise.numerics import WeightFormat
 
@@ -41,7 +41,7 @@ def deployed(network: AnyNetwork, fmt: WeightFormat) -> AnyNet | None:
         return plain_plan(network, fmt).net
     if fmt is WeightFormat.FLOAT32:
         return None
-    if not isinstance(network, LearnedNetwork):
+    if not is_learned(network):
         check_format(network, fmt)
     names = ", ".join(known.label for known in (WeightFormat.FLOAT32, *formats(network)))
     raise InputError(f"{fmt.label}: found a net of learned kernels, need {names} for it; choose one of them")
@@ -57,7 +57,6 @@ def steps(network: AnyNetwork, fmt: WeightFormat, image: NDArray[np.uint8]) -> t
     """From the u8 image (H, W) to the scores, both included."""
     net = deployed(network, fmt)
     if net is None:
-        assert isinstance(network, LearnedNetwork)
         behind = _trained(network, image)
     else:
         behind = _learned(net, image) if isinstance(net, LearnedNet) else _preconv(net, image)
@@ -101,11 +100,11 @@ def _stage_name(stage: Stage) -> str:
         pool = f" + max-pool {stage.pool}×{stage.pool}" if stage.pool > 1 else ""
         return f"convolution {stage.kernel}×{stage.kernel} + ReLU{pool}"
     if isinstance(stage, PoolStage):
-        return _pool_name("mean" if stage.is_average else "max", stage.size, stage.stride)
+        return _pool_name("mean" if stage.is_average else "max", (stage.size,) * 2, (stage.stride,) * 2)
     return "dense + ReLU"
 
 
-def _trained(network: LearnedNetwork, image: NDArray[np.uint8]) -> list[Step]:
+def _trained(network: AnyNetwork, image: NDArray[np.uint8]) -> list[Step]:
     """A step for each layer, a ReLU together with the layer before it."""
     specs = network.architecture.layers
     outputs: list[NDArray[Any]] = []
@@ -123,13 +122,15 @@ def _trained(network: LearnedNetwork, image: NDArray[np.uint8]) -> list[Step]:
 
 def _layer_name(layer: LayerSpec) -> str:
     if isinstance(layer, Conv2d):
-        return f"convolution {layer.kernel}×{layer.kernel}"
+        return "convolution {}×{}".format(*layer.kernel_size)
     if isinstance(layer, MaxPool2d):
-        return _pool_name("max", layer.size, layer.stride)
+        return _pool_name("max", layer.window, layer.strides)
     if isinstance(layer, AveragePool2d):
-        return _pool_name("mean", layer.size, layer.size)
+        return _pool_name("mean", layer.window, layer.strides)
     return {"Dense": "dense"}.get(type(layer).__name__, type(layer).__name__)
 
 
-def _pool_name(kind: str, size: int, stride: int) -> str:
-    return f"{kind}-pool {size}×{size}" + ("" if stride == size else f", stride {stride}")
+def _pool_name(kind: str, window: tuple[int, int], strides: tuple[int, int]) -> str:
+    size, stride = ("×".join(map(str, sides)) for sides in (window, strides))
+    apart = "" if strides == window else f", stride {strides[0] if len(set(strides)) == 1 else stride}"
+    return f"{kind}-pool {size}{apart}"
