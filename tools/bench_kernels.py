@@ -22,6 +22,7 @@ from host.data import Dataset, load  # noqa: E402
 from host.deploy.calibrate import calibrate  # noqa: E402
 from host.errors import DigitduinoError, InputError  # noqa: E402
 from host.modelfile import file as model_file  # noqa: E402
+from host.nn.dense_chain import split  # noqa: E402
 from host.nn.network import Network  # noqa: E402
 from host.train.two_layer import fit  # noqa: E402
 from tools.bench.contenders import prepare  # noqa: E402
@@ -93,8 +94,9 @@ def _network(model: Path | None, dataset: Dataset) -> Network:
     if model is None:
         return calibrate(fit.train(dataset, PRESET, seed=0, rehearse=False), dataset.train)
     network = model_file.load(model)
-    if len(network.layers) != 2 or network.levels != 255 or network.input_shape != dataset.test.images.shape[1:]:
-        found = f"{len(network.layers)} dense layers, {network.levels} levels, images {network.input_shape}"
+    layers = split(network) or ()
+    if len(layers) != 2 or network.top != 255 or network.image_shape != dataset.test.images.shape[1:]:
+        found = f"{len(layers)} dense layers, activations to {network.top}, images {network.image_shape}"
         raise InputError(f"{model}: found {found}, need 2, 255 and those of the data; train with --preset {PRESET}")
     return network
 

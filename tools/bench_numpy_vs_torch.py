@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from host.nn import numpy as layers
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import initial
 from host.train.batches import Lesson, batches
 from host.train.engines.numpy_engine import NumpyEngine

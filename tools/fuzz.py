@@ -27,7 +27,7 @@ from host.compile.boards import BOARDS  # noqa: E402
 from host.compile.render import write_headers  # noqa: E402
 from host.deploy.deployment import choose  # noqa: E402
 from host.modelfile import file as model_file  # noqa: E402
-from host.quantise.numerics import WeightFormat  # noqa: E402
+from host.nn.formats import WeightFormat  # noqa: E402
 
 FUZZ = ROOT / "firmware/fuzz"
 LIB = ROOT / "firmware/lib"

@@ -35,7 +35,7 @@ from host.deploy.deployment import (  # noqa: E402
 from host.errors import DigitduinoError, InputError  # noqa: E402
 from host.modelfile import file as model_file  # noqa: E402
 from host.pretrained import Predicted, Pretrained  # noqa: E402
-from host.quantise.numerics import WeightFormat  # noqa: E402
+from host.nn.formats import WeightFormat  # noqa: E402
 from host.report.compare import accuracy  # noqa: E402
 
 

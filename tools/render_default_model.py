@@ -18,7 +18,7 @@ from host.compile.render import render, write_headers  # noqa: E402
 from host.deploy import model as model_file  # noqa: E402  (the repository need not be installed for this)
 from host.deploy.choose import choose  # noqa: E402
 from host.deploy.plan import Plan  # noqa: E402
-from host.quantise.numerics import WeightFormat  # noqa: E402
+from host.nn.formats import WeightFormat  # noqa: E402
 
 FOLDER = ROOT / "firmware/model"
 MODEL = FOLDER / "default.h5"

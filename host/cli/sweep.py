@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from host import data
 from host.cli.console import Console, percent, table
+from host.compile.advice import check_fit
 from host.compile.boards import board
-from host.deploy.budget import check_fit
-from host.deploy.calibrate import calibrate
-from host.deploy.choose import choose
-from host.deploy.reference import infer
+from host.compile.exports import export_for
 from host.errors import FitError
 from host.nn.formats import WeightFormat
+from host.quantise.calibrate import calibrate
+from host.quantise.reference import infer
 from host.report.compare import accuracy
 from host.train.two_layer import fit
 
@@ -94,19 +94,19 @@ def _measure(dataset: data.Dataset, setting: Setting, seed: int, epochs: int | N
     )
     network = calibrate(network, dataset.train)
     target = board(BOARD)
-    planned = choose(network, WeightFormat.INT8, target, bits=6)
+    exported = export_for(network, WeightFormat.INT8, target, bits=6)
     try:
-        budget = check_fit(network, planned, target)
+        budget = check_fit(network, exported, target)
     except FitError:
         return None
-    known = next(known for known in network.calibrations if known.levels == planned.net.levels)
+    known = next(known for known in network.calibrations if known.top == exported.graph.top)
     return Outcome(
         train=known.accuracy,
-        test=accuracy(infer(planned.net, dataset.test.images).classes, dataset.test.labels),
+        test=accuracy(infer(exported.graph, dataset.test.images).classes, dataset.test.labels),
         cycles=budget.cycles,
         dense_cycles=sum(cycles for _, cycles in budget.parts[1:]),
         flash=budget.flash,
-        kernel=planned.kernel,
+        kernel=exported.kernel,
         seconds=time.monotonic() - start,
     )
 

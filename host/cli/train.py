@@ -13,11 +13,14 @@ from host.cli import train_options
 from host.cli.console import Console, Update, percent
 from host.cli.parser import DEFAULT_PRESET
 from host.cli.sweep import run as run_sweep
-from host.deploy.deployment import AnyNetwork, calibrate, infer, plain_plan
+from host.compile.exports import lowered
+from host.compile.program import title
 from host.errors import InputError
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
-from host.nn.learned import LearnedNetwork
+from host.nn.network import Network
+from host.quantise.calibrate import calibrate
+from host.quantise.reference import infer
 from host.report.compare import accuracy
 from host.train import checkpoint, presets
 from host.train.learned_presets import LEARNED_PRESETS
@@ -49,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = data.load(arguments.data)
     recipe = preset.recipe_for(dataset.image_shape, len(dataset.train.labels))
     start = time.monotonic()
-    network: AnyNetwork
+    network: Network
     if isinstance(recipe, LearnedRecipe):
         network = _train_learned(console, dataset, arguments, recipe, output)
     else:
@@ -80,7 +83,7 @@ def _list(console: Console) -> int:
     return 0
 
 
-def _train_preconv(console: Console, dataset: data.Dataset, arguments: argparse.Namespace, output: Path) -> AnyNetwork:
+def _train_preconv(console: Console, dataset: data.Dataset, arguments: argparse.Namespace, output: Path) -> Network:
     """Train and save as `arguments` say, with a bar; on Ctrl-C save the best so far, where asked for."""
     with console.progress("training", "step") as update:
         network = fit.train(
@@ -100,7 +103,7 @@ def _train_preconv(console: Console, dataset: data.Dataset, arguments: argparse.
 
 def _train_learned(
     console: Console, dataset: data.Dataset, arguments: argparse.Namespace, preset: LearnedRecipe, output: Path
-) -> AnyNetwork:
+) -> Network:
     """The same; with `--checkpoint` the state after each epoch lies beside the model until that is saved."""
     recipe = customised(
         preset,
@@ -166,21 +169,21 @@ def _shown_by(update: Update) -> Callable[[Progress], None]:
     return show
 
 
-def _saver(console: Console, dataset: data.Dataset, output: Path) -> Callable[[AnyNetwork], None]:
-    def save(network: AnyNetwork) -> None:
+def _saver(console: Console, dataset: data.Dataset, output: Path) -> Callable[[Network], None]:
+    def save(network: Network) -> None:
         _saved(network, dataset, output)
         console.say(f"saved the best network so far to {output}")
 
     return save
 
 
-def _saved(network: AnyNetwork, dataset: data.Dataset, output: Path) -> AnyNetwork:
+def _saved(network: Network, dataset: data.Dataset, output: Path) -> Network:
     finished = calibrate(network, dataset.train)
     model_file.save(finished, output)
     return finished
 
 
-def _report(console: Console, network: AnyNetwork, dataset: data.Dataset, output: Path, seconds: float) -> None:
+def _report(console: Console, network: Network, dataset: data.Dataset, output: Path, seconds: float) -> None:
     source = network.provenance
     console.say(f"{source.preset} {_layers(network)} on {source.dataset}, seed {source.seed}: {seconds:.1f} s")
     for name in ("train", "validation", "test"):
@@ -206,16 +209,14 @@ def _report(console: Console, network: AnyNetwork, dataset: data.Dataset, output
     )
 
 
-def _rounded_accuracy(network: AnyNetwork, dataset: data.Dataset) -> dict[str, float]:
+def _rounded_accuracy(network: Network, dataset: data.Dataset) -> dict[str, float]:
     """On the test images, of each format that the net was trained for."""
-    if not isinstance(network, LearnedNetwork) or not len(dataset.test.labels):
+    if not len(dataset.test.labels):
         return {}
-    plans = {tuned.format: plain_plan(network, WeightFormat[tuned.format.upper()]) for tuned in network.tuned}
+    graphs = {result.format: lowered(network, WeightFormat[result.format.upper()]) for result in network.qat}
     test = dataset.test
-    return {name: accuracy(infer(one.net, test.images).classes, test.labels) for name, one in plans.items()}
+    return {name: accuracy(infer(graph, test.images).classes, test.labels) for name, graph in graphs.items()}
 
 
-def _layers(network: AnyNetwork) -> str:
-    if isinstance(network, LearnedNetwork):
-        return plain_plan(network, WeightFormat.INT8).title
-    return "-".join(map(str, [network.layers[0].weights.shape[1], *(len(layer.bias) for layer in network.layers)]))
+def _layers(network: Network) -> str:
+    return title(lowered(network, WeightFormat.INT8))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from host.data.hdf5 import only_hard_links, unread_filter
 from host.data.problem import one_line
-from host.deploy.quantise import LEVELS
 from host.errors import InputError
+from host.nn.formats import ACTIVATION_TOPS
 from host.nn.network import Calibration, Provenance
 
 MAX_FILE_BYTES = 64 << 20
@@ -93,15 +93,18 @@ class Fields:
                 raise self.wrong("labels", repr(label), f"1..{MAX_NAME} printable letters", "rename the class")
         return tuple(labels)
 
-    def calibrations(self, file: h5py.File, layers: int) -> tuple[Calibration, ...]:
+    def calibrations(self, file: h5py.File, most: int) -> tuple[Calibration, ...]:
+        """The smaller tops first, each with at most so many densities: how many a net needs, the file cannot know."""
         known = []
-        for levels in LEVELS.values():
-            name = f"calibrations/{levels}"
+        for top in sorted(ACTIVATION_TOPS.values()):
+            name = f"calibrations/{top}"
             if name in file:
                 group = self.group(file, name)
                 folder = self.group(file, f"{name}/densities")
-                densities = tuple(self.array(folder, str(index), np.float32, 1) for index in range(layers))
-                known.append(Calibration(levels, float(self.attribute(group, "accuracy")), densities))
+                if not 1 <= len(folder) <= most:
+                    raise self.wrong(f"{name}/densities", len(folder), f"1..{most}")
+                densities = tuple(self.array(folder, str(index), np.float32, 1) for index in range(len(folder)))
+                known.append(Calibration(top, float(self.attribute(group, "accuracy")), densities))
         return tuple(known)
 
     def check_classes(self, labels: tuple[str, ...], classes: int) -> None:
@@ -139,7 +142,7 @@ class Fields:
 def save_calibrations(file: h5py.File, calibrations: tuple[Calibration, ...]) -> None:
     """Write what `Fields.calibrations` reads."""
     for known in calibrations:
-        group = file.create_group(f"calibrations/{known.levels}")
+        group = file.create_group(f"calibrations/{known.top}")
         group.attrs["accuracy"] = known.accuracy
         for index, density in enumerate(known.densities):
             group.create_dataset(f"densities/{index}", data=density.astype(np.float32))

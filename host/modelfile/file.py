@@ -1,9 +1,9 @@
 """The model file: HDF5, written whole or not at all, read with every field checked, no pickle anywhere.
 
-/                 attributes: format_version (1 pre-convolved, 2 learned), labels, content_hash
+/                 attributes: format_version (3), labels, content_hash
 /provenance       attributes: dataset, dataset_sha256, preset, seed, engine; groups history, metrics
 
-and what `model_preconv` or `model_learned` describe.
+and what `network` describes. Versions 1 and 2 are read too: see `legacy`. Reading knows no rounding and no board.
 """
 
 from __future__ import annotations
@@ -18,31 +18,24 @@ from host.data.memory import bounded_memory
 from host.data.problem import one_line
 from host.data.rehearsal import rehearse
 from host.errors import InputError
-from host.modelfile import preconv as model_preconv
-from host.modelfile import sequential as model_learned
+from host.modelfile import legacy
+from host.modelfile import network as current
+from host.modelfile.content_hash import content_hash
 from host.modelfile.fields import MAX_FILE_BYTES, UNREADABLE, Fields, save_provenance
-from host.nn.learned import LearnedNetwork
 from host.nn.network import Network
 
+__all__ = ["content_hash", "load", "save"]
 
-def content_hash(network: Network | LearnedNetwork) -> str:
-    """SHA-256, hexadecimal, over what determines the scores, not the provenance."""
-    if isinstance(network, LearnedNetwork):
-        return model_learned.content_hash(network)
-    return model_preconv.content_hash(network)
+_READERS = {1: legacy.load_version_1, 2: legacy.load_version_2, current.VERSION: current.load}
 
 
-def save(network: Network | LearnedNetwork, path: Path) -> None:
+def save(network: Network, path: Path) -> None:
     """Write `network` to `path` atomically; raise InputError where it cannot be written."""
     # In memory first: HDF5 cannot close a file that it has failed to write. Times are left out so that the same model
     # gives the same bytes.
     with h5py.File("model", "w", driver="core", backing_store=False, track_order=False) as file:
-        if isinstance(network, LearnedNetwork):
-            file.attrs["format_version"] = model_learned.VERSION
-            model_learned.save(network, file)
-        else:
-            file.attrs["format_version"] = model_preconv.VERSION
-            model_preconv.save(network, file)
+        file.attrs["format_version"] = current.VERSION
+        current.save(network, file)
         file.attrs["labels"] = json.dumps(network.labels)
         file.attrs["content_hash"] = content_hash(network)
         save_provenance(file.create_group("provenance"), network.provenance)
@@ -52,7 +45,7 @@ def save(network: Network | LearnedNetwork, path: Path) -> None:
         temporary.write_bytes(image)
 
 
-def load(path: Path) -> Network | LearnedNetwork:
+def load(path: Path) -> Network:
     """Read and check a model; raise InputError naming the file, the field and the mend."""
     if path.is_dir():
         raise InputError(f"{path}: found a folder, need a model file; name the file, such as {path / 'MODEL.h5'}")
@@ -61,7 +54,7 @@ def load(path: Path) -> Network | LearnedNetwork:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise InputError(f"{path}: found {path.stat().st_size:,} bytes, need at most {MAX_FILE_BYTES:,}; not a model")
 
-    def read() -> Network | LearnedNetwork:
+    def read() -> Network:
         with bounded_memory(path), h5py.File(path, "r") as file:
             fields = Fields(path)
             fields.check_links(file)
@@ -77,12 +70,11 @@ def load(path: Path) -> Network | LearnedNetwork:
         raise InputError(f"{path}: not a readable model file ({reason}); train it again with `host train`") from error
 
 
-def _read(file: h5py.File, fields: Fields) -> Network | LearnedNetwork:
+def _read(file: h5py.File, fields: Fields) -> Network:
     version = fields.attribute(file, "format_version")
-    if version not in (model_preconv.VERSION, model_learned.VERSION):
-        need = f"{model_preconv.VERSION} or {model_learned.VERSION}"
+    if version not in _READERS:
+        need = "1, 2 or 3"
         raise fields.wrong("format_version", version, need, "train the model again with this version")
-    is_learned = version == model_learned.VERSION
-    network = model_learned.load(file, fields) if is_learned else model_preconv.load(file, fields)
+    network = _READERS[int(version)](file, fields)
     fields.check_hash(file, content_hash(network))
     return network

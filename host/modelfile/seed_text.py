@@ -9,23 +9,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.atomic import write_texts
-from host.deploy.nets import FloatDense
-from host.deploy.quantise import quantise
 from host.errors import InputError
-from host.nn.formats import WeightFormat
+from host.nn.layers import Dense, Flatten, ReLU
 from host.nn.network import Network
 
 MAX_NUMBERS = 1 << 22
+HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def matrices(network: Network) -> list[NDArray[np.float16]]:
-    """One (outputs, inputs + 1) matrix a layer, the bias in its last column, nothing pruned."""
-    rounded = quantise(network, WeightFormat.FLOAT16, prune=False)
-    joined = []
-    for layer in rounded.layers:
-        assert isinstance(layer, FloatDense)
-        joined.append(np.column_stack([layer.weights, layer.bias]).astype(np.float16))
+    """One (outputs, inputs + 1) matrix a dense layer, the bias in its last column, for codes of 0..top, nothing pruned.
+
+    Raise InputError for a net with other layers.
+    """
+    layers = [layer for layer in network.architecture.layers[network.fixed :] if not isinstance(layer, Flatten | ReLU)]
+    others = [type(layer).__name__ for layer in layers if not isinstance(layer, Dense)]
+    if others:
+        raise InputError(f"text: found a layer {others[0]}, need dense layers alone; use --format int8")
+    joined: list[NDArray[np.float16]] = []
+    scaling = network.scaling
+    for index, layer in enumerate(network.architecture.layers):
+        if not isinstance(layer, Dense):
+            continue
+        weights: NDArray[np.float32] = network.parameters.of(index)["weights"]
+        bias: NDArray[np.float64] = network.parameters.of(index)["bias"].astype(np.float64)
+        if not joined and scaling.divisor != 1.0:
+            weights = (weights / scaling.divisor).astype(np.float32)
+        rounded = _to_half(weights)
+        if not joined:  # with the rounded weights, so that the sums stay centred
+            offsets = np.broadcast_to(np.asarray(scaling.offset, np.float64), weights.shape[1])
+            bias = bias - rounded.astype(np.float64) @ offsets
+        joined.append(np.column_stack([rounded, bias.astype(np.float32)]).astype(np.float16))
     return joined
+
+
+def _to_half(weights: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Round to IEEE binary16, half to even; raise InputError rather than produce an infinity."""
+    largest = np.max(np.abs(weights), initial=0.0)
+    if largest >= HALF_MAX:
+        raise InputError(f"text: found a weight of {largest:.6g}, need below {HALF_MAX:.0f}; use --format int8")
+    return weights.astype(np.float16)
 
 
 def write(network: Network, directory: Path) -> list[Path]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-ACTIVATION_TOPS = {6: 63, 8: 255}
+ACTIVATION_TOPS = {8: 255, 6: 63, 5: 31, 4: 15}
 """Activation bits → the largest activation."""
 NARROW_TOP = ACTIVATION_TOPS[6]
 """With 6 bits every sum is made to fit 16 bits, which is what they are for."""
-WIDE_TOP = ACTIVATION_TOPS[8]
+FULL_TOP = ACTIVATION_TOPS[8]
+"""The top where nothing else is said."""
 
 
 class WeightFormat(IntEnum):
@@ -42,3 +43,6 @@ class WeightFormat(IntEnum):
 
 _INTEGER_BITS = {WeightFormat.INT8: 8, WeightFormat.INT4: 4, WeightFormat.TERNARY: 2}
 _FLOAT_BITS = {WeightFormat.FLOAT32: 32, WeightFormat.FLOAT16: 16}
+
+WEIGHT_TOPS = {fmt.label: fmt.weight_max for fmt in WeightFormat if fmt.is_integer}
+"""The largest weight code of each integer format by its name; the smallest is its negative."""

@@ -1,50 +1,118 @@
-"""What a learned net consists of: frozen specifications without any numbers in them.
+"""What a net consists of: frozen specifications without any trained numbers in them.
 
 Every engine builds the same net from an `Architecture`, and deployment reads it to plan a board's layers. A shape is
 (channels, height, width) for maps and (units,) for vectors; flattening keeps that order. Knows no weights, no engine.
+
+Sizes and strides are one whole number or (height, width), padding is one, (vertical, horizontal) or (top, left, bottom,
+right); what one number says is never kept as several, so that equal layers are equal and describe themselves alike.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from host.errors import InputError
-
-Shape = tuple[int, ...]
+from host.nn import shapes
+from host.nn.shapes import Padding, Pads, Pair, Shape, Sides, Size
 
 
 @dataclass(frozen=True)
 class Conv2d:
-    """`channels` kernels of kernel × kernel (correlation, zero padding); `groups` = channels in and out: depthwise."""
+    """`channels` kernels (correlation, zero padding); `groups` = channels in and out: depthwise."""
 
     channels: int
-    kernel: int
-    stride: int = 1
-    padding: int = 0
+    kernel: Size
+    stride: Size = 1
+    padding: Padding = 0
     groups: int = 1
+
+    def __post_init__(self) -> None:
+        _simplify(self, "kernel", "stride", "padding")
+
+    @property
+    def kernel_size(self) -> Pair:
+        """(height, width)."""
+        return shapes.pair(self.kernel)
+
+    @property
+    def strides(self) -> Pair:
+        """(rows, columns) from one place to the next."""
+        return shapes.pair(self.stride)
+
+    @property
+    def pads(self) -> Pads:
+        """Zeros (top, left, bottom, right)."""
+        return shapes.pads(self.padding)
+
+
+@dataclass(frozen=True)
+class FixedConv2d:
+    """One kernel of whole numbers (rows of them) that is never trained, over each channel by itself: correlation,
+    stride 1, zero padding."""
+
+    kernel: tuple[tuple[int, ...], ...]
+    padding: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kernel", tuple(tuple(int(value) for value in row) for row in self.kernel))
+
+    @property
+    def pads(self) -> Pads:
+        """Zeros (top, left, bottom, right)."""
+        return shapes.pads(self.padding)
+
+
+@dataclass(frozen=True)
+class MinMaxNormalise:
+    """floor((v − min) · top / (max − min)) over the whole map; a map of one value becomes zeros."""
+
+    top: int
 
 
 @dataclass(frozen=True)
 class MaxPool2d:
-    """Largest value of windows size × size, a new one each `stride` rows and columns: overlapping where that is less.
+    """Largest value of windows, a new one each `stride` rows and columns: overlapping where that is less.
 
     Stride 0 stands for `size`, and is replaced by it. Rows and columns left over at the end are dropped.
     """
 
-    size: int = 2
-    stride: int = 0
+    size: Size = 2
+    stride: Size = 0
 
     def __post_init__(self) -> None:
+        _simplify(self, "size", "stride")
         if self.stride == 0:
             object.__setattr__(self, "stride", self.size)
+
+    @property
+    def window(self) -> Pair:
+        """(height, width)."""
+        return shapes.pair(self.size)
+
+    @property
+    def strides(self) -> Pair:
+        """(rows, columns) from one window to the next."""
+        return shapes.pair(self.stride)
 
 
 @dataclass(frozen=True)
 class AveragePool2d:
     """Mean of windows that do not overlap; rows and columns left over at the end are dropped."""
 
-    size: int = 2
+    size: Size = 2
+
+    def __post_init__(self) -> None:
+        _simplify(self, "size")
+
+    @property
+    def window(self) -> Pair:
+        """(height, width)."""
+        return shapes.pair(self.size)
+
+    @property
+    def strides(self) -> Pair:
+        """(rows, columns) from one window to the next."""
+        return shapes.pair(self.size)
 
 
 @dataclass(frozen=True)
@@ -79,9 +147,18 @@ class BatchNorm:
     epsilon: float = 1e-5
 
 
-LayerSpec = Conv2d | MaxPool2d | AveragePool2d | ReLU | Dropout | Flatten | Dense | BatchNorm
-_KINDS = (Conv2d, MaxPool2d, AveragePool2d, ReLU, Dropout, Flatten, Dense, BatchNorm)
+LayerSpec = (
+    Conv2d | FixedConv2d | MinMaxNormalise | MaxPool2d | AveragePool2d | ReLU | Dropout | Flatten | Dense | BatchNorm
+)
+_KINDS = (Conv2d, FixedConv2d, MinMaxNormalise, MaxPool2d, AveragePool2d, ReLU, Dropout, Flatten, Dense, BatchNorm)
 _BY_NAME: Mapping[str, Any] = {kind.__name__: kind for kind in _KINDS}
+
+PRECONV_KERNEL = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
+
+
+def preconv_layers(top: int) -> tuple[LayerSpec, ...]:
+    """Return the fixed front end of seed 000: blurred, pooled, stretched to 0..top."""
+    return (FixedConv2d(PRECONV_KERNEL, padding=1), MaxPool2d(2), MinMaxNormalise(top))
 
 
 @dataclass(frozen=True)
@@ -98,16 +175,33 @@ class Architecture:
                 f"architecture: input_shape: found {self.input_shape}, need {need}; give the image's shape"
             )
         if not self.layers or len(self.shapes[-1]) != 1:
-            found = f"a last layer of {_text(self.shapes[-1])}"
+            found = f"a last layer of {shapes.text(self.shapes[-1])}"
             raise InputError(f"architecture: layers: found {found}, need a vector of scores; end with Dense")
+        for index, layer in enumerate(self.layers[self.fixed :], self.fixed):
+            if isinstance(layer, FixedConv2d | MinMaxNormalise):
+                name = f"layer {index} {type(layer).__name__}"
+                raise InputError(
+                    f"architecture: {name}: found it behind layers that are trained, need it before; move it"
+                )
+
+    @property
+    def fixed(self) -> int:
+        """How many leading layers are never trained: up to the last FixedConv2d or MinMaxNormalise at the front."""
+        found = 0
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, FixedConv2d | MinMaxNormalise):
+                found = index + 1
+            elif not isinstance(layer, MaxPool2d):
+                break
+        return found
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """The input's shape, then each layer's output shape."""
-        shapes: list[Shape] = [self.input_shape]
+        found: list[Shape] = [self.input_shape]
         for index, layer in enumerate(self.layers):
-            shapes.append(_output_shape(layer, shapes[-1], f"architecture: layer {index} {type(layer).__name__}"))
-        return tuple(shapes)
+            found.append(_output_shape(layer, found[-1], f"architecture: layer {index} {type(layer).__name__}"))
+        return tuple(found)
 
     @property
     def classes(self) -> int:
@@ -118,7 +212,7 @@ class Architecture:
     def macs(self) -> int:
         """Multiplications with a weight for one image, padding included."""
         pairs = zip(self.layers, self.shapes[:-1], self.shapes[1:], strict=True)
-        return sum(math.prod(weight_shape(layer, inputs)[1:]) * math.prod(outputs) for layer, inputs, outputs in pairs)
+        return sum(shapes.macs(weight_shape(layer, inputs), outputs) for layer, inputs, outputs in pairs)
 
     def plain(self) -> dict[str, Any]:
         """The same as dictionaries, lists, strings and numbers, for JSON; `from_plain` reads it."""
@@ -140,17 +234,21 @@ def from_plain(value: Mapping[str, Any]) -> Architecture:
 def weight_shape(layer: LayerSpec, inputs: Shape) -> Shape:
     """Return (outputs, inputs of one output...) of a layer's weights, or (0, 0) where it has none."""
     if isinstance(layer, Conv2d):
-        return (layer.channels, inputs[0] // layer.groups, layer.kernel, layer.kernel)
+        return (layer.channels, inputs[0] // layer.groups, *layer.kernel_size)
     if isinstance(layer, Dense):
         return (layer.units, inputs[0])
     return (0, 0)
 
 
 def _plain_layer(layer: LayerSpec) -> dict[str, Any]:
-    fields = asdict(layer)
+    fields = {name: _listed(value) for name, value in asdict(layer).items()}
     if isinstance(layer, MaxPool2d) and layer.stride == layer.size:
         del fields["stride"]  # as before pools had a stride: what describes a net is part of its hash
     return {"kind": type(layer).__name__, **fields}
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _layer(entry: Mapping[str, Any]) -> LayerSpec:
@@ -163,49 +261,36 @@ def _output_shape(layer: LayerSpec, inputs: Shape, where: str) -> Shape:
     if isinstance(layer, ReLU | BatchNorm):
         return inputs
     if isinstance(layer, Dropout):
-        if not 0 <= layer.share < 1:
-            raise InputError(f"{where}: share: found {layer.share}, need 0 up to 1, 1 excluded; give for example 0.5")
-        return inputs
+        return shapes.dropped(layer.share, inputs, where)
     if isinstance(layer, Dense):
-        _check_count(where, "units", layer.units)
-        if len(inputs) != 1:
-            raise InputError(f"{where}: input: found {_text(inputs)}, need a vector; put Flatten before")
-        return (layer.units,)
+        return shapes.dense(layer.units, inputs, where)
     if isinstance(layer, Flatten):
-        return (math.prod(inputs),)
-    if len(inputs) != 3:
-        raise InputError(f"{where}: input: found {_text(inputs)}, need channels, height, width; put it before Flatten")
+        return shapes.flat(inputs)
+    shapes.check_maps(inputs, where)
+    if isinstance(layer, MinMaxNormalise):
+        return shapes.normalised(layer.top, inputs, where)
+    if isinstance(layer, FixedConv2d):
+        return shapes.fixed(layer.kernel, layer.padding, inputs, where)
     if isinstance(layer, Conv2d):
-        return _convolved(layer, inputs, where)
-    stride = layer.stride if isinstance(layer, MaxPool2d) else layer.size
-    _check_count(where, "size", layer.size)
-    _check_count(where, "stride", stride)
-    sides = [(side - layer.size) // stride + 1 for side in inputs[1:]]
-    return _check_room((inputs[0], *sides), inputs, where)
+        sides = Sides(layer.kernel_size, layer.strides, layer.pads)
+        return shapes.convolved(layer.channels, layer.groups, sides, inputs, where)
+    return shapes.pooled(layer.window, layer.strides, inputs, where)
 
 
-def _convolved(layer: Conv2d, inputs: Shape, where: str) -> Shape:
-    for name in ("channels", "kernel", "stride", "groups"):
-        _check_count(where, name, getattr(layer, name))
-    if not 0 <= layer.padding < layer.kernel:
-        raise InputError(f"{where}: padding: found {layer.padding}, need 0..{layer.kernel - 1}; choose another")
-    if inputs[0] % layer.groups or layer.channels % layer.groups:
-        found = f"{layer.groups} for {inputs[0]} channels in and {layer.channels} out"
-        raise InputError(f"{where}: groups: found {found}, need a divisor of both; choose another")
-    sides = [(side + 2 * layer.padding - layer.kernel) // layer.stride + 1 for side in inputs[1:]]
-    return _check_room((layer.channels, *sides), inputs, where)
-
-
-def _check_count(where: str, field: str, value: int) -> None:
-    if value < 1:
-        raise InputError(f"{where}: {field}: found {value}, need a whole number from 1; choose another")
-
-
-def _check_room(outputs: Shape, inputs: Shape, where: str) -> Shape:
-    if min(outputs) < 1:
-        raise InputError(f"{where}: input: found {_text(inputs)}, need a larger map; pool less or pad")
-    return outputs
-
-
-def _text(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
+def _simplify(layer: Any, *names: str) -> None:
+    """Replace pairs and fours that say the same number twice by fewer; lists, as JSON has them, by tuples."""
+    for name in names:
+        value = getattr(layer, name)
+        if isinstance(value, int):
+            continue
+        value = tuple(value)
+        if len(value) not in ((2, 4) if name == "padding" else (2,)) or not all(
+            isinstance(side, int) for side in value
+        ):
+            raise InputError(
+                f"architecture: {type(layer).__name__}: {name}: found {value}, need one whole number or one a side; "
+                "give (height, width)"
+            )
+        if len(value) == 4 and value[:2] == value[2:]:
+            value = value[:2]
+        object.__setattr__(layer, name, value[0] if len(set(value)) == 1 else value)

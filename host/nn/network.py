@@ -1,32 +1,36 @@
-"""A trained network as plain frozen data, and its float forward pass.
+"""A trained net as plain frozen data: what training hands to the model file, deployment, plots and evaluation.
 
-These dataclasses are what training hands to deployment: nothing here trains, quantises, reads a file or knows a board.
+Nothing here trains, quantises, reads a file or knows a board.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-_ROWS_AT_ONCE = 8192  # images per matrix product: bounds the memory for the float32 copy of the features
+from host.nn.fixed import codes
+from host.nn.formats import FULL_TOP
+from host.nn.inference import scores
+from host.nn.layers import Architecture, MinMaxNormalise
+from host.nn.parameters import Parameters
+from host.nn.scaling import Scaling as Scaling
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
-    """A fully connected layer: sum = bias + weights @ (x − input_offset), followed by ReLU except in the last layer.
+class QatResult:
+    """The numbers of a net that was trained on as its weights are rounded to one format and its activations to codes of
+    0..top, and the steps that it learned.
 
-    For the first layer x are the raw features 0..levels, for the others the activations of the layer before.
-    `output_max` is the largest activation after ReLU over the training images; in the last layer the largest |score|.
-    Weights trained for int8 are whole multiples of `weight_step`, which deployment then keeps; their `output_max` in
-    front of another layer is the largest activation that the trained scale has room for.
+    Weights are whole multiples of their row's step. Activations behind a ReLU count in that layer's output step; where
+    all of those are 0, the weights alone were trained for it, and `output_max` says how far activations reach.
     """
 
-    weights: NDArray[np.float32]  # (out, in)
-    bias: NDArray[np.float32]  # (out,)
-    input_offset: NDArray[np.int16] | None = None  # (in,); None means zeros
-    output_max: float = 0.0
-    weight_step: float = 0.0  # 0: deployment chooses
+    format: str
+    parameters: Parameters
+    weight_steps: tuple[NDArray[np.float32] | None, ...]  # by layer: (rows,), all equal in the last; None: no weights
+    output_steps: tuple[float, ...]  # by layer; 0 where nothing is rounded
+    top: int = FULL_TOP
 
 
 @dataclass(frozen=True)
@@ -50,63 +54,62 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What the training images showed of the int8 net with activations 0..levels; deployment measures it once, so that
+    """What the training images showed of the int8 net with activations 0..top; deployment measures it once, so that
     an export needs no data."""
 
-    levels: int
+    top: int
     accuracy: float  # 0..1 on the training images
-    densities: tuple[NDArray[np.float32], ...]  # per layer (in,): share of the images whose input is not 0
+    densities: tuple[NDArray[np.float32], ...]  # share of the images whose input is not 0: (inputs,), or (1,) the mean
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A front end and the layers behind it."""
+    """An architecture with its numbers, batch normalisation folded and dropout removed.
 
-    input_shape: tuple[int, int]  # (H, W) of the raw image
-    layers: tuple[Dense, ...]
+    `output_max` holds, for each layer, the largest magnitude that it put out over the training images (0 where nobody
+    asked, and for a net trained on one step of weights the largest activation that its scale has room for).
+    `qat` holds at most one set of numbers for each format and top; others are rounded from `parameters`.
+    """
+
+    parameters: Parameters
+    scaling: Scaling
     labels: tuple[str, ...]
     provenance: Provenance
-    front_end: str = "preconv"
-    levels: int = 255  # largest feature: 255 (8 bits) or 63 (6 bits)
-    calibrations: tuple[Calibration, ...] = ()
+    output_max: tuple[float, ...]
+    calibrations: tuple[Calibration, ...] = ()  # what deployment measured on the training images
+    qat: tuple[QatResult, ...] = ()
+
+    @property
+    def architecture(self) -> Architecture:
+        """The layers."""
+        return self.parameters.architecture
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.architecture.input_shape
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.input_shape[1:]
+
+    @property
+    def fixed(self) -> int:
+        """How many leading layers are never trained."""
+        return self.architecture.fixed
+
+    @property
+    def top(self) -> int:
+        """The largest code that the first trained layer is given."""
+        last = self.architecture.layers[self.fixed - 1] if self.fixed else None
+        return last.top if isinstance(last, MinMaxNormalise) else FULL_TOP
+
+    def qat_for(self, fmt: str, top: int = FULL_TOP) -> QatResult | None:
+        """Return the numbers that were trained for a format and a top of activations."""
+        return next((result for result in self.qat if (result.format, result.top) == (fmt, top)), None)
 
 
-def activations(network: Network, features: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    """Return the output of every layer for features (N, in): after ReLU, and the raw scores (N, classes) last."""
-    values = features.astype(np.float32)
-    outputs = []
-    for index, layer in enumerate(network.layers):
-        if layer.input_offset is not None:
-            values -= layer.input_offset.astype(np.float32)
-        values = values @ layer.weights.T
-        values += layer.bias
-        if index < len(network.layers) - 1:
-            np.maximum(values, np.float32(0), out=values)
-        outputs.append(values)
-    return outputs
-
-
-def forward(network: Network, features: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return float32 scores (N, classes) for features (N, in)."""
-    scores = np.empty((len(features), len(network.layers[-1].bias)), np.float32)
-    for rows in _chunks(len(features)):
-        scores[rows] = activations(network, features[rows])[-1]
-    return scores
-
-
-def output_ranges(network: Network, features: NDArray[np.uint8]) -> list[float]:
-    """Return what `Dense.output_max` means for each layer, measured over features (N, in)."""
-    tops = [0.0] * len(network.layers)
-    for rows in _chunks(len(features)):
-        outputs = activations(network, features[rows])
-        tops = [max(top, float(np.abs(values).max())) for top, values in zip(tops, outputs, strict=True)]
-    return tops
-
-
-def _chunks(count: int) -> Iterator[slice]:
-    return (slice(start, start + _ROWS_AT_ONCE) for start in range(0, count, _ROWS_AT_ONCE))
-
-
-def accuracy(network: Network, features: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-    """Return the share 0..1 of rows whose largest score (the first, if several) is at the label."""
-    return float(np.mean(forward(network, features).argmax(axis=1) == labels))
+def float_scores(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what the trained float net says: (N, classes) for u8 images (N, H, W), or (N, C, H, W)."""
+    return scores(network.parameters, network.scaling, codes(network.architecture, images))

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.errors import InputError
-from host.nn.layers import Architecture, BatchNorm, Shape, weight_shape
+from host.nn.layers import Architecture, BatchNorm, weight_shape
+from host.nn.shapes import Shape
 
 _STREAM = 10  # the random stream of a seed that starts a net
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.data import Dataset
-from host.nn import learned
+from host.nn import inference
 from host.nn.layers import Architecture
-from host.nn.learned import Scaling, Tuned
+from host.nn.network import QatResult, Scaling
 from host.nn.numpy import softmax
 from host.nn.parameters import Parameters, initial
 from host.train import checkpoint
@@ -34,7 +34,7 @@ class Trained:
     """What a recipe led to, the numbers ready for use."""
 
     numbers: Parameters
-    tuned: tuple[Tuned, ...]
+    tuned: tuple[QatResult, ...]
     history: dict[str, tuple[float, ...]]
 
 
@@ -138,7 +138,7 @@ class School:
 
         @cache
         def ask(number: int) -> Soft:
-            said = [learned.scores(net, self.scaling, copies.at(number)) for net in nets]
+            said = [inference.scores(net, self.scaling, copies.at(number)) for net in nets]
             softened = [softmax(found.T / teacher.temperature).T for found in said]
             return Soft(np.mean(softened, axis=0, dtype=np.float32), teacher.temperature, teacher.hard)
 
@@ -160,7 +160,7 @@ def checkpoint_files(path: Path, recipe: LearnedRecipe) -> list[Path]:
 
 def _reached(course: Course | FullBatchCourse) -> Trained:
     history = {name: tuple(values) for name, values in course.history.items()}
-    return Trained(learned.for_use(course.best), (), history)
+    return Trained(inference.for_use(course.best), (), history)
 
 
 def _teaching(recipe: LearnedRecipe, teacher: Teacher) -> LearnedRecipe:

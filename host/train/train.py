@@ -1,4 +1,4 @@
-"""Training of learned kernels from a data set and a recipe to a finished `LearnedNetwork`, by either engine.
+"""Training of learned kernels from a data set and a recipe to a finished `Network`, by either engine.
 
 Validation images are never trained on, neither by the net nor by its teacher; the test split is only measured.
 """
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from host.data import Dataset
 from host.errors import InputError, ToolMissing
-from host.nn import learned
-from host.nn.learned import LearnedNetwork, Scaling
-from host.nn.network import Provenance
+from host.nn import inference
+from host.nn.network import Network, Provenance, Scaling
 from host.nn.parameters import Parameters
 from host.train.batches import SMALLEST_BATCH
 from host.train.checks import check_whole
@@ -41,8 +40,8 @@ def train_sequential(
     device: str = "cpu",
     progress: Callable[[Progress], None] | None = None,
     checkpoint_path: Path | None = None,
-    interrupted: Callable[[LearnedNetwork], None] | None = None,
-) -> LearnedNetwork:
+    interrupted: Callable[[Network], None] | None = None,
+) -> Network:
     """Train a net; the same arguments give the same arrays, bit for bit, on one machine.
 
     With `checkpoint_path` the state is saved there after every epoch (a teacher's beside it), and a training that finds
@@ -66,10 +65,10 @@ def train_sequential(
         check_recipe(recipe, engine, saves=checkpoint_path is not None)
     scaling = _scaling(recipe.scaling, dataset.train.images[kept])
 
-    def finish(trained: Trained) -> LearnedNetwork:
+    def finish(trained: Trained) -> Network:
         source = Provenance(dataset.name, dataset.sha256, preset, seed, engine, trained.history)
         network = _finished(dataset, trained.numbers, scaling, source, kept, held)
-        return replace(network, tuned=trained.tuned)
+        return replace(network, qat=trained.tuned)
 
     def hand_over(trained: Trained) -> None:
         if interrupted is not None:
@@ -109,16 +108,16 @@ def _finished(
     source: Provenance,
     kept: NDArray[np.int64],
     held: NDArray[np.int64],
-) -> LearnedNetwork:
+) -> Network:
     """Measure the finished net: activation ranges on the images trained on, accuracies on every part."""
     train, test = dataset.train, dataset.test
-    found, ranges = learned.scores_and_ranges(numbers, scaling, train.images[kept])
+    found, ranges = inference.scores_and_ranges(numbers, scaling, train.images[kept])
     metrics = {"train": _share_right(found, train.labels[kept])}
     if len(held):
-        metrics["validation"] = _share_right(learned.scores(numbers, scaling, train.images[held]), train.labels[held])
+        metrics["validation"] = _share_right(inference.scores(numbers, scaling, train.images[held]), train.labels[held])
     if len(test.labels):
-        metrics["test"] = _share_right(learned.scores(numbers, scaling, test.images), test.labels)
-    return LearnedNetwork(numbers, scaling, dataset.labels, replace(source, metrics=metrics), ranges)
+        metrics["test"] = _share_right(inference.scores(numbers, scaling, test.images), test.labels)
+    return Network(numbers, scaling, dataset.labels, replace(source, metrics=metrics), ranges)
 
 
 def _share_right(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.errors import InputError
-from host.nn import learned
+from host.nn import inference
 from host.nn import numpy as layers
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import Parameters
 from host.train import checkpoint
 from host.train.batches import EpochResult, Lesson, Soft, Tick, batches
@@ -57,7 +57,7 @@ class Material:
     held_images: NDArray[np.uint8]  # (M, H, W), M = 0 without validation
     held_labels: NDArray[np.int64]
     scaling: Scaling
-    scores: Callable[[Parameters, Scaling, NDArray[np.uint8]], NDArray[np.float32]] = learned.scores  # for validation
+    scores: Callable[[Parameters, Scaling, NDArray[np.uint8]], NDArray[np.float32]] = inference.scores  # for validation
 
     def validation(self, numbers: Parameters) -> tuple[float, float] | None:
         """Return mean loss and accuracy 0..1 on the held-out images, where there are any."""

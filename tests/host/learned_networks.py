@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from host.nn import learned
+from host.nn import inference
+from host.nn.fixed import codes
 from host.nn.layers import (
     Architecture,
     AveragePool2d,
@@ -12,8 +13,7 @@ from host.nn.layers import (
     MaxPool2d,
     ReLU,
 )
-from host.nn.learned import LearnedNetwork, Scaling
-from host.nn.network import Provenance
+from host.nn.network import Network, Provenance, Scaling
 from host.nn.parameters import initial
 
 LAYERS = {
@@ -64,6 +64,8 @@ def learned_network(layers, *, side=16, classes=10, seed=1, scaling=None):
             if name == "bias":
                 array[...] = random.normal(0, 0.1, array.shape)
     scaling = scaling or Scaling()
-    _, ranges = learned.scores_and_ranges(parameters, scaling, drawn_images(40, side, seed=6))
+    _, ranges = inference.scores_and_ranges(
+        parameters, scaling, codes(parameters.architecture, drawn_images(40, side, seed=6))
+    )
     source = Provenance("digits", "0" * 64, "test", seed)
-    return LearnedNetwork(parameters, scaling, tuple(map(str, range(classes))), source, ranges)
+    return Network(parameters, scaling, tuple(map(str, range(classes))), source, ranges)

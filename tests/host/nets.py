@@ -26,6 +26,16 @@ NETS = {
     "overlapping max-pool": Architecture(
         (1, 10, 9), (MaxPool2d(2, 1), Conv2d(3, 2), ReLU(), MaxPool2d(3, 2), MaxPool2d(1, 2), Flatten(), Dense(3))
     ),
+    "oblong": Architecture(
+        (2, 9, 8),
+        (
+            *(Conv2d(6, (3, 2), padding=(1, 0, 2, 1)), ReLU(), MaxPool2d((1, 2), (1, 2)), Conv2d(4, (2, 3), (2, 1))),
+            *(ReLU(), AveragePool2d((2, 1)), Flatten(), Dense(3)),
+        ),
+    ),
+    "rows of another width": Architecture(
+        (9, 8, 7), (Conv2d(3, (2, 3), padding=(1, 1, 0, 1)), Conv2d(6, (3, 6), padding=(2, 1)), Flatten(), Dense(3))
+    ),
     "average-pool": Architecture((1, 9, 10), (Conv2d(3, 2), AveragePool2d(3), Flatten(), Dense(3))),
     "normalised": Architecture(
         (1, 8, 8),

@@ -4,21 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from host.nn.network import Dense, Network, Provenance, output_ranges
+from host.nn.dense_chain import DenseNumbers, join
+from host.nn.network import Provenance
 from host.nn.preconv import preconv_features
+from host.train.two_layer.measure import output_ranges
 
 
-def random_network(seed=0, shape=(8, 8), hidden=7, classes=4, offset=True, preset="test", scale=0.02):
+def random_network(seed=0, shape=(8, 8), hidden=7, classes=4, offset=True, preset="test", scale=0.02, top=255):
     """A network whose hidden activations and scores are of ordinary size."""
     rng = np.random.default_rng(seed)
     inputs = (shape[0] // 2) * (shape[1] // 2)
-    first = Dense(
+    first = DenseNumbers(
         rng.normal(0, scale, (hidden, inputs)).astype(np.float32),
         rng.normal(0, 1, hidden).astype(np.float32),
         rng.integers(0, 200, inputs).astype(np.int16) if offset else None,
         output_max=6.0,
     )
-    last = Dense(
+    last = DenseNumbers(
         rng.normal(0, 0.3, (classes, hidden)).astype(np.float32),
         rng.normal(0, 0.5, classes).astype(np.float32),
         None,
@@ -27,10 +29,10 @@ def random_network(seed=0, shape=(8, 8), hidden=7, classes=4, offset=True, prese
     provenance = Provenance(
         "digits", "0" * 64, preset, seed, "numpy", {"loss": (2.0, 1.0)}, {"train": 0.9, "test": 0.8}
     )
-    network = Network(shape, (first, last), tuple(str(k) for k in range(classes)), provenance)
-    tops = output_ranges(network, preconv_features(random_images(seed, 300, shape)))
-    layers = tuple(replace(layer, output_max=top) for layer, top in zip(network.layers, tops, strict=True))
-    return replace(network, layers=layers)
+    layers = (first, last)
+    tops = output_ranges(layers, preconv_features(random_images(seed, 300, shape), top))
+    measured = [replace(layer, output_max=top) for layer, top in zip(layers, tops, strict=True)]
+    return join(shape, top, measured, tuple(str(k) for k in range(classes)), provenance)
 
 
 def random_images(seed=0, count=50, shape=(8, 8)):

@@ -61,10 +61,10 @@ def test_the_table_names_the_rounding(model: Path, capsys: Capture) -> None:
 
 
 def test_the_model_holds_what_was_asked_for(model: Path, tmp_path: Path) -> None:
-    assert [tuned.format for tuned in model_file.load(model).tuned] == ["int8", "ternary"]
+    assert [tuned.format for tuned in model_file.load(model).qat] == ["int8", "ternary"]
     plain = tmp_path / "plain.h5"
     assert main(["train", "--preset", "simple-cnn", "--epochs", "1", "--qat", "none", "-o", str(plain)]) == 0
-    assert model_file.load(plain).tuned == ()
+    assert model_file.load(plain).qat == ()
 
 
 @pytest.mark.parametrize(

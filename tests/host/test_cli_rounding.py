@@ -92,7 +92,7 @@ def test_a_board_that_carries_any_rounding_is_named_by_it() -> None:
     assert ways[choose(network, fmt, BOARDS["mega"]).net.hash] == AWARE
     plain = learned_network("padded")
     assert {rounding(planned.net) for planned in all_plans(plain, fmt)} == {AFTER, TENSOR}
-    assert plain.tuned == () and rounding(choose(plain, fmt, BOARDS["mega"]).net) == AFTER
+    assert plain.qat == () and rounding(choose(plain, fmt, BOARDS["mega"]).net) == AFTER
 
 
 @pytest.mark.parametrize(("fmt", "way"), [("ternary", AWARE), ("int8", AFTER)])

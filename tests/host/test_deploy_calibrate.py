@@ -32,11 +32,11 @@ def test_densities_and_accuracy_are_those_of_the_images_given(seed):
     network = random_network(seed)
     given = split(network)
     calibrated = calibrate(network, given)
-    assert [each.levels for each in calibrated.calibrations] == [63, 255]
+    assert [each.top for each in calibrated.calibrations] == [63, 255]
     for each in calibrated.calibrations:
-        net = quantise(network, WeightFormat.INT8, levels=each.levels, prune=False)
-        inputs = layer_inputs(net, preconv_features(given.images, each.levels))
-        assert len(each.densities) == len(network.layers)
+        net = quantise(network, WeightFormat.INT8, levels=each.top, prune=False)
+        inputs = layer_inputs(net, preconv_features(given.images, each.top))
+        assert len(each.densities) == 2
         for density, values in zip(each.densities, inputs, strict=True):
             assert density == pytest.approx(np.count_nonzero(values, axis=0) / len(given.images))
             assert density.dtype == np.float32
@@ -54,9 +54,9 @@ def test_calibrating_again_replaces_and_changes_no_number_that_is_flashed():
 
 
 def test_a_net_trained_with_six_bits_has_one_calibration():
-    network = dataclasses.replace(random_network(2), levels=63)
+    network = random_network(2, top=63)
     calibrated = calibrate(network, split(network))
-    assert [each.levels for each in calibrated.calibrations] == [63]
+    assert [each.top for each in calibrated.calibrations] == [63]
     assert preferred_levels(calibrated) == 63
 
 
@@ -77,20 +77,17 @@ def test_six_bits_are_taken_where_they_cost_no_accuracy(narrow, wide, levels):
 
 def test_without_a_measurement_the_nets_own_levels_stay():
     assert preferred_levels(random_network()) == 255
-    assert preferred_levels(dataclasses.replace(random_network(), levels=63)) == 63
+    assert preferred_levels(random_network(top=63)) == 63
     only_wide = dataclasses.replace(random_network(), calibrations=(known(255, 0.9),))
     assert preferred_levels(only_wide) == 255
 
 
 def test_an_export_finds_the_densities_of_its_own_levels_and_of_the_units_it_keeps():
     network = random_network(3)
-    first, last = network.layers
-    dead = last.weights.copy()
-    dead[:, 2] = 0  # unit 2 is heard by no one
-    network = dataclasses.replace(network, layers=(first, dataclasses.replace(last, weights=dead)))
+    network.parameters.of(6)["weights"][:, 2] = 0  # unit 2 is heard by no one
     calibrated = calibrate(network, split(network))
     for each in calibrated.calibrations:
-        net = quantise(calibrated, WeightFormat.INT8, levels=each.levels)
+        net = quantise(calibrated, WeightFormat.INT8, levels=each.top)
         assert len(net.layers[0].bias) == 6
         assert net.layers[0].density == pytest.approx(each.densities[0])
         assert net.layers[1].density == pytest.approx(np.delete(each.densities[1], 2))

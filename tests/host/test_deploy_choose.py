@@ -84,7 +84,7 @@ def test_the_bits_asked_for_or_those_that_cost_nothing(network):
     assert choose(network, INT8, UNO, "portable", 8).net.levels == 255
     assert choose(network, INT8, UNO, "portable", 6).net.levels == 63
     narrow, wide = network.calibrations
-    assert (narrow.levels, wide.levels) == (63, 255)
+    assert (narrow.top, wide.top) == (63, 255)
     for accuracy, levels in ((0.5, 63), (0.4, 255)):
         known = (dataclasses.replace(narrow, accuracy=accuracy), dataclasses.replace(wide, accuracy=0.5))
         assert choose(dataclasses.replace(network, calibrations=known), INT8, UNO).net.levels == levels
@@ -92,7 +92,7 @@ def test_the_bits_asked_for_or_those_that_cost_nothing(network):
 
 def test_a_net_trained_with_six_bits_cannot_have_eight(network):
     with pytest.raises(InputError, match="levels: found 255, need 63"):
-        choose(dataclasses.replace(network, levels=63, calibrations=()), INT8, UNO, AUTO, 8)
+        choose(random_network(top=63), INT8, UNO, AUTO, 8)
 
 
 def test_an_unknown_kernel_is_named_with_the_known(network):

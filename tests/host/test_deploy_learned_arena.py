@@ -16,8 +16,7 @@ from host.deploy.learned_quantise import quantise_learned
 from host.deploy.learned_reference import infer_learned
 from host.errors import InputError
 from host.nn.layers import Architecture, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.nn.learned import LearnedNetwork, Scaling
-from host.nn.network import Provenance
+from host.nn.network import Network, Provenance, Scaling
 from host.nn.parameters import initial
 
 U2 = (
@@ -32,7 +31,7 @@ def quantised(layers, side=16) -> LearnedNet:
     parameters = initial(Architecture((1, side, side), (*layers, Dense(10))), 0)
     ranges = (1.0,) * (len(layers) + 1)
     source = Provenance("digits", "0" * 64, "test", 0)
-    return quantise_learned(LearnedNetwork(parameters, Scaling(), tuple("0123456789"), source, ranges))
+    return quantise_learned(Network(parameters, Scaling(), tuple("0123456789"), source, ranges))
 
 
 def walk(net: LearnedNet, keep_image: bool) -> int:

@@ -25,7 +25,7 @@ from host.nn.layers import (
     MaxPool2d,
     ReLU,
 )
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import Parameters
 from host.quantise.numerics import largest_kept, to_int8
 

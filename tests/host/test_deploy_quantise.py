@@ -7,11 +7,12 @@ import pytest
 from networks import random_images, random_network
 
 from host.deploy.nets import Int8Dense
+from host.deploy.old_networks import preconv
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer
-from host.nn.formats import WeightFormat
-from host.nn.network import Network, forward
+from host.nn.network import float_scores
 from host.nn.preconv import preconv_features
+from host.nn.formats import WeightFormat
 
 
 def slow_int8_scores(net, features):
@@ -70,15 +71,15 @@ def test_the_float_reference_sums_in_order(fmt):
 def test_every_format_stays_close_to_the_trained_network(fmt):
     network = random_network(5, shape=(16, 16), hidden=20, classes=10)
     images = random_images(5, count=300, shape=(16, 16))
-    float_scores = forward(network, preconv_features(images))
-    agree = np.mean(infer(quantise(network, fmt), images).classes == float_scores.argmax(axis=1))
+    trained = float_scores(network, images)
+    agree = np.mean(infer(quantise(network, fmt), images).classes == trained.argmax(axis=1))
     assert agree >= (0.95 if fmt is WeightFormat.INT8 else 0.99)
 
 
 def test_the_offset_is_exact_with_quantised_weights():
-    network = random_network(1)
+    network = preconv(random_network(1))
     bare = dataclasses.replace(network.layers[0], input_offset=None)
-    plain = Network(**{**vars(network), "layers": (bare, network.layers[1])})
+    plain = dataclasses.replace(network, layers=(bare, network.layers[1]))
     with_offset = quantise(network, WeightFormat.INT8, prune=False).layers[0]
     without = quantise(plain, WeightFormat.INT8, prune=False).layers[0]
     folded = with_offset.weights.astype(int) @ network.layers[0].input_offset.astype(int)
@@ -88,6 +89,7 @@ def test_the_offset_is_exact_with_quantised_weights():
 
 def deadened(network, units):
     """The network with these hidden units dead: one silenced by its bias, the others without weights."""
+    network = preconv(network)
     first, last = network.layers
     weights, bias = first.weights.copy(), first.bias.copy()
     weights[units] = 0.0

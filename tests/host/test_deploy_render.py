@@ -94,7 +94,7 @@ def test_an_unknown_kernel_is_refused():
 
 
 def test_sums_are_given_sixteen_bits_only_where_that_is_proved():
-    small = plan(quantise(dataclasses.replace(random_network(), levels=63), WeightFormat.INT8))
+    small = plan(quantise(random_network(top=63), WeightFormat.INT8))
     for step in small.steps:
         low = step.bias + 63 * np.minimum(step.weights.astype(int), 0).sum(axis=1)
         high = step.bias + 63 * np.maximum(step.weights.astype(int), 0).sum(axis=1)

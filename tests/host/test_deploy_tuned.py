@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
 from learned_networks import LAYERS, drawn_images
@@ -11,23 +10,21 @@ from tuned_networks import tuned_network
 from host.deploy.deployment import all_plans, infer
 from host.deploy.learned_nets import PoolStage
 from host.deploy.learned_quantise import quantise_learned
-from host.errors import InputError
-from host.modelfile import file as model_file
+from host.nn.formats import WEIGHT_TOPS
 from host.nn.formats import WeightFormat
 from host.train.qat import freeze as rounded
-from host.train.qat.recipe import WEIGHT_TOPS
 
 FORMATS = tuple(WEIGHT_TOPS)
 
 
 def rounded_scores(network, fmt, images):
-    tuned = network.tuned_for(fmt)
+    tuned = network.qat_for(fmt)
     return rounded.scores(tuned.parameters, rounded.steps_of(tuned), network.scaling, images)
 
 
 def score_unit(network, fmt):
     """What one step of the integer scores is worth."""
-    tuned = network.tuned_for(fmt)
+    tuned = network.qat_for(fmt)
     inputs = [step for step in tuned.output_steps if step > 0]
     return tuned.weight_steps[-1][0] * (inputs[-1] if inputs else 1 / network.scaling.divisor)
 
@@ -43,7 +40,7 @@ def test_the_integers_say_what_the_rounded_net_said(name, fmt):
     # Multipliers have 16 bits and biases are whole numbers: that much may differ, and a code of an activation here or
     # there; codes of weights may not.
     assert np.abs(expected - found.scores * score_unit(network, fmt)).max() < 0.04 * np.std(expected)
-    tuned = network.tuned_for(fmt)
+    tuned = network.qat_for(fmt)
     stages = [stage for stage in net.stages if not isinstance(stage, PoolStage)]
     weighted = [index for index, steps in enumerate(tuned.weight_steps) if steps is not None]
     for stage, index in zip(stages, weighted, strict=True):
@@ -54,7 +51,7 @@ def test_the_integers_say_what_the_rounded_net_said(name, fmt):
 
 def test_each_format_takes_its_own_numbers_and_none_where_rounding_is_asked_for():
     network = tuned_network("padded", "int4")
-    plain = replace(network, tuned=())
+    plain = replace(network, qat=())
     assert quantise_learned(network).hash == quantise_learned(plain).hash
     int4 = WeightFormat.INT4
     assert quantise_learned(network, int4).hash != quantise_learned(plain, int4).hash
@@ -67,13 +64,13 @@ def test_each_format_takes_its_own_numbers_and_none_where_rounding_is_asked_for(
 def test_a_board_flashed_before_the_net_was_tuned_is_still_known(fmt):
     network = tuned_network("plain")
     known = {planned.net.hash for planned in all_plans(network, fmt)}
-    assert known >= {planned.net.hash for planned in all_plans(replace(network, tuned=()), fmt)}
+    assert known >= {planned.net.hash for planned in all_plans(replace(network, qat=()), fmt)}
     assert quantise_learned(network, fmt).hash in known
 
 
 def test_a_silent_row_and_a_bias_far_above_its_weights_are_no_trouble():
     network = tuned_network("plain", "int8")
-    tuned = network.tuned_for("int8")
+    tuned = network.qat_for("int8")
     numbers, steps = tuned.parameters.of(0), tuned.weight_steps[0]
     numbers["weights"][:2] = 0
     steps[:2] = 1e-12
@@ -81,68 +78,3 @@ def test_a_silent_row_and_a_bias_far_above_its_weights_are_no_trouble():
     stage = quantise_learned(network).stages[0]
     assert stage.rows.bias[1] * stage.rows.multipliers[1] / 2**stage.rows.shift == pytest.approx(100, rel=1e-3)
     assert np.abs(stage.rows.bias.astype(float)).max() <= 2**30
-
-
-@pytest.fixture
-def saved(tmp_path):
-    path = tmp_path / "net.h5"
-    model_file.save(tuned_network("padded"), path)
-    return path
-
-
-def test_a_saved_net_reads_back_bit_for_bit(saved, tmp_path):
-    network, back = tuned_network("padded"), model_file.load(saved)
-    assert [tuned.format for tuned in back.tuned] == list(FORMATS)
-    for one, other in zip(network.tuned, back.tuned, strict=True):
-        assert np.array_equal(one.parameters.flat, other.parameters.flat)
-        assert one.output_steps == other.output_steps
-        for mine, theirs in zip(one.weight_steps, other.weight_steps, strict=True):
-            assert (mine is None) == (theirs is None) and (mine is None or np.array_equal(mine, theirs))
-    reordered = replace(network, tuned=network.tuned[::-1])
-    assert model_file.content_hash(back) == model_file.content_hash(network) == model_file.content_hash(reordered)
-    model_file.save(back, tmp_path / "again.h5")
-    assert saved.read_bytes() == (tmp_path / "again.h5").read_bytes()
-
-
-def test_only_a_tuned_net_has_another_hash():
-    network = tuned_network("plain")
-    hashes = {model_file.content_hash(replace(network, tuned=network.tuned[:count])) for count in range(4)}
-    assert len(hashes) == 4
-
-
-def put(name, at, value):
-    def change(file):
-        file[name][at] = value
-
-    return change
-
-
-def put_attribute(name, value):
-    return lambda file: file[name].attrs.__setitem__("output_step", value)
-
-
-BREAKAGES = {
-    "tuned: found int3": lambda f: f.create_group("tuned/int3"),
-    "tuned/int4/layers/0/weights: found no dataset": lambda f: f.__delitem__("tuned/int4/layers/0/weights"),
-    "tuned/int4/layers/0/weights: found others, need whole multiples": put(
-        "tuned/int4/layers/0/weights", (0, 0, 0, 0), 0.123456
-    ),
-    "tuned/ternary/layers/7/weights: found NaN": put("tuned/ternary/layers/7/weights", (0, 0), np.nan),
-    "tuned/int8/layers/0/weight_steps: found 4, the least 0.0": put("tuned/int8/layers/0/weight_steps", 1, 0),
-    "tuned/int8/layers/7/weight_steps: found several steps": put("tuned/int8/layers/7/weight_steps", 1, 1.0),
-    "tuned/int8/layers/1.output_step: found 0.0, need a finite number above 0": put_attribute("tuned/int8/layers/1", 0),
-    "tuned/int8/layers/2.output_step: found 0.5, need 0": put_attribute("tuned/int8/layers/2", 0.5),
-    "tuned/int8/layers: found no group": lambda f: f.__delitem__("tuned/int8/layers"),
-    "content_hash": put("tuned/int8/layers/0/bias", 0, 0.5),
-    "another hash": put_attribute("tuned/int8/layers/1", 0.5),
-}
-
-
-@pytest.mark.parametrize("complaint", BREAKAGES)
-def test_a_broken_file_is_refused_in_one_line(saved, complaint):
-    with h5py.File(saved, "r+") as file:
-        BREAKAGES[complaint](file)
-    with pytest.raises(InputError) as caught:
-        model_file.load(saved)
-    message = str(caught.value)
-    assert message.startswith(f"{saved}: ") and "\n" not in message and complaint in message

@@ -8,8 +8,10 @@ import pytest
 from host.data import load
 from host.data.dataset import Split, make_dataset
 from host.errors import InputError
+from host.nn.dense_chain import split as layers_of
+from host.nn.network import float_scores
 from host.nn.preconv import preconv_features
-from host.train import accuracy, forward, presets, train
+from host.train import presets, train
 from host.train.holdout import holdout_rows
 from host.train.preconv_presets import PRECONV_PRESETS
 from host.train.two_layer.recipe import AdamRecipe, LbfgsRecipe
@@ -40,22 +42,22 @@ def test_each_preset_learns_and_says_where_the_network_comes_from(preset, epochs
     assert set(source.metrics) == {"train", "validation", "test"}
     assert min(source.metrics.values()) > 0.9
     assert source.history["loss"][-1] < source.history["loss"][0]
-    assert network.input_shape == (16, 16)
+    assert network.input_shape == (1, 16, 16)
     assert network.labels == ("a", "b", "c")
-    assert [layer.weights.shape for layer in network.layers] == [(40, 64), (3, 40)]
-    assert {array.dtype for layer in network.layers for array in (layer.weights, layer.bias)} == {np.dtype(np.float32)}
+    assert [layer.weights.shape for layer in layers_of(network)] == [(40, 64), (3, 40)]
+    assert network.parameters.flat.dtype == np.float32
 
 
 def test_metrics_and_ranges_are_those_of_the_returned_network():
     network = train(BARS, "preconv", epochs=10)
     features = preconv_features(BARS.train.images)
-    first, last = network.layers
+    first, last = layers_of(network)
     hidden = np.maximum((features - first.input_offset.astype(np.float32)) @ first.weights.T + first.bias, 0)
     scores = hidden @ last.weights.T + last.bias
-    np.testing.assert_allclose(forward(network, features), scores, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(float_scores(network, BARS.train.images), scores, rtol=1e-4, atol=1e-4)
     assert first.output_max == pytest.approx(hidden.max(), rel=1e-5)
     assert last.output_max == pytest.approx(np.abs(scores).max(), rel=1e-5)
-    assert network.provenance.metrics["train"] == accuracy(network, features, BARS.train.labels)
+    assert network.provenance.metrics["train"] == np.mean(scores.argmax(axis=1) == BARS.train.labels)
     assert first.input_offset.dtype == np.int16
     np.testing.assert_array_equal(first.input_offset, np.rint(features.mean(axis=0)))
     assert last.input_offset is None
@@ -64,17 +66,17 @@ def test_metrics_and_ranges_are_those_of_the_returned_network():
 @pytest.mark.parametrize("preset", sorted(PRECONV_PRESETS))
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(preset):
     first, again = (train(BARS, preset, seed=5, epochs=4) for _ in range(2))
-    for one, two in zip(first.layers, again.layers, strict=True):
+    for one, two in zip(layers_of(first), layers_of(again), strict=True):
         assert one.weights.tobytes() == two.weights.tobytes()
         assert one.bias.tobytes() == two.bias.tobytes()
         assert one.output_max == two.output_max
     assert first.provenance == again.provenance
-    assert (train(BARS, preset, seed=6, epochs=4).layers[0].weights != first.layers[0].weights).any()
+    assert (layers_of(train(BARS, preset, seed=6, epochs=4))[0].weights != layers_of(first)[0].weights).any()
 
 
 def test_the_rehearsal_changes_nothing_in_the_network():
     with_it, without = train(BARS, "preconv", epochs=3), train(BARS, "preconv", epochs=3, rehearse=False)
-    assert with_it.layers[0].weights.tobytes() == without.layers[0].weights.tobytes()
+    assert layers_of(with_it)[0].weights.tobytes() == layers_of(without)[0].weights.tobytes()
     assert "validation" not in without.provenance.metrics
 
 
@@ -95,17 +97,17 @@ def test_presets_choose_the_recipe_by_the_number_of_images():
 
 def test_options_reach_the_network():
     network = train(BARS, "preconv", hidden=7, epochs=3)
-    assert network.layers[0].weights.shape == (7, 64)
+    assert layers_of(network)[0].weights.shape == (7, 64)
     assert len(network.provenance.history["loss"]) == 3
     gentle, strict = (train(BARS, "preconv-seed", reg=reg, epochs=20) for reg in (0.0, 1.0))
-    assert np.abs(strict.layers[0].weights).sum() < np.abs(gentle.layers[0].weights).sum()
+    assert np.abs(layers_of(strict)[0].weights).sum() < np.abs(layers_of(gentle)[0].weights).sum()
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (28, 28), (9, 12), (15, 15)])
 def test_any_image_size_trains(shape):
     network = train(small_dataset(60, shape), "preconv", epochs=2, rehearse=False)
-    assert network.input_shape == shape
-    assert network.layers[0].weights.shape[1] == (shape[0] // 2) * (shape[1] // 2)
+    assert network.image_shape == shape
+    assert layers_of(network)[0].weights.shape[1] == (shape[0] // 2) * (shape[1] // 2)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_an_interrupt_hands_over_the_best_so_far_and_goes_on(preset):
     (network,) = kept
     assert "validation" not in network.provenance.metrics
     assert network.provenance.metrics["test"] > 0.5
-    assert network.layers[0].output_max > 0
+    assert layers_of(network)[0].output_max > 0
 
 
 def test_an_interrupt_of_the_rehearsal_hands_over_the_finished_network():
@@ -177,7 +179,7 @@ def test_an_interrupt_of_the_rehearsal_hands_over_the_finished_network():
     with pytest.raises(KeyboardInterrupt):
         train(BARS, "preconv", epochs=4, progress=interrupt_at(6), checkpoint=kept.append)
     whole = train(BARS, "preconv", epochs=4, rehearse=False)
-    assert kept[0].layers[0].weights.tobytes() == whole.layers[0].weights.tobytes()
+    assert layers_of(kept[0])[0].weights.tobytes() == layers_of(whole)[0].weights.tobytes()
     assert kept[0].provenance == whole.provenance
 
 

@@ -9,7 +9,7 @@ from test_train_learned_fit import bars
 from host.data import Dataset
 from host.errors import InputError
 from host.nn.layers import BatchNorm, Conv2d, Dropout, Flatten, MaxPool2d, ReLU
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import initial
 from host.train.engines.full_batch import Loss
 from host.train.optimisers import LbfgsB, Schedule

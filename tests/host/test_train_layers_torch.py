@@ -12,7 +12,7 @@ import torch
 
 from host.errors import InputError, ToolMissing
 from host.nn import numpy as layers
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import initial, slots
 from host.train.batches import Lesson, Soft, batches
 from host.train.engines.numpy_engine import NumpyEngine

@@ -9,9 +9,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from host.data import Dataset, Split
 from host.errors import InputError
-from host.nn import learned
+from host.nn import inference
 from host.nn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import initial
 from host.train import train
 from host.train.engines import numpy_engine
@@ -142,7 +142,7 @@ def test_several_teachers_say_the_mean_of_what_each_says(dataset, monkeypatch):
     said = []
     for engine, lesson_of_teacher in (first, second):
         assert lesson_of_teacher.soft is None
-        scores = learned.scores(engine.parameters, Scaling(), lesson.images) / teacher.temperature
+        scores = inference.scores(engine.parameters, Scaling(), lesson.images) / teacher.temperature
         said.append(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))
     assert np.abs(said[0] - said[1]).max() > 0.01  # from other seeds
     np.testing.assert_allclose(lesson.soft.probabilities, (said[0] + said[1]) / 2, atol=1e-5)
@@ -167,7 +167,7 @@ def test_averaging_keeps_the_moving_average_of_all_numbers(dataset, monkeypatch)
     kept = seen[-1][0].parameters
     np.testing.assert_allclose(kept.flat, expected.flat, atol=1e-6)
     np.testing.assert_allclose(kept.measured, expected.measured, rtol=1e-5)
-    np.testing.assert_array_equal(averaged.parameters.flat, learned.for_use(kept).flat)
+    np.testing.assert_array_equal(averaged.parameters.flat, inference.for_use(kept).flat)
     plain = train_sequential(dataset, replace(RECIPE, epochs=2), seed=1)
     assert not same(averaged, plain)
     assert averaged.provenance.history["loss"] == plain.provenance.history["loss"]

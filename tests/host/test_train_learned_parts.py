@@ -8,9 +8,9 @@ import pytest
 from nets import NETS, WITH_DROPOUT
 
 from host.errors import InputError
-from host.nn import learned
+from host.nn import inference
 from host.nn.layers import Architecture, BatchNorm, Conv2d, Dense, Dropout, Flatten, ReLU
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import initial
 from host.nn.workers import Crew
 from host.train import checkpoint
@@ -138,20 +138,20 @@ def test_a_net_for_use_gives_the_same_scores(name):
     parameters.flat[:] += rng.normal(0, 0.2, parameters.flat.shape)
     parameters.measured[:] += rng.random(parameters.measured.shape)
     images = rng.integers(0, 256, (150, *net.input_shape[1:]), np.uint8)
-    folded = learned.for_use(parameters)
+    folded = inference.for_use(parameters)
     assert not any(isinstance(layer, BatchNorm | Dropout) for layer in folded.architecture.layers)
     scaling = Scaling(33, 78)
     np.testing.assert_allclose(
-        learned.scores(folded, scaling, images), learned.scores(parameters, scaling, images), atol=2e-5
+        inference.scores(folded, scaling, images), inference.scores(parameters, scaling, images), atol=2e-5
     )
 
 
 def test_a_normalisation_that_cannot_be_folded_is_refused():
     net = Architecture((1, 6, 6), (Conv2d(2, 3), ReLU(), BatchNorm(), Flatten(), Dense(2)))
     with pytest.raises(InputError, match="layer 2 BatchNorm: found ReLU before it, need Conv2d or Dense"):
-        learned.for_use(initial(net, 0))
+        inference.for_use(initial(net, 0))
     with pytest.raises(InputError, match="layer 0 BatchNorm: found the image before it"):
-        learned.for_use(initial(Architecture((1, 6, 6), (BatchNorm(), Flatten(), Dense(2))), 0))
+        inference.for_use(initial(Architecture((1, 6, 6), (BatchNorm(), Flatten(), Dense(2))), 0))
 
 
 def test_ranges_are_the_largest_magnitudes_of_every_layer():
@@ -162,7 +162,7 @@ def test_ranges_are_the_largest_magnitudes_of_every_layer():
     first = x @ parameters.of(1)["weights"].T
     last = np.maximum(first, 0) @ parameters.of(3)["weights"].T
     tops = [x.max(), np.abs(first).max(), np.maximum(first, 0).max(), np.abs(last).max()]
-    scores, ranges = learned.scores_and_ranges(parameters, Scaling(), images)
+    scores, ranges = inference.scores_and_ranges(parameters, Scaling(), images)
     np.testing.assert_allclose(ranges, tops, rtol=1e-5)
     np.testing.assert_allclose(scores, last, atol=1e-5)
-    np.testing.assert_array_equal(scores, learned.scores(parameters, Scaling(), images))
+    np.testing.assert_array_equal(scores, inference.scores(parameters, Scaling(), images))

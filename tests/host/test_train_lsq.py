@@ -10,13 +10,14 @@ from host.data import Dataset
 from host.deploy.deployment import infer
 from host.deploy.learned_quantise import quantise_learned
 from host.errors import InputError
-from host.nn.formats import WeightFormat
+from host.nn.formats import WEIGHT_TOPS
 from host.nn.layers import Architecture, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.nn.formats import WeightFormat
 from host.train.optimisers import Schedule
 from host.train.overrides import customised
 from host.train.qat import freeze as rounded
 from host.train.qat import scales as steps
-from host.train.qat.recipe import WEIGHT_TOPS, Tuning, named, standard
+from host.train.qat.recipe import Tuning, named, standard
 from host.train.recipe import Teacher
 from host.train.train import train_sequential
 
@@ -45,7 +46,7 @@ def arrays(tuned):
 def same(one, other):
     pairs = [
         pair
-        for mine, theirs in zip(one.tuned, other.tuned, strict=True)
+        for mine, theirs in zip(one.qat, other.qat, strict=True)
         for pair in zip(arrays(mine), arrays(theirs), strict=True)
     ]
     return all(np.array_equal(*pair) for pair in pairs)
@@ -54,15 +55,15 @@ def same(one, other):
 def test_the_float_net_stays_as_it_would_be(dataset, network):
     plain = train_sequential(dataset, replace(TUNED, tuning=()), seed=1)
     assert np.array_equal(plain.parameters.flat, network.parameters.flat)
-    assert plain.output_max == network.output_max and plain.tuned == ()
+    assert plain.output_max == network.output_max and plain.qat == ()
     own = {name: values for name, values in network.provenance.history.items() if not name.startswith(("int8", "ter"))}
     assert own == plain.provenance.history
 
 
 def test_it_learns_and_the_integers_agree_with_the_rounded_net(dataset, network):
     history, images, labels = network.provenance.history, dataset.test.images, dataset.test.labels
-    assert [tuned.format for tuned in network.tuned] == ["int8", "ternary"]
-    for tuned in network.tuned:
+    assert [tuned.format for tuned in network.qat] == ["int8", "ternary"]
+    for tuned in network.qat:
         losses = history[f"{tuned.format}_loss"]
         assert len(losses) == 2 and len(history[f"{tuned.format}_validation_loss"]) == 2
         scores = rounded.scores(tuned.parameters, rounded.steps_of(tuned), network.scaling, images)

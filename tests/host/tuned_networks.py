@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from learned_networks import drawn_images, learned_network
 
+from host.nn.formats import WEIGHT_TOPS
 from host.train.qat import freeze as rounded
 from host.train.qat import scales as steps
-from host.train.qat.recipe import WEIGHT_TOPS
 from host.train.qat.train import output_tops
 
 
@@ -19,4 +19,4 @@ def tuned_network(layers, *formats, **options):
         rounded.settled(fmt, parameters, steps.start(parameters, WEIGHT_TOPS[fmt], tops, 1 / network.scaling.divisor))
         for fmt in formats or WEIGHT_TOPS
     ]
-    return replace(network, tuned=tuple(tuned))
+    return replace(network, qat=tuple(tuned))

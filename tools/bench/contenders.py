@@ -136,7 +136,7 @@ def _plain(network: Network, images: NDArray[np.uint8], folder: Path) -> Contend
 def _emlearn(network: Network, images: NDArray[np.uint8], folder: Path) -> list[Contender | Absent]:
     """The peer twice: on the Uno's chip, where its tables have no room, and on one where they have."""
     layers = quantise(network, WeightFormat.FLOAT32, prune=False).layers
-    features = preconv_features(images, network.levels)
+    features = preconv_features(images, network.top)
     keys = {UNO: f"{EMLEARN}-uno", LARGE: EMLEARN}
     try:
         converted = emlearn_peer.convert(layers, features, folder)
@@ -163,7 +163,7 @@ def _write_weights(
 ) -> None:
     """weights.h for the contenders written by hand: sizes, and (outputs, inputs) tables in flash."""
     hidden, scores = layers
-    height, width = network.input_shape
+    height, width = network.image_shape
     sizes = {"HEIGHT": height, "WIDTH": width, "INPUTS": hidden.weights.shape[1], "HIDDEN": len(hidden.bias)}
     lines = ["#include <avr/pgmspace.h>", "#include <stdint.h>"]
     lines += [f"#define {name} {value}" for name, value in {**sizes, "CLASSES": len(scores.bias), **numbers}.items()]

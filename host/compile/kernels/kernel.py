@@ -31,8 +31,8 @@ class Room:
 
 @dataclass(frozen=True)
 class Packed:
-    """`rom` is what stands in flash for a step, from a multiple of `align` on; `fields` what the kernel's template wants
-    to know. `is_near`: pointers of 16 bits read it."""
+    """`rom` is what stands in flash for a step, from a multiple of `align` on; `fields` what the template wants to
+    know. `is_near`: pointers of 16 bits read it."""
 
     rom: bytes
     fields: Mapping[str, Any] = field(default_factory=dict)

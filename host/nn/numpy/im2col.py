@@ -45,7 +45,7 @@ class Geometry:
         """Return the outputs along an axis (1 rows, 2 columns) that a kernel position serves from inside the image,
         and the inputs that they read; the others read padding.
         """
-        stride, lead = self.spec.stride, self.spec.padding - position
+        stride, lead = self.spec.strides[axis - 1], self.spec.pads[axis - 1] - position
         low = max(0, -(-lead // stride))
         high = max(low, min(self.outputs[axis], (self.inputs[axis] - 1 + lead) // stride + 1))
         return slice(low, high), slice(low * stride - lead, (high - 1) * stride - lead + 1 if high > low else 0, stride)
@@ -118,12 +118,13 @@ class FullUnrolling(Unrolling):
 
     @property
     def _unrolled(self) -> int:
-        return self.geometry.spec.kernel**2
+        height, width = self.geometry.spec.kernel_size
+        return height * width
 
     @property
     def _columns_shape(self) -> tuple[int, ...]:
-        k, (groups, channels, *_) = self.geometry.spec.kernel, self.geometry.grouped_inputs
-        return (groups, channels, k, k, *self.geometry.grouped_outputs[2:])
+        groups, channels, *_ = self.geometry.grouped_inputs
+        return (groups, channels, *self.geometry.spec.kernel_size, *self.geometry.grouped_outputs[2:])
 
     def _parts(self, columns: Array) -> list[tuple[Array, tuple[slice, slice]]]:
         parts = []
@@ -151,29 +152,29 @@ class RowUnrolling(Unrolling):
 
     @property
     def _unrolled(self) -> int:
-        return self.geometry.spec.kernel
+        return self.geometry.spec.kernel_size[1]
 
     @property
     def _map(self) -> tuple[int, int, int]:
         """Rows with their padding, columns of the output, N."""
-        padded = self.geometry.inputs[1] + 2 * self.geometry.spec.padding
-        return padded, self.geometry.outputs[2], self.geometry.batch
+        top, _, bottom, _ = self.geometry.spec.pads
+        return self.geometry.inputs[1] + top + bottom, self.geometry.outputs[2], self.geometry.batch
 
     @property
     def _columns_shape(self) -> tuple[int, ...]:
-        return (*self.geometry.grouped_inputs[:2], self.geometry.spec.kernel, *self._map)
+        return (*self.geometry.grouped_inputs[:2], self._unrolled, *self._map)
 
     @property
     def _products_shape(self) -> tuple[int, ...]:
         groups, channels, *_ = self.geometry.grouped_outputs
-        return (groups, self.geometry.spec.kernel, channels, *self._map)
+        return (groups, self.geometry.spec.kernel_size[0], channels, *self._map)
 
     def _parts(self, columns: Array) -> list[tuple[Array, tuple[slice, slice]]]:
-        padding, height = self.geometry.spec.padding, self.geometry.inputs[1]
+        (top, *_), height = self.geometry.spec.pads, self.geometry.inputs[1]
         parts = []
         for j in range(columns.shape[2]):
             cols, from_cols = self.geometry.tap(2, j)
-            parts.append((columns[:, :, j, padding : padding + height, cols], (slice(None), from_cols)))
+            parts.append((columns[:, :, j, top : top + height, cols], (slice(None), from_cols)))
         return parts
 
     def kernel(self, weights: Array) -> Array:
@@ -183,15 +184,15 @@ class RowUnrolling(Unrolling):
         return matrix
 
     def unkernel(self, matrix: Array, weights: Array) -> None:
-        groups, k = self.geometry.spec.groups, self.geometry.spec.kernel
-        split = matrix.reshape(groups, k, -1, weights.shape[1], k).transpose(0, 2, 3, 1, 4)
+        groups, (rows, columns) = self.geometry.spec.groups, self.geometry.spec.kernel_size
+        split = matrix.reshape(groups, rows, -1, weights.shape[1], columns).transpose(0, 2, 3, 1, 4)
         weights[...] = split.reshape(weights.shape)
 
     def collect(self, kernel: Array, columns: Array, out: Array) -> None:
         products = self._scratch.array(self._products_shape)
         np.matmul(kernel, columns, out=products.reshape(*kernel.shape[:2], -1))
         grouped, height = out.reshape(self.geometry.grouped_outputs), self.geometry.outputs[1]
-        rows = [products[:, i, :, i : i + height] for i in range(self.geometry.spec.kernel)]
+        rows = [products[:, i, :, i : i + height] for i in range(self.geometry.spec.kernel_size[0])]
         if len(rows) == 1:
             grouped[...] = rows[0]
             return
@@ -205,7 +206,7 @@ class RowUnrolling(Unrolling):
 
     def spread(self, gradient: Array) -> Array:
         grouped, height = gradient.reshape(self.geometry.grouped_outputs), self.geometry.outputs[1]
-        for i in range(self.geometry.spec.kernel):
+        for i in range(self.geometry.spec.kernel_size[0]):
             self._spread[:, i, :, i : i + height] = grouped
         groups, k, channels, *_ = self._products_shape
         return self._spread.reshape(groups, k * channels, -1)
@@ -213,6 +214,6 @@ class RowUnrolling(Unrolling):
 
 def unrolling(geometry: Geometry, scratch: Scratch, dtype: np.dtype[Any]) -> Unrolling:
     """Return the faster of the two ways."""
-    inner = geometry.grouped_inputs[1] * geometry.spec.kernel
-    by_rows = geometry.spec.stride == 1 and inner >= _INNER_ENOUGH
+    inner = geometry.grouped_inputs[1] * geometry.spec.kernel_size[1]
+    by_rows = geometry.spec.strides == (1, 1) and inner >= _INNER_ENOUGH
     return (RowUnrolling if by_rows else FullUnrolling)(geometry, scratch, dtype)

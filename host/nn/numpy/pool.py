@@ -6,32 +6,37 @@ import numpy as np
 
 from host.nn.numpy.layer import Array
 
+Pair = tuple[int, int]
 
-def window_views(maps: Array, size: int, stride: int) -> list[Array]:
-    """Return size² views (C, rows, columns, N) of maps (C, H, W, N), in row-major order of the window."""
-    height, width = ((side - size) // stride * stride + 1 for side in maps.shape[1:3])
-    return [maps[:, i : i + height : stride, j : j + width : stride] for i in range(size) for j in range(size)]
+
+def window_views(maps: Array, window: Pair, strides: Pair) -> list[Array]:
+    """Return a view (C, rows, columns, N) of maps (C, H, W, N) for each place in the window, in row-major order."""
+    sides = zip(maps.shape[1:3], window, strides, strict=True)
+    height, width = ((side - size) // stride * stride + 1 for side, size, stride in sides)
+    down, across = strides
+    return [maps[:, i : i + height : down, j : j + width : across] for i, j in np.ndindex(*window)]
 
 
 class _Pool:
-    def __init__(self, inputs: tuple[int, ...], size: int, stride: int, batch: int, dtype: np.dtype[Any]) -> None:
-        self._size, self._stride = size, stride
+    def __init__(self, inputs: tuple[int, ...], window: Pair, strides: Pair, batch: int, dtype: np.dtype[Any]) -> None:
+        self._window, self._strides = window, strides
         self._back: Array = np.zeros((*inputs, batch), dtype)  # what no window reaches stays zero for ever
-        self._back_views = window_views(self._back, size, stride)
+        self._back_views = window_views(self._back, window, strides)
         self._out: Array = np.empty(self._back_views[0].shape, dtype)
 
 
 class MaxPool(_Pool):
     """The gradient goes to the first of equal largest values of each window, in row-major order, as in torch."""
 
-    def __init__(self, inputs: tuple[int, ...], size: int, stride: int, batch: int, dtype: np.dtype[Any]) -> None:
-        super().__init__(inputs, size, stride, batch, dtype)
+    def __init__(self, inputs: tuple[int, ...], window: Pair, strides: Pair, batch: int, dtype: np.dtype[Any]) -> None:
+        super().__init__(inputs, window, strides, batch, dtype)
         self._hit = np.empty(self._out.shape, np.bool_)
+        overlap = any(stride < size for stride, size in zip(strides, window, strict=True))
         # Where windows overlap, several add to one value of the gradient, each by way of this.
-        self._share: Array | None = np.empty_like(self._out) if stride < size else None
+        self._share: Array | None = np.empty_like(self._out) if overlap else None
 
     def forward(self, x: Array) -> Array:
-        self._views = window_views(x, self._size, self._stride)
+        self._views = window_views(x, self._window, self._strides)
         self._out[...] = self._views[0]
         for view in self._views[1:]:
             np.maximum(self._out, view, out=self._out)
@@ -53,11 +58,11 @@ class MaxPool(_Pool):
 class AveragePool(_Pool):
     """Windows do not overlap. The gradient is shared equally."""
 
-    def __init__(self, inputs: tuple[int, ...], size: int, batch: int, dtype: np.dtype[Any]) -> None:
-        super().__init__(inputs, size, size, batch, dtype)
+    def __init__(self, inputs: tuple[int, ...], window: Pair, batch: int, dtype: np.dtype[Any]) -> None:
+        super().__init__(inputs, window, window, batch, dtype)
 
     def forward(self, x: Array) -> Array:
-        views = window_views(x, self._size, self._stride)
+        views = window_views(x, self._window, self._strides)
         self._out[...] = views[0]
         for view in views[1:]:
             self._out += view

@@ -33,17 +33,18 @@ class Sequential:
         self.architecture, self._batch, self._training = parameters.architecture, batch, training
         self._parameters = parameters
         self._scratch = Scratch(parameters.flat.dtype)
+        self.start = self.architecture.fixed  # the layers before work on whole numbers, and not here: see `fixed.codes`
         self._trained_from = next(
             index for index in range(len(self.architecture.layers) + 1) if parameters.of(index) or index == self._end
         )
-        self.layers: list[Layer] = [self._build(index) for index in range(self._end)]
+        self.layers: list[Layer] = [self._build(index) for index in range(self.start, self._end)]
 
     @property
     def _end(self) -> int:
         return len(self.architecture.layers)
 
     def forward(self, x: Array) -> Array:
-        """Return scores (classes, N) for images (C, H, W, N), to be used before the next call."""
+        """Return scores (classes, N) for inputs (C, H, W, N), to be used before the next call."""
         for layer in self.layers:
             x = layer.forward(x)
         return x
@@ -51,7 +52,7 @@ class Sequential:
     def backward(self, gradient: Array) -> None:
         """Write the gradients of all numbers, for the loss's gradient at the scores of the last `forward`."""
         at: Array | None = gradient
-        for layer in reversed(self.layers[self._trained_from :]):
+        for layer in reversed(self.layers[self._trained_from - self.start :]):
             assert at is not None
             at = layer.backward(at)
 
@@ -78,9 +79,9 @@ class Sequential:
                 simple.Drop(layer.share, (*inputs, batch), self._training.rng) if self._training else simple.Identity()
             )
         if isinstance(layer, spec.MaxPool2d):
-            return pooling.MaxPool(inputs, layer.size, layer.stride, batch, dtype)
+            return pooling.MaxPool(inputs, layer.window, layer.strides, batch, dtype)
         if isinstance(layer, spec.AveragePool2d):
-            return pooling.AveragePool(inputs, layer.size, batch, dtype)
+            return pooling.AveragePool(inputs, layer.window, batch, dtype)
         if isinstance(layer, spec.ReLU):
             return simple.Rectifier((*inputs, batch), dtype)
         return simple.Flattened(inputs, batch)
@@ -100,7 +101,7 @@ Observer = Callable[[int, Array], None]
 
 def observe(net: Sequential, x: Array, see: Observer) -> Array:
     """Run a net and show `see` each layer's index and output (to be copied where kept); return the scores."""
-    for index, layer in enumerate(net.layers):
+    for index, layer in enumerate(net.layers, net.start):
         x = layer.forward(x)
         see(index, x)
     return x

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from host.errors import InputError
 from host.nn import numpy as layers
 from host.nn.layers import BatchNorm, Dropout
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import Parameters
 from host.nn.workers import Crew
 from host.train.engines import numpy_engine

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from host.nn import numpy as layers
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import Parameters
 from host.nn.workers import Crew
 from host.train.batches import EpochResult, Lesson, Tick

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from host.errors import InputError, ToolMissing
 from host.nn import layers as spec
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import Parameters, slots
 from host.train.batches import EpochResult, Lesson, Soft, Tick
 from host.train.optimisers import Adam, OptimiserSpec, optimiser
@@ -164,8 +164,11 @@ def _loss(scores: torch.Tensor, targets: torch.Tensor, taught: torch.Tensor | No
 
 def _apply(layer: spec.LayerSpec, arrays: dict[str, Any], x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     if isinstance(layer, spec.Conv2d):
-        strides = {"stride": layer.stride, "padding": layer.padding, "groups": layer.groups}
-        return functional.conv2d(x, arrays["weights"], arrays["bias"], **strides)
+        top, left, bottom, right = layer.pads
+        padded = functional.pad(x, (left, right, top, bottom)) if (top, left) != (bottom, right) else x
+        padding = (top, left) if padded is x else (0, 0)
+        strides = {"stride": layer.strides, "padding": padding, "groups": layer.groups}
+        return functional.conv2d(padded, arrays["weights"], arrays["bias"], **strides)
     if isinstance(layer, spec.Dense):
         return functional.linear(x, arrays["weights"], arrays["bias"])
     if isinstance(layer, spec.BatchNorm):
@@ -175,9 +178,9 @@ def _apply(layer: spec.LayerSpec, arrays: dict[str, Any], x: torch.Tensor, gener
         kept = torch.rand(x.shape, generator=generator, device=x.device) >= layer.share
         return x * kept / (1 - layer.share)
     if isinstance(layer, spec.MaxPool2d):
-        return functional.max_pool2d(x, layer.size, layer.stride)
+        return functional.max_pool2d(x, layer.window, layer.strides)
     if isinstance(layer, spec.AveragePool2d):
-        return functional.avg_pool2d(x, layer.size)
+        return functional.avg_pool2d(x, layer.window)
     if isinstance(layer, spec.ReLU):
         return functional.relu(x)
     return x.flatten(1)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.nn import numpy as layers
-from host.nn.learned import Scaling
+from host.nn.network import Scaling
 from host.nn.parameters import Parameters
 from host.train.engines.numpy_engine import NumpyEngine
 from host.train.optimisers import OptimiserSpec, optimiser

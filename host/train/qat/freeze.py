@@ -3,15 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from host.nn import learned
-from host.nn.learned import Scaling, Tuned
+from host.nn import inference
+from host.nn.formats import WEIGHT_TOPS
+from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters
 from host.train.qat.fake_quantise import RoundedSequential
-from host.train.qat.recipe import WEIGHT_TOPS
 from host.train.qat.scales import Steps, empty
 
 
-def settled(fmt: str, parameters: Parameters, steps: Steps) -> Tuned:
+def settled(fmt: str, parameters: Parameters, steps: Steps) -> QatResult:
     """Return what training reached, with every weight replaced by the multiple of its step that it is rounded to."""
     rounded = parameters.copy()
     count = len(parameters.architecture.layers)
@@ -26,10 +26,10 @@ def settled(fmt: str, parameters: Parameters, steps: Steps) -> Tuned:
         weight_steps[index] = np.broadcast_to(step, len(weights)).copy()
     for index, log in steps.outputs.items():
         output_steps[index] = float(np.exp(log[0]))
-    return Tuned(fmt, rounded, tuple(weight_steps), tuple(output_steps))
+    return QatResult(fmt, rounded, tuple(weight_steps), tuple(output_steps))
 
 
-def steps_of(tuned: Tuned) -> Steps:
+def steps_of(tuned: QatResult) -> Steps:
     """Return the steps that `settled` was given."""
     steps = empty(tuned.parameters.architecture, WEIGHT_TOPS[tuned.format])
     for index, logs in steps.weights.items():
@@ -47,4 +47,4 @@ def scores(parameters: Parameters, steps: Steps, scaling: Scaling, images: NDArr
     def make(size: int) -> RoundedSequential:
         return RoundedSequential(parameters, steps, 1 / scaling.divisor, size)
 
-    return learned.through(make, parameters.architecture.classes, scaling, images)
+    return inference.through(make, parameters.architecture.classes, scaling, images)

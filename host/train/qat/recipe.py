@@ -4,14 +4,12 @@ See docs/quantisation.md.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from host.errors import InputError
+from host.nn.formats import WEIGHT_TOPS
 from host.train.optimisers import Adam, OptimiserSpec, Schedule
-
-WEIGHT_TOPS: Mapping[str, int] = {"int8": 127, "int4": 7, "ternary": 1}
-"""The largest weight code of each format that a net can be trained for; the smallest is its negative."""
 
 _ADAM = Adam(0.9, 0.99)
 _MOST_EPOCHS = 15

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.errors import InputError
-from host.nn.layers import Architecture, Conv2d, Dense, MaxPool2d, ReLU
+from host.nn.activations import rectifiers
+from host.nn.layers import Architecture
 from host.nn.parameters import Parameters, slots
 
 ACTIVATION_TOP = 255
@@ -59,25 +59,6 @@ def empty(architecture: Architecture, top: int, dtype: type[np.floating[Any]] = 
     ends = np.cumsum([*sizes.values(), *(1 for _ in relus)])
     views = np.split(flat, ends[:-1])
     return Steps(top, flat, dict(zip(sizes, views, strict=False)), dict(zip(relus, views[len(sizes) :], strict=True)))
-
-
-def rectifiers(architecture: Architecture) -> tuple[int, ...]:
-    """Return the index of the ReLU behind each layer with weights but the last, where activations are rounded.
-
-    Raises InputError where one is missing: it must follow right behind, or behind the max-pool that does.
-    """
-    found = []
-    for index, layer in enumerate(architecture.layers[:-1]):
-        if not isinstance(layer, Conv2d | Dense):
-            continue
-        behind = architecture.layers[index + 1 : index + 3]
-        at = index + 1 if isinstance(behind[0], ReLU) else index + 2
-        pooled = isinstance(behind[0], MaxPool2d) and len(behind) == 2 and isinstance(behind[1], ReLU)
-        if at == index + 2 and not pooled:
-            name, need = type(layer).__name__, "ReLU right behind it, or behind its max-pool"
-            raise InputError(f"train: tuning: layer {index}: found {name} without ReLU, need {need}; leave tuning out")
-        found.append(at)
-    return tuple(found)
 
 
 def start(parameters: Parameters, top: int, output_tops: Mapping[int, float], input_step: float) -> Steps:

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.nn import learned
+from host.nn import inference
 from host.nn import numpy as layers
-from host.nn.learned import Scaling, Tuned
+from host.nn.activations import rectifiers
+from host.nn.formats import WEIGHT_TOPS
+from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters
 from host.train.progress import Meter
 from host.train.qat import freeze as rounded
 from host.train.qat.engine import LsqEngine
-from host.train.qat.recipe import WEIGHT_TOPS, Tuning
-from host.train.qat.scales import rectifiers, start
+from host.train.qat.recipe import Tuning
+from host.train.qat.scales import start
 from host.train.recipe import LearnedRecipe
 from host.train.trainer import Course, Material
 
@@ -44,7 +46,7 @@ def tune(
     show: Callable[[int], Meter],
     path: Path | None,
     mark: str,
-) -> tuple[Tuned, dict[str, tuple[float, ...]]]:
+) -> tuple[QatResult, dict[str, tuple[float, ...]]]:
     """Return the tuned numbers and the history, its names beginning with the format.
 
     `trained` is the float net, ready for use; `recipe` is that of `tuning_recipe`; `images` (N, H, W) are those trained
@@ -80,5 +82,5 @@ def output_tops(parameters: Parameters, scaling: Scaling, images: NDArray[np.uin
                 found[index].append(kept)
 
     classes = parameters.architecture.classes
-    learned.through(lambda size: layers.Sequential(parameters, size), classes, scaling, images[rows], see)
+    inference.through(lambda size: layers.Sequential(parameters, size), classes, scaling, images[rows], see)
     return {index: float(np.percentile(np.concatenate(parts), _PERCENTILE)) for index, parts in found.items()}

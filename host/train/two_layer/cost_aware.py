@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from host.nn.network import Dense
+from host.nn.dense_chain import DenseNumbers
 from host.train.two_layer import net as twolayer
 from host.train.two_layer.cycle_prices import column_cycles, prune_to, rest_cycles
 from host.train.two_layer.net import TwoLayer
@@ -99,7 +99,7 @@ class CheapView:
             self._rounders[0].limit(net.w1)
             self._rounders[1].limit(net.w2)
 
-    def layers(self, net: TwoLayer) -> tuple[Dense, ...] | None:
+    def layers(self, net: TwoLayer) -> tuple[DenseNumbers, ...] | None:
         """Return the layers in whole numbers times powers of two, on raw features; None before steps are fixed."""
         if not self.activation_step:
             return None
@@ -140,9 +140,9 @@ class CheapView:
 
 def _dense(
     whole: NDArray[np.float32], bias: NDArray[np.float64], step: float, bias_step: float, output_max: float
-) -> Dense:
+) -> DenseNumbers:
     weights = np.ascontiguousarray(whole * np.float32(step), np.float32)
-    return Dense(weights, (bias * bias_step).astype(np.float32), None, output_max, step)
+    return DenseNumbers(weights, (bias * bias_step).astype(np.float32), None, output_max, step)
 
 
 def _power_of_two(value: float) -> float:

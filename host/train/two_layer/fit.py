@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from host.data import Dataset
 from host.errors import InputError
-from host.nn.network import Network, Provenance, accuracy, output_ranges
+from host.nn.dense_chain import join
+from host.nn.network import Network, Provenance
 from host.nn.preconv import preconv_features
 from host.train import presets
 from host.train.augment.prefetch import Copies, interleave
@@ -25,6 +26,7 @@ from host.train.preconv_presets import PRECONV_PRESETS
 from host.train.progress import Meter, Progress, Stage
 from host.train.recipe import LearnedRecipe
 from host.train.two_layer.cycle_prices import rest_cycles
+from host.train.two_layer.measure import accuracy, output_ranges
 from host.train.two_layer.recipe import AdamRecipe, CheapRecipe, PreconvRecipe
 from host.train.two_layer.runs import Layers, Lesson, Run
 
@@ -78,8 +80,7 @@ def train(
             network = finish.network(run.train(), run.history)
             if rehearse:
                 layers = Run(lesson, kept, recipe, seed, meter.enter().epoch).train()
-                trial = replace(network, layers=layers)
-                measured = accuracy(trial, features[held], dataset.train.labels[held])
+                measured = accuracy(layers, features[held], dataset.train.labels[held])
                 network = _with_metrics(network, validation=measured)
         except KeyboardInterrupt:
             if network is None and run.best is not None:
@@ -119,19 +120,15 @@ class _Finisher:
             raise InputError("train: weights: found values that are not finite, need finite ones; lower reg")
         data = self.dataset
         source = Provenance(data.name, data.sha256, self.preset, self.seed, ENGINE, dict(history))
-        shape = (int(data.train.images.shape[1]), int(data.train.images.shape[2]))
-        network = Network(shape, layers, data.labels, source, levels=self.levels)
-        ranges = output_ranges(network, self.features)
+        ranges = output_ranges(layers, self.features)
         measured = tuple(
             replace(layer, output_max=layer.output_max or top) for layer, top in zip(layers, ranges, strict=True)
         )
-        network = _with_metrics(
-            replace(network, layers=measured), train=accuracy(network, self.features, data.train.labels)
-        )
-        if len(data.test.labels) == 0:
-            return network
-        test = preconv_features(data.test.images, self.levels)
-        return _with_metrics(network, test=accuracy(network, test, data.test.labels))
+        metrics = {"train": accuracy(layers, self.features, data.train.labels)}
+        if len(data.test.labels):
+            test = preconv_features(data.test.images, self.levels)
+            metrics["test"] = accuracy(layers, test, data.test.labels)
+        return join(data.image_shape, self.levels, measured, data.labels, replace(source, metrics=metrics))
 
 
 def _with_metrics(network: Network, **values: float) -> Network:

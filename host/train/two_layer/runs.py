@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from host.nn.network import Dense
+from host.nn.dense_chain import DenseNumbers
 from host.train.two_layer import net as twolayer
 from host.train.two_layer import optimise
 from host.train.two_layer.cost_aware import CheapView
@@ -16,7 +16,7 @@ from host.train.two_layer.recipe import AdamRecipe, CheapRecipe, LbfgsRecipe, Pr
 
 _STREAM = 1  # the random stream of a seed that starts and shuffles the net
 
-Layers = tuple[Dense, ...]
+Layers = tuple[DenseNumbers, ...]
 OnStep = Callable[[int, float, float], None]
 """Called after each epoch or iteration: how many are finished, loss, accuracy 0..1 on the rows."""
 
@@ -123,6 +123,6 @@ def _layers(net: TwoLayer, input_scale: float, offset: NDArray[np.int16] | None)
     first = np.ascontiguousarray(net.w1.T / input_scale, np.float32)
     second = np.ascontiguousarray(net.w2.T, np.float32)
     return (
-        Dense(first, net.b1.astype(np.float32), offset),
-        Dense(second.copy(), net.b2.astype(np.float32)),
+        DenseNumbers(first, net.b1.astype(np.float32), offset),
+        DenseNumbers(second.copy(), net.b2.astype(np.float32)),
     )

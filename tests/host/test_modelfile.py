@@ -1,17 +1,33 @@
-"""The model file of a learned net: what is written is read; what is broken is refused in one line."""
+"""The model file: what is written is read; what is broken is refused in one line, and never half-written."""
 
 import json
+import os
 
 import h5py
 import numpy as np
 import pytest
 from learned_networks import LAYERS, drawn_images, learned_network
+from networks import random_network
 
-from host.deploy.deployment import float_scores
-from host.deploy.learned_quantise import quantise_learned
 from host.errors import InputError
 from host.modelfile import file as model_file
-from host.nn.learned import LearnedNetwork, Scaling
+from host.nn.layers import Conv2d, Dense, FixedConv2d, Flatten, MaxPool2d, ReLU, preconv_layers
+from host.nn.network import Scaling, float_scores
+
+OFFSETS = np.arange(64, dtype=np.int16)
+NETS = {
+    **{name: lambda name=name: learned_network(name) for name in LAYERS},
+    "another scaling": lambda: learned_network("plain", scaling=Scaling(31, 77.25)),
+    "dense behind a front end": lambda: random_network(shape=(16, 16)),
+    "no offset": lambda: random_network(shape=(16, 16), offset=False, top=63),
+    "an offset for each input": lambda: learned_network(
+        (*preconv_layers(255), Conv2d(4, 3), ReLU(), Flatten()), scaling=Scaling(OFFSETS, 16.0)
+    ),
+    "any whole kernel": lambda: learned_network((FixedConv2d(((-1, 0, 1),)), MaxPool2d(), Flatten(), Dense(5), ReLU())),
+    "oblong": lambda: learned_network(
+        (Conv2d(3, (3, 2), (2, 1), (0, 1, 1, 0)), ReLU(), MaxPool2d((1, 2), (2, 1)), Flatten())
+    ),
+}
 
 
 @pytest.fixture
@@ -21,19 +37,21 @@ def saved(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", NETS)
 def test_a_saved_network_reads_back_bit_for_bit(name, tmp_path):
-    network = learned_network(name, scaling=Scaling(31, 77.25) if name == "plain" else None)
+    network = NETS[name]()
     model_file.save(network, tmp_path / "net.h5")
     back = model_file.load(tmp_path / "net.h5")
-    assert isinstance(back, LearnedNetwork)
     assert back.architecture == network.architecture and back.scaling == network.scaling
     assert np.array_equal(back.parameters.flat, network.parameters.flat)
     assert (back.labels, back.output_max, back.provenance) == (network.labels, network.output_max, network.provenance)
     assert model_file.content_hash(back) == model_file.content_hash(network)
-    assert quantise_learned(back).hash == quantise_learned(network).hash
     images = drawn_images(5)
     assert np.array_equal(float_scores(back, images), float_scores(network, images))
+
+
+def test_no_two_of_these_networks_have_one_hash():
+    assert len({model_file.content_hash(make()) for make in NETS.values()}) == len(NETS)
 
 
 def test_the_same_network_gives_the_same_bytes(saved, tmp_path):
@@ -71,11 +89,28 @@ BREAKAGES = {
     "layers/1: found no group": lambda f: f.__delitem__("layers/1"),
     "layers/1.output_max": lambda f: f["layers/1"].attrs.__setitem__("output_max", np.inf),
     "scaling_offset: found 256": lambda f: f.attrs.__setitem__("scaling_offset", 256),
+    "scaling_offset: found 3 numbers, need 256": lambda f: (
+        f.attrs.__delitem__("scaling_offset"),
+        f.__setitem__("scaling_offset", np.zeros(3, np.int16)),
+    ),
     "scaling_divisor: found 0.0": lambda f: f.attrs.__setitem__("scaling_divisor", 0.0),
     "labels: found 1": lambda f: f.attrs.__setitem__("labels", '["a"]'),
     "content_hash": lambda f: f["layers/0/weights"].__setitem__((0, 0, 0, 0), 0.5),
     "another hash": lambda f: f["layers/1"].attrs.__setitem__("output_max", 1.0),
     "provenance": lambda f: f.__delitem__("provenance"),
+    "need it before": lambda f: architecture_with(
+        f, lambda p: p["layers"].insert(3, {"kind": "MinMaxNormalise", "top": 9})
+    ),
+    "kernel: found ('a', 'b')": lambda f: architecture_with(f, lambda p: p["layers"][0].update(kernel=["a", "b"])),
+    "calibrations/63/densities: found 0": lambda f: f.create_group("calibrations/63/densities"),
+    "links: found one that leads elsewhere": lambda f: (
+        f.__delitem__("layers/1"),
+        f.__setitem__("layers/1", h5py.SoftLink("/layers/0")),
+    ),
+    "kept in another file": lambda f: (
+        f.__delitem__("layers/7/bias"),
+        f["layers/7"].create_dataset("bias", (10,), np.float32, external=[("/etc/hostname", 0, 40)]),
+    ),
 }
 
 
@@ -96,3 +131,34 @@ def test_the_file_holds_no_pickle(saved):
 
     with h5py.File(saved) as file:
         file.visititems(check)
+
+
+def test_every_truncation_is_refused(saved):
+    whole = saved.read_bytes()
+    for length in range(0, len(whole) - 1, max(1, len(whole) // 50)):
+        saved.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"net\.h5"):
+            model_file.load(saved)
+
+
+def test_a_missing_model_says_how_to_make_one(tmp_path):
+    with pytest.raises(InputError, match="host train"):
+        model_file.load(tmp_path / "none.h5")
+
+
+def test_a_full_disk_leaves_the_old_model_and_no_remains(saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        model_file.save(learned_network("plain"), saved)
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == ["net.h5"]
+
+
+def test_a_missing_folder_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        model_file.save(learned_network("plain"), tmp_path / "none" / "net.h5")

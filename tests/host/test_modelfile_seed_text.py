@@ -6,6 +6,7 @@ from networks import random_network
 
 from host.errors import InputError
 from host.modelfile import seed_text as textfmt
+from host.nn.dense_chain import split as layers_of
 
 
 def test_each_number_is_followed_by_nul_and_newline():
@@ -16,7 +17,7 @@ def test_files_round_trip(tmp_path):
     network = random_network(offset=False)
     first, second = textfmt.write(network, tmp_path)
     assert (first.name, second.name) == ("W1_CNN.txt", "W2_CNN.txt")
-    for path, layer in ((first, network.layers[0]), (second, network.layers[1])):
+    for path, layer in zip((first, second), layers_of(network), strict=True):
         matrix = textfmt.from_text(path, layer.weights.shape[1] + 1)
         assert matrix.dtype == np.float16 and matrix.shape == (layer.weights.shape[0], layer.weights.shape[1] + 1)
         assert textfmt.to_text(matrix).encode() == path.read_bytes()

@@ -1,59 +1,63 @@
-"""What a learned model file holds of numbers that were trained for one weight format; see `model_learned`."""
+"""What a model file holds of numbers that were trained for one weight format and one largest activation.
+
+layers/0, 1, …    attribute output_step (0: not rounded; 0 everywhere: the weights alone were trained for it); weights,
+                  bias as the network's own are laid out, with weight_steps float32 (out,)
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.nets import little_endian
 from host.errors import InputError
 from host.modelfile.fields import Fields
+from host.nn.activations import rectifiers
+from host.nn.formats import ACTIVATION_TOPS, WEIGHT_TOPS
 from host.nn.layers import Architecture
-from host.nn.learned import Tuned
+from host.nn.network import QatResult
 from host.nn.parameters import Parameters, empty, slots
-from host.train.qat.recipe import WEIGHT_TOPS
-from host.train.qat.scales import rectifiers
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 _SLACK = 0.01
 """By how much of a step a weight may miss a multiple of it: float32's rounding of the product, many times over."""
 
 
-def update_hash(digest: _Hash, tuned: Tuned) -> None:
-    """Let `digest` take in everything that determines the scores."""
-    digest.update(tuned.format.encode())
-    for steps in tuned.weight_steps:
-        if steps is not None:
-            digest.update(little_endian(steps.astype(np.float32)))
-    digest.update(little_endian(np.asarray(tuned.output_steps, np.float64)))
-    digest.update(little_endian(tuned.parameters.flat.astype(np.float32)))
-
-
-def save_tuned(tuned: Tuned, group: h5py.Group) -> None:
-    for index, (steps, output_step) in enumerate(zip(tuned.weight_steps, tuned.output_steps, strict=True)):
+def save_qat(result: QatResult, group: h5py.Group) -> None:
+    for index, (steps, output_step) in enumerate(zip(result.weight_steps, result.output_steps, strict=True)):
         layer = group.create_group(f"layers/{index}")
         layer.attrs["output_step"] = float(output_step)
-        for name, array in tuned.parameters.of(index).items():
+        for name, array in result.parameters.of(index).items():
             layer.create_dataset(name, data=array.astype(np.float32))
         if steps is not None:
             layer.create_dataset("weight_steps", data=steps.astype(np.float32))
 
 
-def load_tuned(file: h5py.File, fields: Fields, architecture: Architecture) -> tuple[Tuned, ...]:
-    """Raise InputError where a field is missing or wrong."""
-    if "tuned" not in file:
-        return ()
-    names = list(fields.group(file, "tuned"))
+def load_qat(file: h5py.File, fields: Fields, architecture: Architecture) -> tuple[QatResult, ...]:
+    """Read all that there is; raise InputError where a field is missing or wrong."""
+    found = []
+    for fmt in known_formats(file, fields, "qat"):
+        tops = {str(top): top for top in ACTIVATION_TOPS.values()}
+        names = list(fields.group(file, f"qat/{fmt}"))
+        unknown = [name for name in names if name not in tops]
+        if unknown:
+            raise fields.wrong(f"qat/{fmt}", unknown[0], f"largest activations among {', '.join(tops)}")
+        for name, top in tops.items():
+            if name in names:
+                found.append(load_result(file, fields, architecture, f"qat/{fmt}/{name}", fmt, top))
+    return tuple(found)
+
+
+def known_formats(file: h5py.File, fields: Fields, folder: str) -> list[str]:
+    """The names of formats in a folder, which need not be there, in the order of `WEIGHT_TOPS`."""
+    if folder not in file:
+        return []
+    names = list(fields.group(file, folder))
     unknown = [name for name in names if name not in WEIGHT_TOPS]
     if unknown:
-        raise fields.wrong("tuned", unknown[0], f"formats among {', '.join(WEIGHT_TOPS)}")
-    return tuple(_tuned(file, fields, architecture, fmt) for fmt in WEIGHT_TOPS if fmt in names)
+        raise fields.wrong(folder, unknown[0], f"formats among {', '.join(WEIGHT_TOPS)}")
+    return [fmt for fmt in WEIGHT_TOPS if fmt in names]
 
 
 def load_parameters(file: h5py.File, fields: Fields, architecture: Architecture, folder: str) -> Parameters:
@@ -67,13 +71,16 @@ def load_parameters(file: h5py.File, fields: Fields, architecture: Architecture,
     return parameters
 
 
-def _tuned(file: h5py.File, fields: Fields, architecture: Architecture, fmt: str) -> Tuned:
+def load_result(
+    file: h5py.File, fields: Fields, architecture: Architecture, where: str, fmt: str, top: int
+) -> QatResult:
+    """Read what `save_qat` wrote into the group `where`; raise InputError where a field is missing or wrong."""
     try:
         rounded_at = rectifiers(architecture)
     except InputError as error:
-        raise fields.wrong(f"tuned/{fmt}", f"a net that cannot be tuned ({error})", "none") from error
-    folder = f"tuned/{fmt}/layers"
-    for name in (f"tuned/{fmt}", folder):
+        raise fields.wrong(where, f"a net that cannot be trained for it ({error})", "none") from error
+    folder = f"{where}/layers"
+    for name in (where, folder):
         fields.group(file, name)
     parameters = load_parameters(file, fields, architecture, folder)
     count = len(architecture.layers)
@@ -83,8 +90,11 @@ def _tuned(file: h5py.File, fields: Fields, architecture: Architecture, fmt: str
             weight_steps[slot.layer] = _weight_steps(
                 file, fields, f"{folder}/{slot.layer}", parameters, slot.layer, fmt
             )
-    output_steps = tuple(_output_step(file, fields, f"{folder}/{index}", index in rounded_at) for index in range(count))
-    return Tuned(fmt, parameters, tuple(weight_steps), output_steps)
+    steps = [_output_step(file, fields, f"{folder}/{index}") for index in range(count)]
+    for index, step in enumerate(steps if any(steps) else ()):
+        if (step > 0) is not (index in rounded_at):
+            raise fields.wrong(f"{folder}/{index}.output_step", step, "one above 0 behind a ReLU, 0 elsewhere")
+    return QatResult(fmt, parameters, tuple(weight_steps), tuple(steps), top)
 
 
 def _weight_steps(
@@ -106,8 +116,8 @@ def _weight_steps(
     return steps
 
 
-def _output_step(file: h5py.File, fields: Fields, where: str, is_rounded: bool) -> float:
+def _output_step(file: h5py.File, fields: Fields, where: str) -> float:
     step = float(fields.attribute(fields.group(file, where), "output_step"))
-    if not (math.isfinite(step) and (step > 0 if is_rounded else step == 0)):
-        raise fields.wrong(f"{where}.output_step", step, "a finite number above 0" if is_rounded else "0")
+    if not (math.isfinite(step) and step >= 0):
+        raise fields.wrong(f"{where}.output_step", step, "a finite number of 0 or more")
     return step

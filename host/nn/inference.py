@@ -1,10 +1,6 @@
-"""A trained net of learned kernels as plain frozen data: what training hands to deployment, plots and evaluation.
-
-Nothing here trains, quantises, reads a file or knows a board.
-"""
+"""A net in use: scores and ranges of many codes by two threads, and numbers made ready for it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -16,78 +12,24 @@ from threadpoolctl import threadpool_limits
 from host.errors import InputError
 from host.nn import numpy as layers
 from host.nn.layers import Architecture, BatchNorm, Conv2d, Dense, Dropout
-from host.nn.network import Calibration, Provenance
 from host.nn.parameters import Parameters, empty
+from host.nn.scaling import Scaling
 from host.nn.workers import Crew
 
 _BATCH = 64  # images through the layers at once: their buffers should stay in the cache
 _WORKERS = 2
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """The first layer's input is (pixel − offset) / divisor."""
-
-    offset: int = 0
-    divisor: float = 255.0
-
-    def apply(self, images: NDArray[np.uint8], dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
-        """Return (1, H, W, N), the batch last, for images (N, H, W)."""
-        count, height, width = images.shape
-        x: NDArray[Any] = np.subtract(images.reshape(count, -1).T, dtype(self.offset), dtype=dtype, order="C")
-        x *= dtype(1 / self.divisor)
-        return x.reshape(1, height, width, count)
-
-
-@dataclass(frozen=True, eq=False)
-class Tuned:
-    """The numbers of a net that was trained on as its weights are rounded to one format, and the steps it learned.
-
-    Weights are whole multiples of their row's step, activations behind a ReLU count in that layer's output step.
-    """
-
-    format: str
-    parameters: Parameters
-    weight_steps: tuple[NDArray[np.float32] | None, ...]  # by layer: (rows,), all equal in the last; None: no weights
-    output_steps: tuple[float, ...]  # by layer; 0 where nothing is rounded
-
-
-@dataclass(frozen=True, eq=False)
-class LearnedNetwork:
-    """An architecture with its numbers, batch normalisation folded and dropout removed.
-
-    `output_max` holds, for each layer, the largest magnitude that it put out over the training images. `tuned` holds at
-    most one set of numbers for each format; formats without one are rounded from `parameters`.
-    """
-
-    parameters: Parameters
-    scaling: Scaling
-    labels: tuple[str, ...]
-    provenance: Provenance
-    output_max: tuple[float, ...]
-    calibrations: tuple[Calibration, ...] = ()  # what deployment measured on the training images
-    tuned: tuple[Tuned, ...] = ()
-
-    @property
-    def architecture(self) -> Architecture:
-        """The layers."""
-        return self.parameters.architecture
-
-    def tuned_for(self, fmt: str) -> Tuned | None:
-        """Return the numbers that were trained on for a format."""
-        return next((tuned for tuned in self.tuned if tuned.format == fmt), None)
-
-
-def scores(parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return float32 scores (N, classes) for u8 images (N, H, W)."""
+def scores(parameters: Parameters, scaling: Scaling, codes: NDArray[Any]) -> NDArray[np.float32]:
+    """Return float32 scores (N, classes) for codes (N, H, W) or (N, C, H, W); see `fixed.codes`."""
     classes = parameters.architecture.classes
-    return through(lambda size: layers.Sequential(parameters, size), classes, scaling, images)
+    return through(lambda size: layers.Sequential(parameters, size), classes, scaling, codes)
 
 
 def scores_and_ranges(
-    parameters: Parameters, scaling: Scaling, images: NDArray[np.uint8]
+    parameters: Parameters, scaling: Scaling, codes: NDArray[Any]
 ) -> tuple[NDArray[np.float32], tuple[float, ...]]:
-    """Return the scores, and each layer's largest output magnitude over all images."""
+    """Return the scores, and each layer's largest output magnitude over all images; 0 for fixed layers."""
     tops = np.zeros(len(parameters.architecture.layers))
     lock = Lock()
 
@@ -97,7 +39,7 @@ def scores_and_ranges(
             tops[index] = max(tops[index], top)
 
     classes = parameters.architecture.classes
-    found = through(lambda size: layers.Sequential(parameters, size), classes, scaling, images, see)
+    found = through(lambda size: layers.Sequential(parameters, size), classes, scaling, codes, see)
     return found, tuple(tops.tolist())
 
 
@@ -105,19 +47,19 @@ def through(
     make: Callable[[int], layers.Sequential],
     classes: int,
     scaling: Scaling,
-    images: NDArray[np.uint8],
+    codes: NDArray[Any],
     see: layers.Observer = lambda index, values: None,
 ) -> NDArray[np.float32]:
     """Return scores (N, classes) of the net that `make` builds for a batch size.
 
     `see` is called by both workers, without a common order.
     """
-    found = np.empty((len(images), classes), np.float32)
+    found = np.empty((len(codes), classes), np.float32)
 
     def work(number: int) -> None:
         net = cache(make)
-        for rows in list(_chunks(len(images)))[number::_WORKERS]:
-            found[rows] = layers.observe(net(rows.stop - rows.start), scaling.apply(images[rows]), see).T
+        for rows in list(_chunks(len(codes)))[number::_WORKERS]:
+            found[rows] = layers.observe(net(rows.stop - rows.start), scaling.apply(codes[rows]), see).T
 
     with threadpool_limits(limits=1, user_api="blas"):
         Crew(_WORKERS).run(work)

@@ -1,51 +1,43 @@
-"""The learned family's part of a model file (format version 2).
+"""What a model file of version 3 holds of a network.
 
-/                 attributes: architecture (JSON, see Architecture.plain), scaling_offset, scaling_divisor
+/                 attributes: architecture (JSON, see Architecture.plain), scaling_divisor, and scaling_offset, which is
+                  instead int16 (inputs,) where each input of the first trained layer has its own
 /layers/0, 1, …   every layer: attribute output_max; convolutions: weights float32 (out, in / groups, row, column),
                   dense layers (out, in), both with bias float32 (out,)
-/calibrations/255 attribute accuracy; densities/0, 1, … float32 (1,), one a stage of the int8 net
-/tuned/int8 …     where a format has numbers of its own: layers/0, 1, … with attribute output_step (0: not rounded) and,
-                  as above, weights and bias, with weight_steps float32 (out,)
+/calibrations/63… by the largest activation: attribute accuracy; densities/0, 1, … float32 (inputs,) or (1,)
+/qat/int8/255…    by weight format and largest activation, what was trained for them: see `qat`
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from dataclasses import replace
+from collections.abc import Callable
 
 import h5py
 import numpy as np
 
-from host.deploy.learned_quantise import quantise_learned
-from host.deploy.nets import little_endian
 from host.errors import InputError
 from host.modelfile.fields import MAX_ELEMENTS, Fields, save_calibrations
-from host.modelfile.tuned import load_parameters, load_tuned, save_tuned, update_hash
+from host.modelfile.qat import load_parameters, load_qat, save_qat
 from host.nn.layers import Architecture, BatchNorm, Dropout, from_plain
-from host.nn.learned import LearnedNetwork, Scaling
+from host.nn.network import Network, QatResult, Scaling
 from host.nn.parameters import slots
 
-VERSION = 2
-MAX_LAYERS = 64
+VERSION = 3
+MAX_LAYERS = 80
+MAX_OFFSET = 255
+
+ReadQat = Callable[[h5py.File, Fields, Architecture], tuple[QatResult, ...]]
 
 
-def content_hash(network: LearnedNetwork) -> str:
-    """SHA-256, hexadecimal, over architecture, scaling, weights and ranges."""
-    scaling = network.scaling
-    facts = [network.architecture.plain(), scaling.offset, scaling.divisor]
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for array in (network.parameters.flat.astype(np.float32), np.asarray(network.output_max, np.float64)):
-        digest.update(little_endian(array))
-    for tuned in sorted(network.tuned, key=lambda tuned: tuned.format):
-        update_hash(digest, tuned)
-    return digest.hexdigest()
-
-
-def save(network: LearnedNetwork, file: h5py.File) -> None:
+def save(network: Network, file: h5py.File) -> None:
     file.attrs["architecture"] = json.dumps(network.architecture.plain())
-    file.attrs["scaling_offset"] = network.scaling.offset
+    offset = network.scaling.offset
+    if isinstance(offset, int):
+        file.attrs["scaling_offset"] = offset
+    else:
+        file.create_dataset("scaling_offset", data=offset.astype(np.int16))
     file.attrs["scaling_divisor"] = network.scaling.divisor
     for index, top in enumerate(network.output_max):
         group = file.create_group(f"layers/{index}")
@@ -53,25 +45,23 @@ def save(network: LearnedNetwork, file: h5py.File) -> None:
         for name, array in network.parameters.of(index).items():
             group.create_dataset(name, data=array.astype(np.float32))
     save_calibrations(file, network.calibrations)
-    for tuned in network.tuned:
-        save_tuned(tuned, file.create_group(f"tuned/{tuned.format}"))
+    for result in network.qat:
+        save_qat(result, file.create_group(f"qat/{result.format}/{result.top}"))
 
 
-def load(file: h5py.File, fields: Fields) -> LearnedNetwork:
+def load(file: h5py.File, fields: Fields, read_qat: ReadQat = load_qat) -> Network:
     """Raise InputError where a field is missing or wrong."""
     architecture = _architecture(file, fields)
-    network = LearnedNetwork(
+    network = Network(
         parameters=load_parameters(file, fields, architecture, "layers"),
-        scaling=_scaling(file, fields),
+        scaling=_scaling(file, fields, architecture),
         labels=fields.labels(file),
         provenance=fields.provenance(fields.group(file, "provenance")),
         output_max=tuple(_range(file, fields, index) for index in range(len(architecture.layers))),
+        calibrations=fields.calibrations(file, MAX_LAYERS),
+        qat=read_qat(file, fields, architecture),
     )
     fields.check_classes(network.labels, architecture.classes)
-    network = replace(network, tuned=load_tuned(file, fields, architecture))
-    if "calibrations/255" in file:
-        stages = len(quantise_learned(network).stages)
-        network = replace(network, calibrations=fields.calibrations(file, stages))
     return network
 
 
@@ -100,10 +90,17 @@ def _range(file: h5py.File, fields: Fields, index: int) -> float:
     return top
 
 
-def _scaling(file: h5py.File, fields: Fields) -> Scaling:
-    offset, divisor = int(fields.attribute(file, "scaling_offset")), float(fields.attribute(file, "scaling_divisor"))
-    if not 0 <= offset <= 255:
-        raise fields.wrong("scaling_offset", offset, "0..255")
+def _scaling(file: h5py.File, fields: Fields, architecture: Architecture) -> Scaling:
+    divisor = float(fields.attribute(file, "scaling_divisor"))
     if not 0 < divisor < math.inf:
         raise fields.wrong("scaling_divisor", divisor, "a finite number above 0")
+    if "scaling_offset" in file:
+        offsets = fields.array(file, "scaling_offset", np.int16, 1)
+        need = math.prod(architecture.shapes[architecture.fixed])
+        if len(offsets) != need:
+            raise fields.wrong("scaling_offset", f"{len(offsets)} numbers", f"{need}, one an input")
+        return Scaling(offsets, divisor)
+    offset = int(fields.attribute(file, "scaling_offset"))
+    if not 0 <= offset <= MAX_OFFSET:
+        raise fields.wrong("scaling_offset", offset, f"0..{MAX_OFFSET}")
     return Scaling(offset, divisor)
