@@ -57,7 +57,7 @@ def all_exports(graph: Graph) -> list[Export]:
     found = {portable.crc: Export(graph, portable)}
     for kind in (CODE, ASSEMBLY):
         tiles = tile(graph, ATMEGA328P, _ALLOWED[kind])
-        for keep_image in (True, False):
+        for keep_image in _image_places(tiles):
             program = make_program(graph, ATMEGA328P, tiles, keep_image=keep_image, pair=None)
             found.setdefault(program.crc, Export(graph, portable, program))
     return list(found.values())
@@ -72,8 +72,14 @@ def _programs(graph: Graph, chip: Chip, kernel: str) -> Iterator[Program]:
                 raise _refusal(graph, chip, kind)
             continue
         for pairs in (False, True):
-            for keep_image in (True, False):
+            for keep_image in _image_places(tiles):
                 yield make_program(graph, chip, tiles, keep_image=keep_image, pair=_best_pair(tiles, keep_image, pairs))
+
+
+def _image_places(tiles: Sequence[Tile]) -> tuple[bool, ...]:
+    """Whether the image may be kept, the better first."""
+    kernel, ops = tiles[0]
+    return (False,) if kernel.room(ops).in_arena else (True, False)
 
 
 def _asked_for(graph: Graph, kernel: str, chip: Chip) -> Program:

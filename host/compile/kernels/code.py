@@ -49,7 +49,7 @@ class DenseCode:
     def room(self, ops: Ops) -> Room:
         """Hidden activations, in two places in turn."""
         even, odd = _hidden_sizes(ops)
-        return Room(scratch=even + odd, stays_near=True)
+        return Room(scratch=even + odd, stays_near=True, in_arena=True)
 
     def pack(self, ops: Ops, place: Place) -> Packed:
         code = _compiled(ops, place)

@@ -23,10 +23,11 @@ KINDS = (PORTABLE, ASSEMBLY, CODE)
 @dataclass(frozen=True)
 class Room:
     """What a kernel works in beside its maps: `scratch` bytes where its output will begin, and whether it is quickest
-    where that is right behind its input."""
+    where that is right behind its input. `in_arena`: its input cannot be the image in a slot of its own."""
 
     scratch: int = 0
     stays_near: bool = False
+    in_arena: bool = False
 
 
 @dataclass(frozen=True)
