@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from optional_modules import need_module
 
 EVERYDAY = ("sh", "env", "cat", "grep", "head", "mktemp", "rm", "test", "printf", "gcc", "make", "id")
 
@@ -108,7 +109,7 @@ def test_help_describes_every_command(repository: Path) -> None:
 @pytest.fixture(scope="module")
 def installed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the package as pip installs it, away from the checkout."""
-    pytest.importorskip("hatchling")
+    need_module("hatchling", "pip install hatchling")
     place = tmp_path_factory.mktemp("wheel")
     pip = [
         sys.executable,

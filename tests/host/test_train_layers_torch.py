@@ -1,14 +1,11 @@
-"""Both engines compute the same; needs torch, which is optional, and skips with a reason without it."""
+"""Both engines compute the same."""
 
 import itertools
 
 import numpy as np
 import pytest
 from nets import NETS
-
-pytest.importorskip("torch", reason="torch: found none, need the extra digitduino[torch]; run pip install torch")
-
-import torch
+from optional_modules import need_module
 
 from host.errors import InputError, ToolMissing
 from host.train import layers
@@ -17,7 +14,9 @@ from host.train.lesson import Lesson, Soft, batches
 from host.train.numpy_engine import NumpyEngine
 from host.train.optimisers import Adam, Sgd
 from host.train.parameters import initial, slots
-from host.train.torch_engine import maker
+
+torch = need_module("torch", "pip install torch")
+maker = need_module("host.train.torch_engine", "pip install torch").maker
 
 IMAGES = 40
 
