@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import islice
 from pathlib import Path
 
 from host.data.dataset import DIGITS, MAX_CLASSES, Dataset, Split, make_dataset, stratified_split
@@ -24,7 +25,7 @@ from host.data.named import find_layout, read_layout, variant
 from host.data.npz import read_npz
 from host.data.problem import near, problem
 from host.data.sources import IDX_LAYOUT, SOURCES
-from host.data.streams import open_decoded, read_text
+from host.data.streams import open_decoded, text_lines
 from host.data.text import read_csv
 
 _LONGEST_NAME = 64  # of a class
@@ -98,13 +99,14 @@ def _class_names(path: Path) -> tuple[str, ...]:
     listing = path / "classes.txt" if path.is_dir() else path.with_name(f"{stem}.classes.txt")
     if not listing.is_file():
         return DIGITS
-    names = tuple(line.strip() for line in read_text(listing).splitlines() if line.strip())
+    names = tuple(line.strip() for line in islice(text_lines(listing), MAX_CLASSES + 1))
     for name in names:
         if not name.isprintable() or len(name) > _LONGEST_NAME:
             need = f"at most {_LONGEST_NAME} printable letters"
             raise problem(listing, "classes", repr(name), need, "rename the class")
     if not 2 <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
-        found = f"{len(names)} names, {len(set(names))} different"
+        many = f"more than {MAX_CLASSES}" if len(names) > MAX_CLASSES else str(len(names))
+        found = f"{many} names, {len(set(names))} different"
         raise problem(listing, "classes", found, f"2..{MAX_CLASSES} different names", "write one name per line")
     return names
 

@@ -17,7 +17,7 @@ from host.link.lock import port_lock
 from host.link.transport import PipeTransport, SerialTransport, Transport
 
 SIMULATED_MCUS = tuple(sorted({board.chip.name for board in BOARDS.values() if board.runner is Runner.SIMAVR}))
-_START_TIMEOUT_S = 10.0
+_START_TIMEOUT_S = 60.0  # it takes hundredths of a second; a busy machine is no reason to give up
 _STOP_TIMEOUT_S = 5.0
 _END_TIMEOUT_S = 0.5
 

@@ -29,7 +29,8 @@ from host.errors import InputError, ToolMissing
 from host.link.project import stage_project
 
 _PROGRAMS = ("firmware.elf", "firmware.hex", "program")
-_BUILD_TIMEOUT_S = 600
+# Ends a build that hangs, never a slow one: it takes seconds on a desktop, minutes on the smallest computer.
+_BUILD_TIMEOUT_S = 3600
 _STOP_TIMEOUT_S = 5
 
 

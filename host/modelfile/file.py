@@ -16,7 +16,7 @@ import h5py
 from host.atomic import replacing
 from host.data.memory import bounded_memory
 from host.data.problem import one_line
-from host.data.rehearsal import rehearse
+from host.data.sandbox import Grant, no_limit, read_in_sandbox
 from host.errors import InputError
 from host.modelfile import legacy
 from host.modelfile import network as current
@@ -54,15 +54,15 @@ def load(path: Path) -> Network:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise InputError(f"{path}: found {path.stat().st_size:,} bytes, need at most {MAX_FILE_BYTES:,}; not a model")
 
-    def read() -> Network:
+    def read(_: Grant) -> Network:
         with bounded_memory(path), h5py.File(path, "r") as file:
             fields = Fields(path)
             fields.check_links(file)
             return _read(file, fields)
 
-    rehearse(path, read)
+    read_in_sandbox(path, read)
     try:
-        return read()
+        return read(no_limit)
     except InputError:
         raise
     except UNREADABLE as error:

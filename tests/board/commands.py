@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from patience import LIMIT_S
+
 from host.cli import main
 from host.compile.boards import BOARDS
 from host.deploy.deployment import AnyPlan, choose
@@ -19,7 +21,6 @@ from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 300
 """Generous for commands that take seconds on an idle machine."""
 
 
@@ -95,7 +96,7 @@ def program_of(process: int) -> str:
         return ""
 
 
-def wait_until(true: object, what: str, limit_s: float = 20) -> None:
+def wait_until(true: object, what: str, limit_s: float = LIMIT_S) -> None:
     """Poll `true()`; fail with `what` where it stays false."""
     assert callable(true)
     end = time.monotonic() + limit_s

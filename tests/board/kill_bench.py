@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from patience import LIMIT_S
 
 from host import data
 from host.cli import main
@@ -28,7 +29,6 @@ from host.nn.dense_chain import DenseNumbers, join
 from host.nn.network import Provenance
 
 DIGITS = 60
-LIMIT_S = 120
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 TIMING_FIELDS = ("seconds", "link.images_per_s")
 """What may differ between a run and one that was killed and resumed, on the native board; docs/security.md names them

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from patience import LIMIT_S
 
 from host.compile.boards import Board
 from host.compile.render import write_headers
@@ -23,7 +24,6 @@ from host.link.project import stage_project
 from host.link.run import identity, stream
 
 BAUD = 1_000_000
-LIMIT_S = 300
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def random_image(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray
     return (random.integers(0, 256, shape) * (random.random(shape) < 0.7)).astype(np.uint8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32 - 1),
     groups=st.integers(1, 4),
@@ -148,7 +148,7 @@ def test_a_map_may_grow_over_the_one_it_comes_from(core: ctypes.CDLL) -> None:
         assert np.array_equal(found, run_stage(stage, image))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     channels=st.tuples(*[st.integers(1, 5)] * 3),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c, need
 from numpy.typing import NDArray
+from patience import LIMIT_S
 
 HERE = Path(__file__).parent
 NN_SOURCES = [path for path in CORE_SOURCES if path.parent.name == "nn"]
@@ -46,12 +47,12 @@ def test_avr_and_pc_agree(cc: str, tmp_path: Path, optimisation: str) -> None:
     sources = [f"-I{tmp_path}", HERE / "avr_twin.c", *NN_SOURCES]
     compile_c([cc, "-O2", *CORE_FLAGS, *sources, "-o", tmp_path / "pc"])
     compile_c([avr_gcc, optimisation, "-mmcu=atmega328p", *CORE_FLAGS, *sources, "-lm", "-o", tmp_path / "avr.elf"])
-    on_pc = subprocess.run([tmp_path / "pc"], capture_output=True, text=True, check=True, timeout=60).stdout
+    on_pc = subprocess.run([tmp_path / "pc"], capture_output=True, text=True, check=True, timeout=LIMIT_S).stdout
     on_avr = subprocess.run(
         [simavr, "-m", "atmega328p", "-f", "16000000", tmp_path / "avr.elf"],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=LIMIT_S,
     )
     # simavr prints the line's text in colour, each line ended by a dot of its own.
     text = re.sub(r"\x1b\[[0-9;]*m", "", (on_avr.stdout + on_avr.stderr).decode("latin-1"))

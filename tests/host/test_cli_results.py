@@ -87,7 +87,7 @@ def test_json_into_a_pipe_is_written_into_it(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
     reader.start()
     write_text(pipe, "hello")
-    reader.join(10)
+    reader.join()
     assert got == ["hello"]
     assert pipe.is_fifo()
 

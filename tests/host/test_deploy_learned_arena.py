@@ -144,7 +144,7 @@ pool = st.builds(lambda kind, size: (kind(size),), st.sampled_from([MaxPool2d, A
 overlapping = st.builds(lambda size, stride: (MaxPool2d(size, stride),), st.integers(1, 4), st.integers(1, 3))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(conv | pool | overlapping, max_size=6), st.booleans())
 def test_no_stack_of_layers_overlaps(parts, keep_image):
     layers = tuple(layer for part in parts for layer in part)

@@ -72,7 +72,7 @@ def test_a_model_that_names_itself_for_a_terminal_is_escaped(run_limited: Runner
     save_model(path)
     with h5py.File(path, "a") as file:
         file["provenance"].attrs["preset"] = "evil\x1b[2J\n*/ int x;"
-    code, said = run_limited(tmp_path, "export", path, "--board", "uno", "-o", "headers")
+    code, said, _ = run_limited(tmp_path, "export", path, "--board", "uno", "-o", "headers")
     assert code == 0 and "\x1b" not in said and "evil\\x1b[2J */ int x;" in said
     text = (tmp_path / "headers/model.h").read_text()
     assert "\x1b" not in text and "evil" in text and "*/ int" not in text

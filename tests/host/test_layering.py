@@ -133,7 +133,7 @@ def test_outside_libraries_keep_to_their_place(repository: Path) -> None:
 def test_only_the_command_line_prints_or_exits(repository: Path) -> None:
     """And a forked process, which must not come back."""
     found = printing_places(repository / "host")
-    assert [re.sub(r":\d+:", ":", place) for place in found] == ["data/rehearsal.py: calls os._exit"]
+    assert [re.sub(r":\d+:", ":", place) for place in found] == ["data/sandbox.py: calls os._exit"]
 
 
 def test_no_path_of_one_machine_is_written_down(repository: Path) -> None:

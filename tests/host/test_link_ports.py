@@ -119,7 +119,7 @@ def test_a_port_without_permission(refused: Callable[..., str], monkeypatch: pyt
 def test_a_port_that_another_verify_has(refused: Callable[..., str]) -> None:
     holder = (
         "import sys, time\nfrom host.link.boards import connect_port\n"
-        "with connect_port(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)"
+        "with connect_port(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(3600)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with device(silent) as port:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -118,7 +118,6 @@ def test_normalize_spans_zero_to_one_and_survives_a_constant_image():
     np.testing.assert_array_equal(normalize(np.full((2, 2), 7)), np.zeros((2, 2)))
 
 
-@settings(deadline=None)
 @given(
     st.tuples(st.integers(1, 3), st.integers(2, 9), st.integers(2, 9)).flatmap(lambda s: hnp.arrays(np.uint8, s)),
     st.sampled_from([255, 63]),

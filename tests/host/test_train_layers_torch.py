@@ -1,14 +1,11 @@
-"""Both engines compute the same; needs torch, which is optional, and skips with a reason without it."""
+"""Both engines compute the same."""
 
 import itertools
 
 import numpy as np
 import pytest
 from nets import NETS
-
-pytest.importorskip("torch", reason="torch: found none, need the extra digitduino[torch]; run pip install torch")
-
-import torch
+from optional_modules import need_module
 
 from host.errors import InputError, ToolMissing
 from host.nn import numpy as layers
@@ -16,8 +13,10 @@ from host.nn.network import Scaling
 from host.nn.parameters import initial, slots
 from host.train.batches import Lesson, Soft, batches
 from host.train.engines.numpy_engine import NumpyEngine
-from host.train.engines.torch_engine import maker
 from host.train.optimisers import Adam, Sgd
+
+torch = need_module("torch", "pip install torch")
+maker = need_module("host.train.engines.torch_engine", "pip install torch").maker
 
 IMAGES = 40
 

@@ -4,6 +4,7 @@ net is smooth in its inputs, by finite differences; against torch where there is
 
 import numpy as np
 import pytest
+from optional_modules import need_module
 
 from host.nn import numpy as layers
 from host.nn.layers import Architecture, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
@@ -161,7 +162,7 @@ def test_a_mean_of_codes_is_a_code():
 
 
 def test_torch_finds_the_same_gradients():
-    torch = pytest.importorskip("torch", reason="torch: found none, need the extra digitduino[torch]")
+    torch = need_module("torch", "pip install torch")
     parameters, known, x, targets = rounded_problem()
     _, slopes, step_slopes = gradients_of(parameters, known, x, targets)
     numbers = {
