@@ -9,9 +9,10 @@ from int8_nets import REQUANTISERS, int8_net, random_inputs
 from host.deploy import avr_ops
 from host.deploy.plan import plan
 from host.deploy.product_plan import CHAIN_CYCLES, HELD_MUL_CYCLES, MUL_CYCLES, max_shifts, plan_products
+from host.deploy.product_sets import product_cycles, sets_of, union
 from host.deploy.reference import layer_inputs
-from host.deploy.unroll import BLOCK_OUTPUTS, Source, unroll
-from host.deploy.unroll_blocks import block_cycles, expected_cycles, split_blocks
+from host.deploy.unroll import Source, unroll
+from host.deploy.unroll_blocks import BLOCK_OUTPUTS, SWAP_ROUNDS, block_cycles, expected_cycles, split_blocks
 from host.errors import InputError
 
 
@@ -74,6 +75,25 @@ def test_the_price_of_a_plan_is_what_its_products_take():
 )
 def test_known_prices(magnitudes, shifts, cycles):
     assert plan_products(magnitudes, shifts).cycles == cycles
+
+
+@pytest.mark.parametrize("shifts", [0, 1, 2])
+@pytest.mark.parametrize("largest", [1, 2, 9, 31, 64, 127])
+def test_many_sets_at_once_have_the_prices_of_their_plans(shifts, largest):
+    random = np.random.default_rng(largest)
+    for members in range(1, 13):
+        weights = random.integers(-largest, largest + 1, (members, 200)) * (random.random((members, 200)) < 0.7)
+        prices = product_cycles(union(sets_of(weights)), shifts)
+        plans = [plan_products(set(np.abs(column).tolist()) - {0}, shifts) for column in weights.T]
+        assert prices.tolist() == [plan.cycles for plan in plans]
+
+
+def test_every_set_of_small_magnitudes_has_the_price_of_its_plan():
+    # Where a shifted input, steps and doubles compete: 1..12, every subset.
+    subsets = np.arange(1 << 12)[:, None] >> np.arange(12) & 1
+    prices = product_cycles(union(sets_of((subsets * np.arange(1, 13)).T)), 2)
+    plans = [plan_products((np.flatnonzero(subset) + 1).tolist(), 2) for subset in subsets]
+    assert prices.tolist() == [plan.cycles for plan in plans]
 
 
 def test_an_input_may_be_doubled_while_it_is_one_byte():
@@ -153,6 +173,32 @@ def test_blocks_hold_each_output_once_and_never_cost_more_than_the_order_given(o
     assert sorted(itertools.chain(*blocks)) == list(itertools.chain(*given)) == list(range(outputs))
     assert max(map(len, blocks)) <= BLOCK_OUTPUTS
     assert expected_cycles(weights, density, 63, blocks) <= expected_cycles(weights, density, 63, given)
+
+
+def swapped_one_by_one(weights, density, levels):
+    """`split_blocks` as it is defined: every swap of two outputs in turn, taken where it saves."""
+    outputs, count = len(weights), -(-len(weights) // BLOCK_OUTPUTS)
+    blocks = [list(range(outputs * k // count, outputs * (k + 1) // count)) for k in range(count)]
+    for _, (a, b) in itertools.product(range(SWAP_ROUNDS), itertools.combinations(range(count), 2)):
+        now = expected_cycles(weights, density, levels, (blocks[a], blocks[b]))
+        for i, j in itertools.product(range(len(blocks[a])), range(len(blocks[b]))):
+            first, second = list(blocks[a]), list(blocks[b])
+            first[i], second[j] = second[j], first[i]
+            then = expected_cycles(weights, density, levels, (first, second))
+            if then < now:
+                blocks[a], blocks[b], now = first, second, then
+    return tuple(tuple(sorted(block)) for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "largest", "levels"), [(13, 127, 255), (13, 40, 127), (15, 9, 63), (14, 1, 63), (25, 20, 63)]
+)
+def test_blocks_are_those_of_trying_one_swap_after_the_other(outputs, largest, levels):
+    random = np.random.default_rng(outputs + largest)
+    weights = np.rint(random.laplace(0, largest / 3, (outputs, 6))).clip(-largest, largest).astype(np.int64)
+    # Where all inputs are as frequent many swaps cost the same.
+    for density in (np.ones(6), random.random(6)):
+        assert split_blocks(weights, density, levels) == swapped_one_by_one(weights, density, levels)
 
 
 def source(weights, bias=0, multiplier=0, shift=0, levels=63):
