@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 FIRST_SUM = 2
 INPUT, FACTOR, ZERO, SPARE, POINTER = 26, 27, 28, 29, 30
+_LARGEST = (INPUT, FACTOR, SPARE)
+"""The largest score so far and its class."""
 DISPLACEMENT_REACH = 63
 NEGATIVE_CYCLES = 6
 """What requantising takes where the work on a negative sum is skipped."""
@@ -28,9 +30,9 @@ class Op:
 
 @dataclass(frozen=True)
 class Requantise:
-    """clamp((sum * multiplier + 2^15) >> 16, 0, levels), or with multiplier 0 the same as a plain shift right:
-    (sum + 2^(shift - 1)) >> shift, where the rounding term already stands in the bias and the result fits a byte.
-    `clamp` says whether some input can exceed levels at all."""
+    """clamp((sum * multiplier + 2^(shift - 1)) >> shift, 0, levels), shift 16 or 24, or with multiplier 0 the same as a
+    plain shift right: (sum + 2^(shift - 1)) >> shift, where the rounding term already stands in the bias and the result
+    fits a byte. `clamp` says whether some input can exceed levels at all."""
 
     multiplier: int
     shift: int
@@ -91,6 +93,8 @@ def requantise(rule: Requantise, slot: int, offset: int, name: str) -> list[Op]:
         body, result = _shifted(rule, high), high
     elif rule.multiplier == 0:
         body, result = _rotated(rule, low, high), SPARE
+    elif rule.shift == 24:
+        body, result = _scaled_far(rule, low, high), 1
     elif rule.multiplier < 256:
         body, result = _scaled_narrow(rule, low, high), 1
     else:
@@ -142,16 +146,17 @@ def _scaled_narrow(rule: Requantise, low: int, high: int) -> list[Op]:
     return ops + (_clamp(rule.levels, 1) if rule.clamp else [])
 
 
-def _scaled_wide(rule: Requantise, low: int, high: int) -> list[Op]:
-    """The same with a 16-bit multiplier, in the spare register; r1 catches what exceeds a byte."""
+def _product(multiplier: int, low: int, high: int) -> list[Op]:
+    """The upper three bytes of sum * multiplier, 16 bits each, the sum not negative: in r1, the spare register, which
+    was 0, and the input register, highest first."""
     return [
-        Op(f"ldi r{FACTOR}, lo8({rule.multiplier})"),
+        Op(f"ldi r{FACTOR}, lo8({multiplier})"),
         Op(f"mul r{low}, r{FACTOR}", 1, 2),
         Op(f"mov r{INPUT}, r1"),
         Op(f"mul r{high}, r{FACTOR}", 1, 2),
         Op(f"add r{INPUT}, r0"),
         Op(f"adc r{SPARE}, r1"),
-        Op(f"ldi r{FACTOR}, hi8({rule.multiplier})"),
+        Op(f"ldi r{FACTOR}, hi8({multiplier})"),
         Op(f"mul r{low}, r{FACTOR}", 1, 2),
         Op(f"add r{INPUT}, r0"),
         Op(f"adc r{SPARE}, r1"),
@@ -160,6 +165,13 @@ def _scaled_wide(rule: Requantise, low: int, high: int) -> list[Op]:
         Op(f"add r{SPARE}, r0"),
         Op(f"adc r1, r{ZERO}"),
         Op(f"sub r1, r{low}"),
+    ]
+
+
+def _scaled_wide(rule: Requantise, low: int, high: int) -> list[Op]:
+    """The same with a 16-bit multiplier, in the spare register; r1 catches what exceeds a byte."""
+    return [
+        *_product(rule.multiplier, low, high),
         Op(f"lsl r{INPUT}"),
         Op(f"adc r{SPARE}, r{ZERO}"),
         Op(f"adc r1, r{ZERO}"),
@@ -169,6 +181,12 @@ def _scaled_wide(rule: Requantise, low: int, high: int) -> list[Op]:
         Op("brsh .+2", 1, 2),
         Op(f"mov r{SPARE}, r{FACTOR}", 1, 0),
     ]
+
+
+def _scaled_far(rule: Requantise, low: int, high: int) -> list[Op]:
+    """(sum * multiplier + 2^23) >> 24 in r1, 128 at most."""
+    ops = [Op(f"clr r{SPARE}"), *_product(rule.multiplier, low, high), Op(f"lsl r{SPARE}"), Op(f"adc r1, r{ZERO}")]
+    return ops + (_clamp(rule.levels, 1) if rule.clamp else [])
 
 
 def store_scores(count: int) -> list[Op]:
@@ -182,11 +200,24 @@ def store_scores(count: int) -> list[Op]:
     return ops
 
 
-def first_maximum(count: int) -> list[Op]:
-    """The index of the largest sum in the spare register; needs all classes in one block."""
-    ops = [Op(f"movw r{INPUT}, r{FIRST_SUM}"), Op(f"clr r{SPARE}")]
-    for slot in range(1, count):
+def first_maximum(count: int, first: int = 0) -> list[Op]:
+    """The class of the largest sum in the spare register, the sum in the input and factor registers. The first sum is
+    that of class `first`; where others came before it, those registers hold the largest of them."""
+    ops = [] if first else [Op(f"movw r{INPUT}, r{FIRST_SUM}"), Op(f"clr r{SPARE}")]
+    for slot in range(0 if first else 1, count):
         low = sum_register(slot)
         ops += [Op(f"cp r{INPUT}, r{low}"), Op(f"cpc r{FACTOR}, r{low + 1}"), Op("brge .+4", 1, 2)]
-        ops += [Op(f"movw r{INPUT}, r{low}", 1, 0), Op(f"ldi r{SPARE}, {slot}", 1, 0)]
+        ops += [Op(f"movw r{INPUT}, r{low}", 1, 0), Op(f"ldi r{SPARE}, {first + slot}", 1, 0)]
     return ops
+
+
+def pause_scores() -> list[Op]:
+    """Between two blocks of scores: the largest so far and where the next score goes wait on the stack, and Z is the
+    arena's pointer again, which r0 and r1 held."""
+    waiting = [Op(f"push r{register}", 1, 2) for register in (*_LARGEST, POINTER, POINTER + 1)]
+    return [*waiting, Op(f"movw r{POINTER}, r0")]
+
+
+def resume_largest() -> list[Op]:
+    """The largest of the scores before, back where first_maximum wants it."""
+    return [Op(f"pop r{register}", 1, 2) for register in reversed(_LARGEST)]

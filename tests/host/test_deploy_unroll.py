@@ -1,6 +1,7 @@
 """Weights compiled into code, on the host: plans of products, prices, refusals. tests/firmware runs the code."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -212,15 +213,66 @@ def source(weights, bias=0, multiplier=0, shift=0, levels=63):
     [
         ([source([[127] * 5], bias=0)], "layer 1: sums: found 0..40005, need 16 bits"),
         ([source([[-1]], bias=-32768)], "layer 1: sums: found -32831..-32768, need 16 bits"),
-        ([source(np.eye(13))], "layer 1: classes: found 13, need 12 at most"),
-        ([source([[1]], multiplier=1, shift=17), source([[1]])], "requantising: found multiplier 1, shift 17"),
+        ([source(np.eye(256))], "layer 1: classes: found 256, need 255 at most"),
+        ([source([[1]], multiplier=1, shift=25), source([[1]])], "requantising: found multiplier 1, shift 25"),
+        ([source([[1]], multiplier=1027, shift=17), source([[1]])], "requantising: found multiplier 1027, shift 17"),
         ([source([[1]], multiplier=255, shift=7), source([[1]])], "requantising: found multiplier 255, shift 7"),
+        (
+            [source([[1], [2]], multiplier=np.array([1, 0]), shift=16), source([[1, 1]])],
+            "requantising: found multiplier 0, shift 16",
+        ),
     ],
 )
 def test_what_the_code_cannot_hold_is_refused(layers, complaint):
     with pytest.raises(InputError) as caught:
         unroll(layers)
     assert complaint in str(caught.value) and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "shift", "texts"),
+    [
+        # The same factor, 3/256, at one shift and another: 3 << 8 at 16 is wide.
+        (3, 8, {"ldi r27, hi8(768)"}),
+        (3 << 16, 24, {"ldi r27, hi8(768)"}),
+        (3, 16, {"ldi r27, 3"}),
+        (768, 24, {"ldi r27, 3"}),
+        (3, 24, {"ldi r27, hi8(3)", "lsl r29"}),
+        (1, 24, {"ldi r27, hi8(1)", "lsl r29"}),
+        (1 << 14, 24, {"lsr r3"}),
+        (1 << 4, 14, {"lsr r3"}),
+    ],
+)
+def test_any_shift_is_brought_to_whole_bytes(multiplier, shift, texts):
+    layer = source([[100]], bias=20_000, multiplier=multiplier, shift=shift)
+    (part,) = [part for part in unroll([layer, source([[1]])]).parts if part.title == "output 0"]
+    assert texts <= {op.text for op in part.ops}
+
+
+def test_outputs_of_one_block_are_requantised_each_in_its_own_way():
+    multipliers = np.array([201, 3000, 1 << 8, 1 << 6, 1 << 11, 0xFFFF, 201])
+    weights = np.array([[9], [9], [9], [9], [1], [9], [100]])
+    layer = source(weights, multiplier=multipliers, shift=16)
+    rules = layer.rules(tuple(range(7)))
+    assert [(rule.multiplier, rule.shift) for rule in rules] == [
+        (201, 16),
+        (3000, 16),
+        (0, 8),
+        (0, 10),
+        (0, 5),
+        (0xFFFF, 16),
+        (201, 16),
+    ]
+    assert [rule.clamp for rule in rules] == [False, False, False, False, False, True, False]
+    ends = [part for part in unroll([layer, source(np.ones((1, 7)))]).parts if part.title.startswith("output ")]
+    assert len({tuple(op.text.partition(" ")[0] for op in part.ops if op.words) for part in ends}) == 5
+
+
+@pytest.mark.parametrize(("highest", "clamps"), [(63 * 256 + 127, False), (63 * 256 + 128, True)])
+def test_outputs_are_clamped_at_their_own_top_not_at_that_of_the_inputs(highest, clamps):
+    layer = source([[1]], bias=highest - 255, multiplier=1, shift=8, levels=255)
+    assert [rule.clamp for rule in replace(layer, output_levels=63).rules((0,))] == [clamps]
+    assert [rule.clamp for rule in layer.rules((0,))] == [False]
 
 
 def test_sums_at_the_very_edge_are_taken():
