@@ -26,7 +26,7 @@ from host.deploy.product_plan import Plan, max_shifts, plan_products
 from host.deploy.unroll_blocks import BLOCK_OUTPUTS, split_blocks
 from host.deploy.unroll_source import Source, check
 
-__all__ = ["Part", "Source", "Unrolled", "unroll"]
+__all__ = ["Part", "Source", "Unrolled", "least_flash_bytes", "unroll"]
 
 ROUNDS_OF_HOLDING = 2
 CALL_CYCLES = 8
@@ -98,6 +98,31 @@ def unroll(layers: Sequence[Source]) -> Unrolled:
             pointer = block.pointer
     parts.append(_fixed(len(layers) - 1, "restore registers", _epilogue()))
     return Unrolled(tuple(parts))
+
+
+def least_flash_bytes(layers: Sequence[Source]) -> int:
+    """Bytes of flash that `unroll(layers)` takes at least, counted without compiling anything: what no choice of blocks
+    and products can save."""
+    words = avr.words(_prologue(layers[-1].is_scores)) + avr.words(_epilogue())
+    for layer in layers:
+        outputs, magnitudes = len(layer.bias), np.abs(layer.weights)
+        words += 2 * outputs + 2 * int(np.count_nonzero(magnitudes))
+        # Each input is loaded, and each of its products made, for at least so many blocks.
+        words += int(_blocks(np.count_nonzero(magnitudes, axis=0)).sum())
+        for magnitude in set(np.unique(magnitudes).tolist()) - {
+            0,
+            *(1 << k for k in range(max_shifts(layer.levels) + 1)),
+        }:
+            words += int(_blocks(np.count_nonzero(magnitudes == magnitude, axis=0)).sum())
+        words += (
+            avr.words([*avr.store_scores(outputs), *avr.first_maximum(outputs)]) if layer.is_scores else 3 * outputs
+        )
+    return 2 * words
+
+
+def _blocks(outputs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many blocks it takes to hold so many outputs."""
+    return -(-outputs // BLOCK_OUTPUTS)
 
 
 def _fixed(layer: int, title: str, ops: Sequence[Op]) -> Part:

@@ -12,7 +12,7 @@ from host.deploy.plan import plan
 from host.deploy.product_plan import CHAIN_CYCLES, HELD_MUL_CYCLES, MUL_CYCLES, max_shifts, plan_products
 from host.deploy.product_sets import product_cycles, sets_of, union
 from host.deploy.reference import layer_inputs
-from host.deploy.unroll import Source, unroll
+from host.deploy.unroll import Source, least_flash_bytes, unroll
 from host.deploy.unroll_blocks import BLOCK_OUTPUTS, SWAP_ROUNDS, block_cycles, expected_cycles, split_blocks
 from host.errors import InputError
 
@@ -273,6 +273,17 @@ def test_outputs_are_clamped_at_their_own_top_not_at_that_of_the_inputs(highest,
     layer = source([[1]], bias=highest - 255, multiplier=1, shift=8, levels=255)
     assert [rule.clamp for rule in replace(layer, output_levels=63).rules((0,))] == [clamps]
     assert [rule.clamp for rule in layer.rules((0,))] == [False]
+
+
+@pytest.mark.parametrize("style", ["dense", "sparse", "few"])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (30, 10), (40, 30, 10), (64, 50, 26)], ids=str)
+def test_the_code_is_never_smaller_than_foretold(sizes, style):
+    twin = compiled(int8_net(np.random.default_rng(len(style)), sizes, style=style, way="rotated", most=2000))
+    least, taken = least_flash_bytes(twin.sources), twin.unrolled.flash_bytes
+    assert 0.5 * taken < least <= taken
+    # Nor where the run ends in activations.
+    hidden = twin.sources[:-1]
+    assert not hidden or least_flash_bytes(hidden) <= unroll(hidden).flash_bytes < taken
 
 
 def test_sums_at_the_very_edge_are_taken():
