@@ -1,9 +1,9 @@
 """Compiles dense layers of integers into straight AVR code: the weights are the program.
 
 A pure function from integers to operations; templates/model_code.S.j2 only prints them. For every block of up to
-twelve outputs the 16-bit sums stay in registers; each input is loaded once, skipped whole when it is zero, and meets
-its weights as additions of shared products (product_plan.py). Zero weights cost nothing. Registers that a block leaves
-free hold its most frequent factors.
+twelve outputs, or eight that need 24 bits, the sums stay in registers; each input is loaded once, skipped whole when it
+is zero, and meets its weights as additions of shared products (product_plan.py). Zero weights cost nothing. Registers
+that a block leaves free hold its most frequent factors.
 
 The routine is `uint8_t NAME(uint8_t *arena, int32_t *scores)`; it reads and writes the activations at the arena offsets
 that the plan gave them, and returns the first maximum of the scores. Where the last layer makes activations it is
@@ -13,7 +13,7 @@ that the plan gave them, and returns the first maximum of the scores. Where the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from host.deploy import avr_ops as avr
 from host.deploy.avr_encode import machine_code
 from host.deploy.avr_ops import Op
+from host.deploy.avr_requantise import NEGATIVE_CYCLES, Requantise, requantise
+from host.deploy.avr_scores import first_maximum, pause_scores, point_to_scores, resume_largest, store_scores
 from host.deploy.product_plan import Plan, max_shifts, plan_products
 from host.deploy.unroll_blocks import BLOCK_OUTPUTS, split_blocks
 from host.deploy.unroll_source import Source, check
@@ -85,19 +87,29 @@ class Unrolled:
         return total
 
 
-def unroll(layers: Sequence[Source]) -> Unrolled:
-    """Compile `layers`. Raises InputError where 16-bit sums cannot be proved."""
+def unroll(layers: Sequence[Source], sum_bits: int = 16) -> Unrolled:
+    """Compile `layers`. Raises InputError where sums of `sum_bits` cannot be proved: 16, or 24, where outputs that need
+    them are computed eight at a time and at half as much again for each weight."""
     parts = [_fixed(0, "save registers; r28 = 0", _prologue(layers[-1].is_scores))]
     pointer = 0
     for index, layer in enumerate(layers):
-        check(layer, index)
-        # The first maximum is looked for in the order of the classes.
-        for number, outputs in enumerate(split_blocks(layer.weights, layer.density, layer.levels, layer.is_scores)):
-            block = _Block(layer, index, number, outputs, pointer)
+        check(layer, index, sum_bits)
+        for number, (outputs, size) in enumerate(_blocks(layer)):
+            block = _Block(layer, index, number, outputs, size, pointer)
             parts += block.compile()
             pointer = block.pointer
     parts.append(_fixed(len(layers) - 1, "restore registers", _epilogue()))
     return Unrolled(tuple(parts))
+
+
+def _blocks(layer: Source) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Which outputs share registers, and how many bytes their sums have."""
+    for size in sorted(set(layer.sum_bytes.tolist())):
+        (rows,) = np.nonzero(layer.sum_bytes == size)
+        # The first maximum is looked for in the order of the classes.
+        blocks = split_blocks(layer.weights[rows], layer.density, layer.levels, layer.is_scores, size)
+        for block in blocks:
+            yield tuple(rows[list(block)].tolist()), size
 
 
 def least_flash_bytes(layers: Sequence[Source]) -> int:
@@ -105,24 +117,28 @@ def least_flash_bytes(layers: Sequence[Source]) -> int:
     and products can save."""
     words = avr.words(_prologue(layers[-1].is_scores)) + avr.words(_epilogue())
     for layer in layers:
-        outputs, magnitudes = len(layer.bias), np.abs(layer.weights)
-        words += 2 * outputs + 2 * int(np.count_nonzero(magnitudes))
+        magnitudes, sizes = np.abs(layer.weights), layer.sum_bytes
+        # Biases, and what each weight adds.
+        words += int((sizes * (1 + np.count_nonzero(magnitudes, axis=1))).sum())
         # Each input is loaded, and each of its products made, for at least so many blocks.
-        words += int(_blocks(np.count_nonzero(magnitudes, axis=0)).sum())
-        for magnitude in set(np.unique(magnitudes).tolist()) - {
-            0,
-            *(1 << k for k in range(max_shifts(layer.levels) + 1)),
-        }:
-            words += int(_blocks(np.count_nonzero(magnitudes == magnitude, axis=0)).sum())
-        words += (
-            avr.words([*avr.store_scores(outputs), *avr.first_maximum(outputs)]) if layer.is_scores else 3 * outputs
-        )
+        words += _blocks_holding(magnitudes != 0)
+        for magnitude in set(np.unique(magnitudes).tolist()) - {0, *(1 << k for k in range(3))}:
+            words += _blocks_holding(magnitudes == magnitude)
+        words += _fewest_words_at_the_end(layer)
     return 2 * words
 
 
-def _blocks(outputs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many blocks it takes to hold so many outputs."""
-    return -(-outputs // BLOCK_OUTPUTS)
+def _blocks_holding(outputs: NDArray[np.bool_]) -> int:
+    """How many blocks at least hold those (outputs, inputs) that an input serves, all inputs together."""
+    return int((-(-np.count_nonzero(outputs, axis=0) // BLOCK_OUTPUTS)).sum())
+
+
+def _fewest_words_at_the_end(layer: Source) -> int:
+    outputs = len(layer.bias)
+    if not layer.is_scores:
+        return 3 * outputs
+    size = int(layer.sum_bytes.max())
+    return avr.words([*store_scores(outputs, size), *first_maximum(outputs, 0, size)])
 
 
 def _fixed(layer: int, title: str, ops: Sequence[Op]) -> Part:
@@ -142,10 +158,12 @@ def _epilogue() -> list[Op]:
 class _Block:
     """Compiles one block of one layer; `pointer` follows where in the arena Z points."""
 
-    def __init__(self, layer: Source, index: int, number: int, outputs: tuple[int, ...], pointer: int) -> None:
+    def __init__(
+        self, layer: Source, index: int, number: int, outputs: tuple[int, ...], size: int, pointer: int
+    ) -> None:
         self.layer, self.index, self.number, self.outputs, self.pointer = layer, index, number, outputs, pointer
-        self.weights = layer.weights[list(outputs)]
-        free = [avr.sum_register(slot) + half for slot in range(len(outputs), BLOCK_OUTPUTS) for half in (0, 1)]
+        self.weights, self.size = layer.weights[list(outputs)], size
+        free = range(avr.FIRST_SUM + size * len(outputs), avr.FIRST_SUM + avr.SUM_REGISTERS)
         self.spare = [*reversed([r for r in free if r >= avr.LOWEST_IMMEDIATE]), avr.SPARE]
         self.held = self._choose_held()
 
@@ -155,7 +173,7 @@ class _Block:
         for slot, rule in enumerate(rules):
             if rule.multiplier == 0:
                 biases[slot] += 1 << (rule.shift - 1)
-        start = avr.load_biases(biases)
+        start = avr.load_biases(biases, self.size)
         for factor, register in self.held.items():
             start += avr.load_constant(register, factor)
         parts = [_fixed(self.index, f"layer {self.index + 1}, outputs {_list(self.outputs)}", start)]
@@ -228,32 +246,33 @@ class _Block:
         ops = []
         for slot, weight in enumerate(self.weights[:, column]):
             if abs(int(weight)) == magnitude:
-                first, second = ("add", "adc") if weight > 0 else ("sub", "sbc")
-                low = avr.sum_register(slot)
-                ops += [Op(f"{first} r{low}, r{pair[0]}"), Op(f"{second} r{low + 1}, r{pair[1]}")]
+                first, other = ("add", "adc") if weight > 0 else ("sub", "sbc")
+                # A sum of two bytes ends before the zero.
+                terms = zip((first, other, other), avr.sum_registers(slot, self.size), (*pair, avr.ZERO), strict=False)
+                ops += [Op(f"{name} r{register}, r{term}") for name, register, term in terms]
         return ops
 
-    def _finish_hidden(self, rules: Sequence[avr.Requantise]) -> list[Part]:
+    def _finish_hidden(self, rules: Sequence[Requantise]) -> list[Part]:
         parts = []
         for slot, (output, rule) in enumerate(zip(self.outputs, rules, strict=True)):
             parts += self._move(self.layer.target + output)
             offset = self.layer.target + output - self.pointer
-            ops = tuple(avr.requantise(rule, slot, offset, f".Loff_{self.index}_{output}"))
+            ops = tuple(requantise(rule, avr.sum_registers(slot, self.size), offset, f".Loff_{self.index}_{output}"))
             work = avr.cycles(ops)
-            off = avr.NEGATIVE_CYCLES if rule.branches else work
+            off = NEGATIVE_CYCLES if rule.branches else work
             parts.append(Part(self.index + 1, output, f"output {output}", ops, work, off))
         return parts
 
     def _finish_scores(self) -> list[Part]:
         """Store them behind those of the blocks before, and see whether one is larger than theirs."""
-        count, first = len(self.outputs), self.outputs[0]
+        count, first, size = len(self.outputs), self.outputs[0], self.size
         is_last = first + count == len(self.layer.bias)
-        keep = [] if is_last else [Op(f"movw r0, r{avr.POINTER}")]
-        point = [Op(f"pop r{avr.POINTER + 1}", 1, 2), Op(f"pop r{avr.POINTER}", 1, 2)]
-        largest = [*(avr.resume_largest() if first else []), *avr.first_maximum(count, first)]
+        before = resume_largest(size) if first else []
+        after = [] if is_last else pause_scores(size)
+        store = [*point_to_scores(keep=not is_last), *store_scores(count, size)]
         return [
-            _fixed(self.index, "scores, 32 bits each", [*keep, *point, *avr.store_scores(count)]),
-            _fixed(self.index, "argmax", [*largest, *([] if is_last else avr.pause_scores())]),
+            _fixed(self.index, "scores, 32 bits each", store),
+            _fixed(self.index, "argmax", [*before, *first_maximum(count, first, size), *after]),
         ]
 
 

@@ -10,11 +10,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from host.deploy.avr_ops import SUM_REGISTERS
 from host.deploy.product_plan import max_shifts
 from host.deploy.product_sets import Sets, product_cycles, sets_of, union
 
-BLOCK_OUTPUTS = 12
-ADD_CYCLES = 2
+BLOCK_OUTPUTS = SUM_REGISTERS // 2
+"""With sums of two bytes."""
 LOAD_CYCLES = 2
 TEST_CYCLES = 2
 SKIPPED_CYCLES = 5
@@ -25,31 +26,37 @@ _AT_ONCE = 48
 Blocks = tuple[tuple[int, ...], ...]
 
 
-def expected_cycles(weights: NDArray[np.int64], density: NDArray[np.float64], levels: int, blocks: Blocks) -> float:
+def expected_cycles(
+    weights: NDArray[np.int64], density: NDArray[np.float64], levels: int, blocks: Blocks, sum_bytes: int = 2
+) -> float:
     """Mean cycles that the inputs of a layer cost, weights (outputs, inputs), density (inputs,) of non-zero inputs.
 
     Biases, requantising and scores come on top: about 17 cycles an output. Within a percent of the compiled code,
     which also holds frequent factors in registers.
     """
-    return sum(block_cycles(weights[list(block)], density, levels) for block in blocks)
+    return sum(block_cycles(weights[list(block)], density, levels, sum_bytes) for block in blocks)
 
 
-def block_cycles(weights: NDArray[np.int64], density: NDArray[np.float64], levels: int) -> float:
+def block_cycles(weights: NDArray[np.int64], density: NDArray[np.float64], levels: int, sum_bytes: int = 2) -> float:
     """Mean cycles of the inputs of one block, weights (outputs of the block, inputs)."""
-    prices = _Prices(weights, density, levels)
+    prices = _Prices(weights, density, levels, sum_bytes)
     return float(prices.of(union(prices.sets), prices.wanting.sum(axis=0)))
 
 
 def split_blocks(
-    weights: NDArray[np.int64], density: NDArray[np.float64], levels: int, keep_order: bool = False
+    weights: NDArray[np.int64],
+    density: NDArray[np.float64],
+    levels: int,
+    keep_order: bool = False,
+    sum_bytes: int = 2,
 ) -> Blocks:
     """Blocks of outputs, sizes as even as they go, chosen by swapping pairs while that saves cycles. Deterministic."""
     outputs = weights.shape[0]
-    count = -(-outputs // BLOCK_OUTPUTS)
+    count = -(-outputs // (SUM_REGISTERS // sum_bytes))
     bounds = [outputs * k // count for k in range(count + 1)]
     blocks = [np.arange(bounds[k], bounds[k + 1]) for k in range(count)]
     if not keep_order and count > 1:
-        prices = _Prices(weights, density, levels)
+        prices = _Prices(weights, density, levels, sum_bytes)
         for _ in range(SWAP_ROUNDS):
             taken = [_swap(prices, one, two) for one, two in combinations(blocks, 2)]
             if not any(taken):
@@ -61,13 +68,14 @@ class _Prices:
     """What blocks of the outputs of one layer cost. `sets` and `wanting` (outputs, inputs) are the magnitude that each
     weight needs, and whether it needs any."""
 
-    def __init__(self, weights: NDArray[np.int64], density: NDArray[np.float64], levels: int) -> None:
+    def __init__(self, weights: NDArray[np.int64], density: NDArray[np.float64], levels: int, sum_bytes: int) -> None:
         self.sets, self.wanting = sets_of(weights), (weights != 0).astype(np.int64)
         self._density, self._shifts = density, max_shifts(levels)
+        self._add_cycles = sum_bytes  # one for each
 
     def of(self, sets: Sets, wanting: NDArray[np.int64]) -> NDArray[np.float64]:
         """Mean cycles (...) of blocks that need `sets` (..., inputs), `wanting` outputs each."""
-        work = ADD_CYCLES * wanting + product_cycles(sets, self._shifts)
+        work = self._add_cycles * wanting + product_cycles(sets, self._shifts)
         tested = self._density * (LOAD_CYCLES + TEST_CYCLES + work) + (1 - self._density) * SKIPPED_CYCLES
         cycles = np.where(wanting > 0, np.minimum(LOAD_CYCLES + work, tested), 0.0)
         # Summed one by one: of swaps that save the same, rounding decides, and must decide as it always has.

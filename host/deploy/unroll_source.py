@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.avr_ops import Requantise
+from host.deploy.avr_requantise import Requantise
 from host.deploy.numerics import MULTIPLIER_MAX
 from host.errors import InputError
 
@@ -60,6 +60,14 @@ class Source:
         """One for each output."""
         return [int(m) for m in np.broadcast_to(self.multiplier, self.bias.shape)]
 
+    @property
+    def sum_bytes(self) -> NDArray[np.int64]:
+        """How many bytes hold every sum of each output, (outputs,): 2 or 3, the same for all scores."""
+        fits = (self.lowest >= -(2**15)) & (self.highest < 2**15)
+        if self.is_scores:
+            fits = np.broadcast_to(fits.all(), fits.shape)
+        return np.where(fits, 2, 3)
+
     def rules(self, outputs: tuple[int, ...]) -> tuple[Requantise, ...]:
         """How the sums of `outputs`, which share a block, become activations; nothing for scores."""
         if self.is_scores:
@@ -67,15 +75,18 @@ class Source:
         top = self.levels if self.output_levels is None else self.output_levels
         sums, multipliers = self.highest[list(outputs)], np.array(self.multipliers)[list(outputs)]
         # Those of one multiplier have one rule, made for the largest of their sums.
-        return tuple(_rule(int(m), self.shift, top, int(sums[multipliers == m].max())) for m in multipliers)
+        may_shift = bool((self.sum_bytes[list(outputs)] == 2).all())
+        return tuple(_rule(int(m), self.shift, top, int(sums[multipliers == m].max()), may_shift) for m in multipliers)
 
 
-def check(layer: Source, index: int) -> None:
-    """Raise InputError for what the code cannot hold."""
+def check(layer: Source, index: int, sum_bits: int) -> None:
+    """Raise InputError for what the code cannot hold, its sums having `sum_bits` at most."""
     subject = f"unrolled: layer {index + 1}"
     low, high = int(layer.lowest.min()), int(layer.highest.max())
-    if low < -(2**15) or high >= 2**15:
-        raise InputError(f"{subject}: sums: found {low}..{high}, need 16 bits; use --kernel asm or 6-bit activations")
+    if low < -(1 << sum_bits - 1) or high >= 1 << sum_bits - 1:
+        raise InputError(
+            f"{subject}: sums: found {low}..{high}, need {sum_bits} bits; use --kernel asm or 6-bit activations"
+        )
     if layer.is_scores:
         if len(layer.bias) > CLASSES_MAX:
             raise InputError(
@@ -100,7 +111,7 @@ def _at_whole_bytes(multiplier: int, shift: int) -> tuple[int, int] | None:
     return None
 
 
-def _rule(multiplier: int, shift: int, top: int, highest: int) -> Requantise:
+def _rule(multiplier: int, shift: int, top: int, highest: int, may_shift: bool) -> Requantise:
     found = _at_whole_bytes(multiplier, shift)
     assert found is not None
     multiplier, shift = found
@@ -108,6 +119,6 @@ def _rule(multiplier: int, shift: int, top: int, highest: int) -> Requantise:
     by = shift + 1 - multiplier.bit_length()
     is_power = multiplier & (multiplier - 1) == 0
     rounded = highest + (1 << (by - 1))
-    if is_power and by >= CHEAPEST_SHIFT and rounded < 2**15 and rounded >> by <= 0xFF:
+    if may_shift and is_power and by >= CHEAPEST_SHIFT and rounded < 2**15 and rounded >> by <= 0xFF:
         return Requantise(0, by, top, clamp)
     return Requantise(multiplier, shift, top, clamp)

@@ -4,6 +4,7 @@ classes, run on the simulated chip: scores, activations, class and cycles are as
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from unrolled_chains import arena_bytes, assembly, chain, layer_values
 from host.deploy.unroll import Source, Unrolled, unroll
 
 Make = Callable[..., Machine]
-SAVED_BYTES, RETURN_BYTES, POINTER_BYTES, LARGEST_BYTES = 18, 2, 2, 3
-"""Of stack: where the scores go waits on it, and between two blocks of scores the largest of them, too."""
+SAVED_BYTES, RETURN_BYTES, POINTER_BYTES, CLASS_BYTES = 18, 2, 2, 1
+"""Of stack: where the scores go waits on it, and between two blocks of scores the largest of them and its class."""
 
 
 def run(
@@ -55,8 +56,8 @@ def late_zeros(
     return extra
 
 
-def check(make: Make, folder: Path, sources: Sequence[Source], features: NDArray[np.uint8]) -> None:
-    unrolled, last = unroll(sources), sources[-1]
+def check(make: Make, folder: Path, sources: Sequence[Source], features: NDArray[np.uint8], bits: int = 16) -> None:
+    unrolled, last = unroll(sources, bits), sources[-1]
     answers = run(make, folder, unrolled, sources, features)
     values, sums = layer_values(sources, features)
     stack, new_maxima = SAVED_BYTES + RETURN_BYTES, np.zeros(len(features), np.int64)
@@ -64,8 +65,9 @@ def check(make: Make, folder: Path, sources: Sequence[Source], features: NDArray
         scores = sums[-1]
         assert np.array_equal([answer.memory[2].view("<i4") for answer in answers], scores)
         assert [answer.value & 0xFF for answer in answers] == scores.argmax(axis=1).tolist()
-        new_maxima = (np.diff(np.maximum.accumulate(scores, axis=1), axis=1) > 0).sum(axis=1)
-        stack += POINTER_BYTES + (LARGEST_BYTES if len(last.bias) > 12 else 0)
+        size = int(last.sum_bytes[0])
+        new_maxima = (np.diff(np.maximum.accumulate(scores, axis=1), axis=1) > 0).sum(axis=1) * (2 * size - 3)
+        stack += POINTER_BYTES + (size + CLASS_BYTES if len(last.bias) > 24 // size else 0)
     arenas = np.array([answer.memory[0] for answer in answers])
     assert np.array_equal(arenas, np.concatenate(values, axis=1))
     assert all(np.all(answer.memory[1] == 0xA5) and np.all(answer.memory[3] == 0xA5) for answer in answers)
@@ -132,3 +134,38 @@ def test_runs_that_end_in_activations(machine: Make, tmp_path: Path, sizes: tupl
 def test_scores_of_the_inputs_themselves_beyond_the_reach_of_one_displacement(machine: Make, tmp_path: Path) -> None:
     random = np.random.default_rng(2)
     check(machine, tmp_path, chain(random, (200, 26), "int4", share=0.2), random_inputs(random, 60, 200, 255))
+
+
+@pytest.mark.parametrize("shift", [16, 24])
+@pytest.mark.parametrize(("fmt", "inputs"), [("int4", 160), ("int8", 60)])
+def test_sums_of_24_bits_where_16_do_not_hold_them(
+    machine: Make, tmp_path: Path, fmt: str, inputs: int, shift: int
+) -> None:
+    random = np.random.default_rng(inputs + shift)
+    sources = chain(random, (inputs, 16, 14, 10), fmt, shift=shift, share=0.9, sum_bits=24)
+    # Both kinds of sums in one layer.
+    assert set(sources[0].sum_bytes.tolist()) == {2, 3}
+    check(machine, tmp_path, sources, random_inputs(random, 60, inputs, 255), bits=24)
+
+
+@pytest.mark.parametrize("classes", [8, 9, 20])
+def test_scores_of_24_bits(machine: Make, tmp_path: Path, classes: int) -> None:
+    random = np.random.default_rng(classes)
+    sources = chain(random, (60, classes), "int8", share=0.9, sum_bits=24)
+    assert sources[-1].sum_bytes.tolist() == [3] * classes
+    check(machine, tmp_path, sources, random_inputs(random, 100, 60, 255), bits=24)
+
+
+@pytest.mark.parametrize("shift", [16, 24])
+def test_sums_of_24_bits_of_the_whole_range(machine: Make, tmp_path: Path, shift: int) -> None:
+    random = np.random.default_rng(shift)
+    outputs = 160
+    weights = random.integers(-127, 128, (outputs, 2))
+    bias = random.integers(-(2**23) + 2 * 255 * 127, 2**23 - 2 * 255 * 127, outputs) >> random.integers(0, 9, outputs)
+    powers = 1 << random.integers(0, 16, outputs)
+    multipliers = np.where(random.random(outputs) < 0.2, powers, random.integers(powers, 2 * powers))
+    sources = [Source(weights, bias, multipliers, shift, 255, 0, 2, np.ones(2))]
+    assert set(sources[0].sum_bytes.tolist()) == {2, 3}
+    for top in (255, 63):
+        features = random.integers(0, 256, (120, 2)).astype(np.uint8)
+        check(machine, tmp_path, [replace(sources[0], output_levels=top)], features, bits=24)

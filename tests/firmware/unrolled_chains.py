@@ -13,8 +13,7 @@ from host.deploy.unroll import Source, Unrolled
 
 LARGEST = {"ternary": 1, "int4": 7, "int8": 127}
 """Weights by format."""
-MOST = {2: 2**15 - 1}
-"""The largest sum by the bytes it may take."""
+BIAS_MAX = 2000
 
 
 def chain(
@@ -26,14 +25,18 @@ def chain(
     hidden_levels: int = 255,
     shift: int = 16,
     share: float = 0.6,
+    sum_bits: int = 16,
 ) -> list[Source]:
     """Layers sizes[0]-sizes[1]-…, a multiplier for each row; inputs of 0..levels, activations of 0..hidden_levels.
-    About `share` of the weights are not 0, fewer where sums would not fit."""
+    About `share` of the weights are not 0, fewer where sums would not fit `sum_bits`; every third row has few and
+    small ones."""
     sources, offset = [], 0
     multiplier_max = 0xFFFF >> ((16 if shift <= 16 else 24) - shift)
     for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         top = levels if index == 0 else hidden_levels
-        weights, bias = _numbers(random, (outputs, inputs), LARGEST[fmt], top, share)
+        weights, bias = _numbers(random, (outputs, inputs), LARGEST[fmt], share)
+        while top * np.abs(weights).sum(axis=1).max() > 2 ** (sum_bits - 1) - BIAS_MAX - 1:
+            weights *= random.random(weights.shape) < 0.9
         is_last = index == len(sizes) - 2
         highest = np.maximum(1, bias + top * np.maximum(weights, 0).sum(axis=1))
         wanted = hidden_levels * 2.0**shift / highest * random.uniform(0.2, 3.0, outputs)
@@ -55,14 +58,12 @@ def chain(
 
 
 def _numbers(
-    random: np.random.Generator, shape: tuple[int, int], largest: int, top: int, share: float
+    random: np.random.Generator, shape: tuple[int, int], largest: int, share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    weights = np.rint(random.laplace(0, max(0.7, largest / 5), shape)).clip(-largest, largest).astype(np.int64)
+    weights = np.rint(random.laplace(0, max(0.7, largest / 3), shape)).clip(-largest, largest).astype(np.int64)
     weights *= random.random(shape) < share
-    bias = random.integers(-2000, 2001, shape[0])
-    while top * np.abs(weights).sum(axis=1).max() > MOST[2] - 2000:
-        weights *= random.random(shape) < 0.9
-    return weights, bias
+    weights[::3] = np.sign(weights[::3]) * (random.random(weights[::3].shape) < 0.3)
+    return weights, random.integers(-BIAS_MAX, BIAS_MAX + 1, shape[0])
 
 
 def arena_bytes(sources: Sequence[Source]) -> int:
