@@ -27,13 +27,21 @@ class Runner(Enum):
 
 @dataclass(frozen=True)
 class Chip:
-    """`far_flash`: flash beyond 64 KiB, which a pointer does not reach; `long_calls`: a program counter of three bytes,
-    which every call and return shows."""
+    """`flash` in bytes, None where nobody counts."""
 
     name: str
     family: Family
-    far_flash: bool = False
-    long_calls: bool = False
+    flash: int | None = None
+
+    @property
+    def far_flash(self) -> bool:
+        """Whether some of its flash is out of a pointer's reach."""
+        return self.flash is not None and self.flash > 64 * 1024
+
+    @property
+    def long_calls(self) -> bool:
+        """Whether its program counter has three bytes, which every call and return shows."""
+        return self.flash is not None and self.flash > 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,8 @@ class Board:
 
 
 HOST = Chip("host", Family.HOST)
-ATMEGA328P = Chip("atmega328p", Family.AVR)
-ATMEGA2560 = Chip("atmega2560", Family.AVR, far_flash=True, long_calls=True)
+ATMEGA328P = Chip("atmega328p", Family.AVR, 32 * 1024)
+ATMEGA2560 = Chip("atmega2560", Family.AVR, 256 * 1024)
 BOARDS = {
     board.name: board
     for board in (

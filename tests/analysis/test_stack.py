@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from firmware_build import LIB, ROOT, need
+from host.deploy.deployment import AnyPlan, choose
+from host.deploy.sizes import STACK_BYTES
 from learned_networks import learned_network
 
 from host.compile.boards import BOARDS
-from host.deploy.deployment import AnyPlan, choose
-from host.deploy.sizes import STACK_BYTES
 from host.link.boards import connect_board
 from host.link.build import build_firmware
 from host.link.run import identity, stream

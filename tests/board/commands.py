@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from host.deploy.deployment import AnyPlan, choose
 from patience import LIMIT_S
 
 from host.cli import main
 from host.compile.boards import BOARDS
-from host.deploy.deployment import AnyPlan, choose
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 from firmware_build import need
+from host.deploy.budget import Budget, predict
+from host.deploy.calibrate import calibrate
+from host.deploy.plan import Plan, plan
+from host.deploy.quantise import LEVELS, quantise
 from workbench import Measured, Workbench
 
 from host.cli import main
 from host.compile.boards import BOARDS
 from host.data import Split, load
 from host.data.dataset import Dataset
-from host.deploy.budget import Budget, predict
-from host.deploy.calibrate import calibrate
-from host.deploy.plan import Plan, plan
-from host.deploy.quantise import LEVELS, quantise
 from host.nn.formats import WeightFormat
 from host.nn.network import Network
 from host.train.two_layer import fit

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-
-from host.compile.boards import BOARDS
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import quantise
+
+from host.compile.boards import BOARDS
 from host.errors import DeviceError
 from host.link import wire
 from host.link.boards import connect_board

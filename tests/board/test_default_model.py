@@ -12,9 +12,9 @@ from types import ModuleType
 
 import pytest
 from commands import LIMIT_S, run_host, simulated
+from host.deploy.budget import fits
 
 from host.compile.boards import BOARDS
-from host.deploy.budget import fits
 from host.modelfile import file as model_file
 
 

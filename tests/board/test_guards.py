@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from commands import LIMIT_S
 from firmware_build import ROOT, need
-
-from host.compile.boards import BOARDS
 from host.deploy.choose import choose
 from host.deploy.plan import Plan
 from host.deploy.reference import infer
+
+from host.compile.boards import BOARDS
 from host.errors import DeviceError
 from host.link import wire
 from host.link.boards import connect_board

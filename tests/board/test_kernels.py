@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from commands import verify_usps
 from firmware_build import need
+from host.deploy.plan import Plan, plan
+from host.deploy.quantise import LEVELS, quantise
 from networks import random_network
 from workbench import Workbench
 
 from host.cli import main
 from host.compile.boards import BOARDS
 from host.data import load
-from host.deploy.plan import Plan, plan
-from host.deploy.quantise import LEVELS, quantise
 from host.link.run import identity
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from commands import planned, verify_usps
+from host.deploy.plan import Plan
 
 from host.cli import main
 from host.compile.boards import BOARDS
-from host.deploy.plan import Plan
 from host.link import build, project
 
 DIGITS = 2007

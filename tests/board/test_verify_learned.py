@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host.deploy.deployment import calibrate, check_fit, choose
+from host.deploy.learned_costs import STACK_BYTES
 from learned_networks import LAYERS, learned_network
 
 from host import data
 from host.cli import main
 from host.compile.boards import BOARDS
-from host.deploy.deployment import calibrate, check_fit, choose
-from host.deploy.learned_costs import STACK_BYTES
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 from host.nn.layers import BatchNorm, Conv2d, Dense, Flatten, MaxPool2d, ReLU

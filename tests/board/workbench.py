@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from host.deploy.plan import Plan
+from host.deploy.reference import infer
 from numpy.typing import NDArray
 from patience import LIMIT_S
 
 from host.compile.boards import Board
 from host.compile.render import write_headers
-from host.deploy.plan import Plan
-from host.deploy.reference import infer
 from host.link.boards import connect_board
 from host.link.build import Built, elf_sizes
 from host.link.project import stage_project

@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from firmware_build import need
+from host.deploy.nets import DeployedNet
+from host.deploy.numerics import WeightFormat
+from host.deploy.plan import plan
+from host.deploy.quantise import LEVELS, quantise
+from host.deploy.render import render
+from host.deploy.twin import UnrolledTwin
 from int8_nets import REQUANTISERS, int8_net
+from unrolled_chains import LARGEST, assembly, chain
 
 from host.compile.kernels.unrolled import encode as avr_encode
 from host.compile.kernels.unrolled.avr_ops import Op
+from host.compile.kernels.unrolled.compiler import unroll
 from host.compile.kernels.unrolled.encode import machine_code
-from host.compile.render import render
-from host.deploy.nets import DeployedNet
-from host.deploy.plan import plan
-from host.deploy.quantise import LEVELS, quantise
-from host.deploy.twin import UnrolledTwin
-from host.modelfile import file as model_file
-from host.nn.formats import WeightFormat
+from host.deploy import model as model_file
 
 Assemble = Callable[[str], bytes]
 
@@ -126,6 +128,13 @@ def test_nets_of_many_kinds_and_together_every_instruction(assemble: Assemble) -
 @pytest.mark.parametrize("way", REQUANTISERS)
 def test_every_way_of_requantising(assemble: Assemble, way: str) -> None:
     check(assemble, int8_net(np.random.default_rng(3), (20, 14, 10), way=way, style="few", most=2000))
+
+
+@pytest.mark.parametrize("shift", [16, 24])
+def test_layers_with_a_multiplier_for_each_row_and_classes_in_several_blocks(assemble: Assemble, shift: int) -> None:
+    for fmt in LARGEST:
+        unrolled = unroll(chain(np.random.default_rng(shift), (70, 21, 26), fmt, shift=shift))
+        assert assemble(assembly(unrolled)) == unrolled.machine_code
 
 
 def test_a_trained_net(assemble: Assemble, trained: Callable[[str], Path]) -> None:

@@ -8,11 +8,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from avr_machine import Byte, Call
+from host.deploy.learned_twin import SUM_BITS
 from learned_definition import activation
 from numpy.typing import NDArray
 from patch_bench import RETURN_ADDRESS_BYTES, Make, Walk, check
-
-from host.deploy.learned_twin import SUM_BITS
 
 KERNELS = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
 MAX, SHIFT16 = 1, 2

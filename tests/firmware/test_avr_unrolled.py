@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avr_machine import Answer, Call, Machine
-from int8_nets import REQUANTISERS, int8_net, random_inputs
-from numpy.typing import NDArray
-
-from host.compile.render import render
 from host.deploy.nets import DeployedNet, Int8Dense
 from host.deploy.plan import Plan, plan
 from host.deploy.reference import layer_inputs
 from host.deploy.twin import UnrolledTwin
+from int8_nets import REQUANTISERS, int8_net, random_inputs
+from numpy.typing import NDArray
+
+from host.compile.render import render
 
 Make = Callable[..., Machine]
 ARGUMENT_CYCLES = 4

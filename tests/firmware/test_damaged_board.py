@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c
+from host.deploy.plan import Plan, plan
+from host.deploy.quantise import quantise
 from networks import random_images, random_network
 
 from host.compile.render import write_headers
-from host.deploy.plan import Plan, plan
-from host.deploy.quantise import quantise
 from host.errors import DeviceError, LinkError
 from host.link import wire
 from host.link.identity import Identity

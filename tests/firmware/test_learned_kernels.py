@@ -7,14 +7,14 @@ import ctypes
 import numpy as np
 import pytest
 from c_arguments import pointer
+from host.deploy.learned_nets import ConvStage, DenseStage, LearnedNet, PoolStage, Rows, Stage
+from host.deploy.learned_plan import plan_learned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from learned_definition import activation, run_stage
 from numpy.typing import NDArray
 
 from host.compile.memory import lay_out
-from host.deploy.learned_nets import ConvStage, DenseStage, LearnedNet, PoolStage, Rows, Stage
-from host.deploy.learned_plan import plan_learned
 
 GUARD = 0xA5
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from firmware_build import LIB, ROOT, need
+from host.deploy.choose import choose
 
 from host.compile.boards import BOARDS
 from host.compile.render import RENDERED, write_headers
-from host.deploy.choose import choose
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 

@@ -3,8 +3,8 @@
 import itertools
 
 import numpy as np
-
 from host.deploy.nets import DeployedNet, Int8Dense, Requantiser
+
 from host.nn.formats import WeightFormat
 from host.quantise.numerics import sum_bounds
 

@@ -1,7 +1,6 @@
 """The learned nets' integer arithmetic once more, as docs/numerics.md words it: slowly, one output at a time."""
 
 import numpy as np
-
 from host.deploy.learned_nets import ConvStage, PoolStage
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
+from host.deploy.choose import choose
+from host.deploy.reference import infer
 
 from host import data
 from host.compile.boards import BOARDS
-from host.deploy.choose import choose
-from host.deploy.reference import infer
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 from host.report.compare import accuracy

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from fake_board import ready
 from full_disk import file_size_limit
+from host.deploy.plan import plan
+from host.deploy.quantise import quantise
 from networks import random_network
 
 from host import atomic
 from host.cli.console import Console
 from host.compile.render import write_headers
-from host.deploy.plan import plan
-from host.deploy.quantise import quantise
 from host.errors import InputError
 from host.link import wire
 from host.link.journal import SYNC_S, open_journal

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from host.deploy.quantise import quantise
 from learned_networks import learned_network
 from networks import random_network
 
 from host import pretrained
 from host.cli import main
-from host.deploy.quantise import quantise
 from host.errors import InputError
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat

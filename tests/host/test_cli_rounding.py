@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host.deploy.deployment import all_plans, choose, rounding
 from learned_networks import learned_network
 from networks import random_network
 from tuned_networks import tuned_network
 
 from host.cli import main
 from host.compile.boards import BOARDS
-from host.deploy.deployment import all_plans, choose, rounding
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from networks import random_images, random_network
-
-from host.data import Split
 from host.deploy.calibrate import ACCURACY_RULE, calibrate, preferred_levels
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer, layer_inputs
+from networks import random_images, random_network
+
+from host.data import Split
 from host.nn.formats import WeightFormat
 from host.nn.network import Calibration
 from host.nn.preconv import preconv_features

@@ -4,15 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from networks import random_images, random_network
-
-from host.compile.boards import BOARDS
-from host.data import Split
 from host.deploy.budget import check_fit, predict
 from host.deploy.calibrate import calibrate
 from host.deploy.choose import AUTO, KERNEL_CHOICES, all_plans, choose
 from host.deploy.nets import Int8Dense
 from host.deploy.plan import KERNELS
+from networks import random_images, random_network
+
+from host.compile.boards import BOARDS
+from host.data import Split
 from host.errors import FitError, InputError
 from host.nn.formats import WeightFormat
 

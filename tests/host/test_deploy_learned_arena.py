@@ -4,16 +4,16 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from host.deploy.learned_nets import ConvStage, LearnedNet, elements
+from host.deploy.learned_plan import plan_learned
+from host.deploy.learned_quantise import quantise_learned
+from host.deploy.learned_reference import infer_learned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from learned_definition import run_stage
 from learned_networks import LAYERS, drawn_images, learned_network
 
 from host.compile.memory import lay_out, row_use
-from host.deploy.learned_nets import ConvStage, LearnedNet, elements
-from host.deploy.learned_plan import plan_learned
-from host.deploy.learned_quantise import quantise_learned
-from host.deploy.learned_reference import infer_learned
 from host.errors import InputError
 from host.nn.layers import Architecture, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
 from host.nn.network import Network, Provenance, Scaling

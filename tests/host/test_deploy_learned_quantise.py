@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from learned_definition import conv_sum
-from learned_definition import scores as defined_scores
-from learned_networks import LAYERS, UNPADDED, drawn_images, learned_network
-
 from host.deploy.deployment import float_scores, infer
 from host.deploy.learned_choose import FORMATS
 from host.deploy.learned_nets import ConvStage, PoolStage
 from host.deploy.learned_quantise import quantise_learned
+from learned_definition import conv_sum
+from learned_definition import scores as defined_scores
+from learned_networks import LAYERS, UNPADDED, drawn_images, learned_network
+
 from host.errors import InputError
 from host.nn.formats import WeightFormat
 from host.nn.layers import (

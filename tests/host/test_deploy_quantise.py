@@ -4,15 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from networks import random_images, random_network
-
 from host.deploy.nets import Int8Dense
 from host.deploy.old_networks import preconv
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer
+from networks import random_images, random_network
+
+from host.nn.formats import WeightFormat
 from host.nn.network import float_scores
 from host.nn.preconv import preconv_features
-from host.nn.formats import WeightFormat
 
 
 def slow_int8_scores(net, features):

@@ -6,13 +6,13 @@ import subprocess
 
 import numpy as np
 import pytest
+from host.deploy.plan import ABI, plan
+from host.deploy.quantise import quantise
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import random_network
 
 from host.compile import render
-from host.deploy.plan import ABI, plan
-from host.deploy.quantise import quantise
 from host.errors import InputError
 from host.nn.formats import WeightFormat
 

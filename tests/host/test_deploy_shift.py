@@ -2,17 +2,19 @@
 
 import numpy as np
 import pytest
+from host.deploy.numerics import requantise
 
 from host.compile.kernels.unrolled import avr_ops as avr
+from host.compile.kernels.unrolled import requantise as avr_requantise
 from host.compile.kernels.unrolled.compiler import Source, unroll
-from host.quantise.numerics import requantise
+from host.compile.kernels.unrolled.requantise import NEGATIVE_CYCLES, Requantise
 
 LEVELS = 63
 
 
 def run(ops, low, high):
     """Execute straight code with forward branches; return what it stored and the cycles it took."""
-    registers = {avr.sum_register(0): low, avr.sum_register(0) + 1: high, avr.ZERO: 0}
+    registers = {**dict(zip(avr.sum_registers(0), (low, high), strict=True)), avr.ZERO: 0}
     labels = {op.text[:-1]: k for k, op in enumerate(ops) if op.text.endswith(":")}
     stored, at, cycles, carry, negative = None, 0, 0, 0, False
     while at < len(ops):
@@ -50,11 +52,11 @@ def run(ops, low, high):
 def test_every_sum_is_shifted_exactly_and_in_the_cycles_foretold(shift, clamp):
     half = 1 << (shift - 1)
     top = min(((256 if clamp else LEVELS + 1) << shift) - 1, 2**15 - 1)
-    ops = avr.requantise(avr.Requantise(0, shift, LEVELS, clamp), 0, 5, ".Loff")
+    ops = avr_requantise.requantise(Requantise(0, shift, LEVELS, clamp), avr.sum_registers(0), 5, ".Loff")
     for rounded in [*range(-(2**15), 0, 97), *range(-300, top + 1)]:
         stored, cycles = run(ops, rounded & 0xFF, rounded >> 8 & 0xFF)
         assert stored == requantise(np.array([rounded - half]), 1, shift, LEVELS)[0]
-        assert cycles == (avr.cycles(ops) if rounded >= 0 else avr.NEGATIVE_CYCLES)
+        assert cycles == (avr.cycles(ops) if rounded >= 0 else NEGATIVE_CYCLES)
 
 
 def source(weight, shift, bias=0):

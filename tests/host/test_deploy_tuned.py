@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from learned_networks import LAYERS, drawn_images
-from tuned_networks import tuned_network
-
 from host.deploy.deployment import all_plans, infer
 from host.deploy.learned_nets import PoolStage
 from host.deploy.learned_quantise import quantise_learned
-from host.nn.formats import WEIGHT_TOPS
-from host.nn.formats import WeightFormat
+from learned_networks import LAYERS, drawn_images
+from tuned_networks import tuned_network
+
+from host.nn.formats import WEIGHT_TOPS, WeightFormat
 from host.train.qat import freeze as rounded
 
 FORMATS = tuple(WEIGHT_TOPS)

@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from int8_nets import int8_net, random_inputs
-from networks import random_network
-
 from host.deploy.nets import Requantiser
 from host.deploy.plan import plan
 from host.deploy.quantise import quantise
 from host.deploy.reference import layer_inputs
 from host.deploy.twin import asm_twin, twin_arena_bytes, unrolled_twin
+from int8_nets import int8_net, random_inputs
+from networks import random_network
+
 from host.errors import InputError
 from host.nn.formats import WeightFormat
 from host.quantise.numerics import requantise

@@ -1,17 +1,19 @@
 """Weights compiled into code, on the host: plans of products, prices, refusals. tests/firmware runs the code."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from host.deploy.plan import plan
+from host.deploy.reference import layer_inputs
 from int8_nets import REQUANTISERS, int8_net, random_inputs
 
 from host.compile.kernels.unrolled import avr_ops
-from host.compile.kernels.unrolled.blocks import block_cycles, expected_cycles, split_blocks
-from host.compile.kernels.unrolled.compiler import BLOCK_OUTPUTS, Source, unroll
+from host.compile.kernels.unrolled.blocks import BLOCK_OUTPUTS, SWAP_ROUNDS, block_cycles, expected_cycles, split_blocks
+from host.compile.kernels.unrolled.compiler import Source, least_flash_bytes, unroll
+from host.compile.kernels.unrolled.product_sets import product_cycles, sets_of, union
 from host.compile.kernels.unrolled.products import CHAIN_CYCLES, HELD_MUL_CYCLES, MUL_CYCLES, max_shifts, plan_products
-from host.deploy.plan import plan
-from host.deploy.reference import layer_inputs
 from host.errors import InputError
 
 
@@ -74,6 +76,25 @@ def test_the_price_of_a_plan_is_what_its_products_take():
 )
 def test_known_prices(magnitudes, shifts, cycles):
     assert plan_products(magnitudes, shifts).cycles == cycles
+
+
+@pytest.mark.parametrize("shifts", [0, 1, 2])
+@pytest.mark.parametrize("largest", [1, 2, 9, 31, 64, 127])
+def test_many_sets_at_once_have_the_prices_of_their_plans(shifts, largest):
+    random = np.random.default_rng(largest)
+    for members in range(1, 13):
+        weights = random.integers(-largest, largest + 1, (members, 200)) * (random.random((members, 200)) < 0.7)
+        prices = product_cycles(union(sets_of(weights)), shifts)
+        plans = [plan_products(set(np.abs(column).tolist()) - {0}, shifts) for column in weights.T]
+        assert prices.tolist() == [plan.cycles for plan in plans]
+
+
+def test_every_set_of_small_magnitudes_has_the_price_of_its_plan():
+    # Where a shifted input, steps and doubles compete: 1..12, every subset.
+    subsets = np.arange(1 << 12)[:, None] >> np.arange(12) & 1
+    prices = product_cycles(union(sets_of((subsets * np.arange(1, 13)).T)), 2)
+    plans = [plan_products((np.flatnonzero(subset) + 1).tolist(), 2) for subset in subsets]
+    assert prices.tolist() == [plan.cycles for plan in plans]
 
 
 def test_an_input_may_be_doubled_while_it_is_one_byte():
@@ -155,6 +176,32 @@ def test_blocks_hold_each_output_once_and_never_cost_more_than_the_order_given(o
     assert expected_cycles(weights, density, 63, blocks) <= expected_cycles(weights, density, 63, given)
 
 
+def swapped_one_by_one(weights, density, levels):
+    """`split_blocks` as it is defined: every swap of two outputs in turn, taken where it saves."""
+    outputs, count = len(weights), -(-len(weights) // BLOCK_OUTPUTS)
+    blocks = [list(range(outputs * k // count, outputs * (k + 1) // count)) for k in range(count)]
+    for _, (a, b) in itertools.product(range(SWAP_ROUNDS), itertools.combinations(range(count), 2)):
+        now = expected_cycles(weights, density, levels, (blocks[a], blocks[b]))
+        for i, j in itertools.product(range(len(blocks[a])), range(len(blocks[b]))):
+            first, second = list(blocks[a]), list(blocks[b])
+            first[i], second[j] = second[j], first[i]
+            then = expected_cycles(weights, density, levels, (first, second))
+            if then < now:
+                blocks[a], blocks[b], now = first, second, then
+    return tuple(tuple(sorted(block)) for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "largest", "levels"), [(13, 127, 255), (13, 40, 127), (15, 9, 63), (14, 1, 63), (25, 20, 63)]
+)
+def test_blocks_are_those_of_trying_one_swap_after_the_other(outputs, largest, levels):
+    random = np.random.default_rng(outputs + largest)
+    weights = np.rint(random.laplace(0, largest / 3, (outputs, 6))).clip(-largest, largest).astype(np.int64)
+    # Where all inputs are as frequent many swaps cost the same.
+    for density in (np.ones(6), random.random(6)):
+        assert split_blocks(weights, density, levels) == swapped_one_by_one(weights, density, levels)
+
+
 def source(weights, bias=0, multiplier=0, shift=0, levels=63):
     weights = np.atleast_2d(np.array(weights, np.int64))
     outputs, inputs = weights.shape
@@ -166,15 +213,77 @@ def source(weights, bias=0, multiplier=0, shift=0, levels=63):
     [
         ([source([[127] * 5], bias=0)], "layer 1: sums: found 0..40005, need 16 bits"),
         ([source([[-1]], bias=-32768)], "layer 1: sums: found -32831..-32768, need 16 bits"),
-        ([source(np.eye(13))], "layer 1: classes: found 13, need 12 at most"),
-        ([source([[1]], multiplier=1, shift=17), source([[1]])], "requantising: found multiplier 1, shift 17"),
+        ([source(np.eye(256))], "layer 1: classes: found 256, need 255 at most"),
+        ([source([[1]], multiplier=1, shift=25), source([[1]])], "requantising: found multiplier 1, shift 25"),
+        ([source([[1]], multiplier=1027, shift=17), source([[1]])], "requantising: found multiplier 1027, shift 17"),
         ([source([[1]], multiplier=255, shift=7), source([[1]])], "requantising: found multiplier 255, shift 7"),
+        (
+            [source([[1], [2]], multiplier=np.array([1, 0]), shift=16), source([[1, 1]])],
+            "requantising: found multiplier 0, shift 16",
+        ),
     ],
 )
 def test_what_the_code_cannot_hold_is_refused(layers, complaint):
     with pytest.raises(InputError) as caught:
         unroll(layers)
     assert complaint in str(caught.value) and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "shift", "texts"),
+    [
+        # The same factor, 3/256, at one shift and another: 3 << 8 at 16 is wide.
+        (3, 8, {"ldi r27, hi8(768)"}),
+        (3 << 16, 24, {"ldi r27, hi8(768)"}),
+        (3, 16, {"ldi r27, 3"}),
+        (768, 24, {"ldi r27, 3"}),
+        (3, 24, {"ldi r27, hi8(3)", "lsl r29"}),
+        (1, 24, {"ldi r27, hi8(1)", "lsl r29"}),
+        (1 << 14, 24, {"lsr r3"}),
+        (1 << 4, 14, {"lsr r3"}),
+    ],
+)
+def test_any_shift_is_brought_to_whole_bytes(multiplier, shift, texts):
+    layer = source([[100]], bias=20_000, multiplier=multiplier, shift=shift)
+    (part,) = [part for part in unroll([layer, source([[1]])]).parts if part.title == "output 0"]
+    assert texts <= {op.text for op in part.ops}
+
+
+def test_outputs_of_one_block_are_requantised_each_in_its_own_way():
+    multipliers = np.array([201, 3000, 1 << 8, 1 << 6, 1 << 11, 0xFFFF, 201])
+    weights = np.array([[9], [9], [9], [9], [1], [9], [100]])
+    layer = source(weights, multiplier=multipliers, shift=16)
+    rules = layer.rules(tuple(range(7)))
+    assert [(rule.multiplier, rule.shift) for rule in rules] == [
+        (201, 16),
+        (3000, 16),
+        (0, 8),
+        (0, 10),
+        (0, 5),
+        (0xFFFF, 16),
+        (201, 16),
+    ]
+    assert [rule.clamp for rule in rules] == [False, False, False, False, False, True, False]
+    ends = [part for part in unroll([layer, source(np.ones((1, 7)))]).parts if part.title.startswith("output ")]
+    assert len({tuple(op.text.partition(" ")[0] for op in part.ops if op.words) for part in ends}) == 5
+
+
+@pytest.mark.parametrize(("highest", "clamps"), [(63 * 256 + 127, False), (63 * 256 + 128, True)])
+def test_outputs_are_clamped_at_their_own_top_not_at_that_of_the_inputs(highest, clamps):
+    layer = source([[1]], bias=highest - 255, multiplier=1, shift=8, levels=255)
+    assert [rule.clamp for rule in replace(layer, output_levels=63).rules((0,))] == [clamps]
+    assert [rule.clamp for rule in layer.rules((0,))] == [False]
+
+
+@pytest.mark.parametrize("style", ["dense", "sparse", "few"])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (30, 10), (40, 30, 10), (64, 50, 26)], ids=str)
+def test_the_code_is_never_smaller_than_foretold(sizes, style):
+    twin = compiled(int8_net(np.random.default_rng(len(style)), sizes, style=style, way="rotated", most=2000))
+    least, taken = least_flash_bytes(twin.sources), twin.unrolled.flash_bytes
+    assert 0.5 * taken < least <= taken
+    # Nor where the run ends in activations.
+    hidden = twin.sources[:-1]
+    assert not hidden or least_flash_bytes(hidden) <= unroll(hidden).flash_bytes < taken
 
 
 def test_sums_at_the_very_edge_are_taken():

@@ -5,11 +5,11 @@ import json
 
 import numpy as np
 import pytest
+from host.deploy.deployment import float_scores, infer, plain_plan
 from learned_networks import drawn_images, learned_network
 from networks import random_images, random_network
 
 from host.data import Split
-from host.deploy.deployment import float_scores, infer, plain_plan
 from host.errors import InputError
 from host.nn.formats import WeightFormat
 from host.nn.preconv import convolve, maxpool, preconv_features

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from host.deploy.deployment import choose, float_scores, infer
 
 from host import data, pretrained
 from host.cli import main
 from host.cli.parser import build_parser
 from host.compile.boards import BOARDS
-from host.deploy.deployment import choose, float_scores, infer
 from host.errors import InputError
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat

@@ -4,20 +4,20 @@ from statistics import mean
 
 import numpy as np
 import pytest
-
-from host.compile.boards import board
-from host.compile.kernels.unrolled.blocks import expected_cycles
-from host.data import Dataset, Split, load
 from host.deploy.budget import predict
 from host.deploy.calibrate import calibrate
 from host.deploy.choose import choose
 from host.deploy.quantise import quantise
 from host.deploy.reference import infer, layer_inputs
+
+from host.compile.boards import board
+from host.compile.kernels.unrolled.blocks import expected_cycles
+from host.data import Dataset, Split, load
 from host.errors import InputError
 from host.modelfile import file as model_file
 from host.nn.dense_chain import split as layers_of
-from host.nn.preconv import preconv_features
 from host.nn.formats import WeightFormat
+from host.nn.preconv import preconv_features
 from host.train.preconv_presets import PRECONV_PRESETS
 from host.train.two_layer import net as twolayer
 from host.train.two_layer.cost_aware import FewValued

@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from host.deploy.deployment import infer
+from host.deploy.learned_quantise import quantise_learned
 from test_train_learned_fit import LARGER, RECIPE, bars
 
 from host.data import Dataset
-from host.deploy.deployment import infer
-from host.deploy.learned_quantise import quantise_learned
 from host.errors import InputError
-from host.nn.formats import WEIGHT_TOPS
+from host.nn.formats import WEIGHT_TOPS, WeightFormat
 from host.nn.layers import Architecture, Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.nn.formats import WeightFormat
 from host.train.optimisers import Schedule
 from host.train.overrides import customised
 from host.train.qat import freeze as rounded

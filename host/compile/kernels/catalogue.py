@@ -10,6 +10,7 @@ from host.compile.kernels.portable import PortableConv, PortableDense, PortableP
 
 CATALOGUE: tuple[Kernel, ...] = (
     DenseCode(),
+    DenseCode(sum_bits=24),
     DENSE16,
     DENSE24,
     PatchDense(),

@@ -10,21 +10,27 @@ import numpy as np
 from host.compile.boards import Chip, Family
 from host.compile.kernels import layouts, portable
 from host.compile.kernels.kernel import CODE, Cost, Ops, Packed, Room
-from host.compile.kernels.unrolled.compiler import Source, Unrolled, unroll
+from host.compile.kernels.unrolled.compiler import Source, Unrolled, least_flash_bytes, unroll
 from host.compile.memory import Place
 from host.errors import InputError
 from host.quantise.ops import Dense, HalfUp
 
 _SOMEWHERE = Place(0, None, backward=False)
+_NARROW, _WIDE = 16, 24
 
 
 @dataclass(frozen=True)
 class DenseCode:
-    """model_dense: the routine, which returns the first maximum of the scores."""
+    """model_dense: the routine, which returns the first maximum of the scores. Sums fit `sum_bits`; those that need 24
+    bits come fewer to a block."""
 
-    name: str = "code"
+    sum_bits: int = _NARROW
     kind: str = CODE
     template: str = "avr8/code.j2"
+
+    @property
+    def name(self) -> str:
+        return f"code{self.sum_bits}"
 
     def takes(self, ops: Ops) -> int:
         return len(ops) if all(isinstance(op, Dense) for op in ops) else 0
@@ -34,14 +40,16 @@ class DenseCode:
             return f"found {chip.name}, need an AVR"
         for op in ops:
             assert isinstance(op, Dense)
-            refusal = portable.rows_refusal(op.rows, op.source)
-            rule = op.rows.requantiser
-            if refusal is None and isinstance(rule, HalfUp) and rule.shared is None:
-                refusal = "found a multiplier for each output, need one for all"
-            if refusal is not None:
+            if refusal := portable.rows_refusal(op.rows, op.source):
                 return refusal
         try:
-            _compiled(ops, _SOMEWHERE)
+            if self.sum_bits == _WIDE and _need_no_more(ops):
+                return f"found sums of {_NARROW} bits, need wider ones"
+            sources = _sources(ops, _SOMEWHERE)
+            least = least_flash_bytes(sources)
+            if chip.flash is not None and least > chip.flash:
+                return f"found {least:,} bytes of code at least, need {chip.flash:,} at most"
+            _compiled(ops, _SOMEWHERE, self.sum_bits)
         except InputError as error:
             return str(error)
         return None
@@ -52,13 +60,19 @@ class DenseCode:
         return Room(scratch=even + odd, stays_near=True, in_arena=True)
 
     def pack(self, ops: Ops, place: Place) -> Packed:
-        code = _compiled(ops, place)
+        code = _compiled(ops, place, self.sum_bits)
         return Packed(code.machine_code, {"code": code}, align=2)
 
     def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        code = _compiled(ops, _SOMEWHERE)
+        code = _compiled(ops, _SOMEWHERE, self.sum_bits)
         densities = [op.shares for op in ops if isinstance(op, Dense)]
         return Cost(code.expected_cycles(densities), {}, stack=portable.DENSE_STACK)
+
+
+def _need_no_more(ops: Ops) -> bool:
+    """Whether every sum fits 16 bits."""
+    bounds = [op.rows.bounds(op.source) for op in ops if isinstance(op, Dense)]
+    return all(bound.min() >= -(2**15) and bound.max() < 2**15 for bound in bounds)
 
 
 def _hidden_sizes(ops: Ops) -> tuple[int, int]:
@@ -66,9 +80,7 @@ def _hidden_sizes(ops: Ops) -> tuple[int, int]:
     return max(sizes[0::2], default=0), max(sizes[1::2], default=0)
 
 
-@lru_cache(maxsize=16)
-def _compiled(ops: Ops, place: Place) -> Unrolled:
-    """Raise InputError where the compiler cannot; ops are told apart by their identity."""
+def _sources(ops: Ops, place: Place) -> list[Source]:
     first = ops[0]
     assert isinstance(first, Dense) and place.source is not None
     even, _ = _hidden_sizes(ops)
@@ -78,17 +90,24 @@ def _compiled(ops: Ops, place: Place) -> Unrolled:
     for number, op in enumerate(ops):
         assert isinstance(op, Dense)
         rule = op.rows.requantiser
-        multipliers, shift = (rule.multipliers, rule.shift) if isinstance(rule, HalfUp) else (np.zeros(1), 0)
+        hidden = rule if isinstance(rule, HalfUp) else None
         sources.append(
             Source(
                 weights=layouts.map_order(op).astype(np.int64),
                 bias=op.rows.bias.astype(np.int64),
-                multiplier=int(multipliers[0]),
-                shift=shift,
+                multiplier=0 if hidden is None else hidden.multipliers.astype(np.int64),
+                shift=0 if hidden is None else hidden.shift,
                 levels=op.source.high,
                 source=starts[number],
                 target=starts[number + 1],
                 density=op.shares,
+                output_levels=op.codes.high,
             )
         )
-    return unroll(sources)
+    return sources
+
+
+@lru_cache(maxsize=16)
+def _compiled(ops: Ops, place: Place, sum_bits: int) -> Unrolled:
+    """Raise InputError where the compiler cannot; ops are told apart by their identity."""
+    return unroll(_sources(ops, place), sum_bits)

@@ -1,18 +1,16 @@
-"""AVR instructions as data, and the straight-line pieces that unroll.py joins: biases, requantising, scores, argmax.
+"""AVR instructions as data, and the straight-line pieces that unroll.py begins with: constants, biases, the pointer.
 
 Registers are fixed here, once, for everything that is compiled from weights:
 
-    r0, r1 product    r2.. sums, two each    r26 input    r27 factor    r28 = 0    r29 spare    Z (r30) arena
+    r0, r1 product    r2.. sums, two or three each    r26 input    r27 factor    r28 = 0    r29 spare    Z (r30) arena
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-FIRST_SUM = 2
+FIRST_SUM, SUM_REGISTERS = 2, 24
 INPUT, FACTOR, ZERO, SPARE, POINTER = 26, 27, 28, 29, 30
 DISPLACEMENT_REACH = 63
-NEGATIVE_CYCLES = 6
-"""What requantising takes where the work on a negative sum is skipped."""
 LOWEST_IMMEDIATE = 16
 """LDI and CPI know only r16..r31."""
 
@@ -26,23 +24,6 @@ class Op:
     cycles: int = 1
 
 
-@dataclass(frozen=True)
-class Requantise:
-    """clamp((sum * multiplier + 2^15) >> 16, 0, levels), or with multiplier 0 the same as a plain shift right:
-    (sum + 2^(shift - 1)) >> shift, where the rounding term already stands in the bias and the result fits a byte.
-    `clamp` says whether some input can exceed levels at all."""
-
-    multiplier: int
-    shift: int
-    levels: int
-    clamp: bool
-
-    @property
-    def branches(self) -> bool:
-        """Whether a negative sum takes the short way of NEGATIVE_CYCLES."""
-        return self.multiplier != 0 or self.shift < 8
-
-
 def words(ops: Iterable[Op]) -> int:
     return sum(op.words for op in ops)
 
@@ -51,9 +32,9 @@ def cycles(ops: Iterable[Op]) -> int:
     return sum(op.cycles for op in ops)
 
 
-def sum_register(slot: int) -> int:
-    """The low half of the pair that holds sum `slot` of a block."""
-    return FIRST_SUM + 2 * slot
+def sum_registers(slot: int, size: int = 2) -> tuple[int, ...]:
+    """Which hold sum `slot` of a block whose sums have `size` bytes, lowest first."""
+    return tuple(range(FIRST_SUM + size * slot, FIRST_SUM + size * (slot + 1)))
 
 
 def label(name: str) -> Op:
@@ -76,117 +57,9 @@ def load_constant(register: int, value: int) -> list[Op]:
     return [Op(f"ldi r{FACTOR}, {value}"), Op(f"mov r{register}, r{FACTOR}")]
 
 
-def load_biases(biases: Sequence[int]) -> list[Op]:
+def load_biases(biases: Sequence[int], size: int = 2) -> list[Op]:
     ops = []
     for slot, bias in enumerate(biases):
-        low = sum_register(slot)
-        ops += load_constant(low, bias & 0xFF) + load_constant(low + 1, bias >> 8 & 0xFF)
-    return ops
-
-
-def requantise(rule: Requantise, slot: int, offset: int, name: str) -> list[Op]:
-    """Sum `slot` becomes the byte Z + offset. Cycles are those of a positive sum; a negative one is quicker."""
-    low, high = sum_register(slot), sum_register(slot) + 1
-    if rule.multiplier == 0 and rule.shift >= 8:
-        body, result = _shifted(rule, high), high
-    elif rule.multiplier == 0:
-        body, result = _rotated(rule, low, high), SPARE
-    elif rule.multiplier < 256:
-        body, result = _scaled_narrow(rule, low, high), 1
-    else:
-        body, result = _scaled_wide(rule, low, high), SPARE
-    if result == high:
-        skip = [Op(f"sbrc r{high}, 7", 1, 2), Op(f"clr r{high}", 1, 0)]
-        return [*skip, *body, Op(f"std Z+{offset}, r{high}", 1, 2)]
-    skip = [Op(f"clr r{result}"), Op(f"tst r{high}"), Op(f"brmi {name}")]
-    return [*skip, *body, label(name), Op(f"std Z+{offset}, r{result}", 1, 2)]
-
-
-def _shifted(rule: Requantise, high: int) -> list[Op]:
-    ops = [Op(f"lsr r{high}") for _ in range(rule.shift - 8)]
-    if rule.clamp:
-        ops += _clamp(rule.levels, high)
-    return ops
-
-
-def _rotated(rule: Requantise, low: int, high: int) -> list[Op]:
-    """Sum >> shift in the spare register, a shift below 8: fewer rotations the other way, into the high half."""
-    ops = [op for _ in range(8 - rule.shift) for op in (Op(f"lsl r{low}"), Op(f"rol r{high}"))]
-    if rule.clamp:
-        ops += _clamp(rule.levels, high)
-    return [*ops, Op(f"mov r{SPARE}, r{high}")]
-
-
-def _clamp(levels: int, register: int) -> list[Op]:
-    """Register = min(register, levels): four cycles either way."""
-    return [
-        Op(f"ldi r{FACTOR}, {levels}"),
-        Op(f"cp r{FACTOR}, r{register}"),
-        Op("brsh .+2", 1, 2),
-        Op(f"mov r{register}, r{FACTOR}", 1, 0),
-    ]
-
-
-def _scaled_narrow(rule: Requantise, low: int, high: int) -> list[Op]:
-    """(sum * multiplier + 2^15) >> 16 in r1, multiplier below 256."""
-    ops = [
-        Op(f"ldi r{FACTOR}, {rule.multiplier}"),
-        Op(f"mul r{low}, r{FACTOR}", 1, 2),
-        Op(f"mov r{INPUT}, r1"),
-        Op(f"mul r{high}, r{FACTOR}", 1, 2),
-        Op(f"add r{INPUT}, r0"),
-        Op(f"adc r1, r{ZERO}"),
-        Op(f"lsl r{INPUT}"),
-        Op(f"adc r1, r{ZERO}"),
-    ]
-    return ops + (_clamp(rule.levels, 1) if rule.clamp else [])
-
-
-def _scaled_wide(rule: Requantise, low: int, high: int) -> list[Op]:
-    """The same with a 16-bit multiplier, in the spare register; r1 catches what exceeds a byte."""
-    return [
-        Op(f"ldi r{FACTOR}, lo8({rule.multiplier})"),
-        Op(f"mul r{low}, r{FACTOR}", 1, 2),
-        Op(f"mov r{INPUT}, r1"),
-        Op(f"mul r{high}, r{FACTOR}", 1, 2),
-        Op(f"add r{INPUT}, r0"),
-        Op(f"adc r{SPARE}, r1"),
-        Op(f"ldi r{FACTOR}, hi8({rule.multiplier})"),
-        Op(f"mul r{low}, r{FACTOR}", 1, 2),
-        Op(f"add r{INPUT}, r0"),
-        Op(f"adc r{SPARE}, r1"),
-        Op(f"sbc r{low}, r{low}"),
-        Op(f"mul r{high}, r{FACTOR}", 1, 2),
-        Op(f"add r{SPARE}, r0"),
-        Op(f"adc r1, r{ZERO}"),
-        Op(f"sub r1, r{low}"),
-        Op(f"lsl r{INPUT}"),
-        Op(f"adc r{SPARE}, r{ZERO}"),
-        Op(f"adc r1, r{ZERO}"),
-        Op(f"ldi r{FACTOR}, {rule.levels}"),
-        Op(f"cp r{FACTOR}, r{SPARE}"),
-        Op(f"cpc r{ZERO}, r1"),
-        Op("brsh .+2", 1, 2),
-        Op(f"mov r{SPARE}, r{FACTOR}", 1, 0),
-    ]
-
-
-def store_scores(count: int) -> list[Op]:
-    """Each sum, widened to 32 bits, to Z+."""
-    ops = []
-    for slot in range(count):
-        low, high = sum_register(slot), sum_register(slot) + 1
-        ops += [Op(f"st Z+, r{low}", 1, 2), Op(f"st Z+, r{high}", 1, 2), Op(f"mov r{INPUT}, r{high}")]
-        ops += [Op(f"lsl r{INPUT}"), Op(f"sbc r{INPUT}, r{INPUT}")]
-        ops += [Op(f"st Z+, r{INPUT}", 1, 2)] * 2
-    return ops
-
-
-def first_maximum(count: int) -> list[Op]:
-    """The index of the largest sum in the spare register; needs all classes in one block."""
-    ops = [Op(f"movw r{INPUT}, r{FIRST_SUM}"), Op(f"clr r{SPARE}")]
-    for slot in range(1, count):
-        low = sum_register(slot)
-        ops += [Op(f"cp r{INPUT}, r{low}"), Op(f"cpc r{FACTOR}, r{low + 1}"), Op("brge .+4", 1, 2)]
-        ops += [Op(f"movw r{INPUT}, r{low}", 1, 0), Op(f"ldi r{SPARE}, {slot}", 1, 0)]
+        for place, register in enumerate(sum_registers(slot, size)):
+            ops += load_constant(register, bias >> 8 * place & 0xFF)
     return ops

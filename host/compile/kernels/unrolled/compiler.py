@@ -1,18 +1,19 @@
-"""Compiles dense int8 layers into straight AVR code: the weights are the program.
+"""Compiles dense layers of integers into straight AVR code: the weights are the program.
 
-A pure function from integers to operations; templates/dense_unrolled.S.j2 only prints them. For every block of up to
-twelve outputs the 16-bit sums stay in registers; each input is loaded once, skipped whole when it is zero, and meets
-its weights as additions of shared products (product_plan.py). Zero weights cost nothing. Registers that a block leaves
-free hold its most frequent factors.
+A pure function from integers to operations; templates/model_code.S.j2 only prints them. For every block of up to
+twelve outputs, or eight that need 24 bits, the sums stay in registers; each input is loaded once, skipped whole when it
+is zero, and meets its weights as additions of shared products (product_plan.py). Zero weights cost nothing. Registers
+that a block leaves free hold its most frequent factors.
 
 The routine is `uint8_t NAME(uint8_t *arena, int32_t *scores)`; it reads and writes the activations at the arena offsets
-that the plan gave them, and returns the first maximum of the scores.
+that the plan gave them, and returns the first maximum of the scores. Where the last layer makes activations it is
+`void NAME(uint8_t *arena)`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,31 +24,21 @@ from host.compile.kernels.unrolled.avr_ops import Op
 from host.compile.kernels.unrolled.blocks import BLOCK_OUTPUTS, split_blocks
 from host.compile.kernels.unrolled.encode import machine_code
 from host.compile.kernels.unrolled.products import Plan, max_shifts, plan_products
-from host.errors import InputError
+from host.compile.kernels.unrolled.requantise import NEGATIVE_CYCLES, Requantise, requantise
+from host.compile.kernels.unrolled.scores import (
+    first_maximum,
+    pause_scores,
+    point_to_scores,
+    resume_largest,
+    store_scores,
+)
+from host.compile.kernels.unrolled.source import Source, check
+
+__all__ = ["Part", "Source", "Unrolled", "least_flash_bytes", "unroll"]
 
 ROUNDS_OF_HOLDING = 2
-CHEAPEST_SHIFT = 3
-"""Below it a multiplication is as quick as the rotations."""
 CALL_CYCLES = 8
 SAVED = (*range(2, 18), 28, 29)
-
-
-@dataclass(frozen=True)
-class Source:
-    """One dense layer as exported: weights (outputs, inputs), bias (outputs,); multiplier 0 marks the scores.
-
-    `source` and `target` are arena offsets of its inputs and outputs. `density` (inputs,) is how often each input is
-    not zero; it steers choices between equivalent codes and never changes a result.
-    """
-
-    weights: NDArray[np.int64]
-    bias: NDArray[np.int64]
-    multiplier: int
-    shift: int
-    levels: int
-    source: int
-    target: int
-    density: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -102,29 +93,67 @@ class Unrolled:
         return total
 
 
-def unroll(layers: Sequence[Source]) -> Unrolled:
-    """Compile `layers`, the last being the scores. Raises InputError where 16-bit sums cannot be proved."""
-    parts = [_fixed(0, "save registers; r28 = 0", _prologue())]
+def unroll(layers: Sequence[Source], sum_bits: int = 16) -> Unrolled:
+    """Compile `layers`. Raises InputError where sums of `sum_bits` cannot be proved: 16, or 24, where outputs that need
+    them are computed eight at a time and at half as much again for each weight."""
+    parts = [_fixed(0, "save registers; r28 = 0", _prologue(layers[-1].is_scores))]
     pointer = 0
     for index, layer in enumerate(layers):
-        _check(layer, index, is_last=index == len(layers) - 1)
-        for number, outputs in enumerate(
-            split_blocks(layer.weights, layer.density, layer.levels, layer.multiplier == 0)
-        ):
-            block = _Block(layer, index, number, outputs, pointer)
+        check(layer, index, sum_bits)
+        for number, (outputs, size) in enumerate(_blocks(layer)):
+            block = _Block(layer, index, number, outputs, size, pointer)
             parts += block.compile()
             pointer = block.pointer
     parts.append(_fixed(len(layers) - 1, "restore registers", _epilogue()))
     return Unrolled(tuple(parts))
 
 
+def _blocks(layer: Source) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Which outputs share registers, and how many bytes their sums have."""
+    for size in sorted(set(layer.sum_bytes.tolist())):
+        (rows,) = np.nonzero(layer.sum_bytes == size)
+        # The first maximum is looked for in the order of the classes.
+        blocks = split_blocks(layer.weights[rows], layer.density, layer.levels, layer.is_scores, size)
+        for block in blocks:
+            yield tuple(rows[list(block)].tolist()), size
+
+
+def least_flash_bytes(layers: Sequence[Source]) -> int:
+    """Bytes of flash that `unroll(layers)` takes at least, counted without compiling anything: what no choice of blocks
+    and products can save."""
+    words = avr.words(_prologue(layers[-1].is_scores)) + avr.words(_epilogue())
+    for layer in layers:
+        magnitudes, sizes = np.abs(layer.weights), layer.sum_bytes
+        # Biases, and what each weight adds.
+        words += int((sizes * (1 + np.count_nonzero(magnitudes, axis=1))).sum())
+        # Each input is loaded, and each of its products made, for at least so many blocks.
+        words += _blocks_holding(magnitudes != 0)
+        for magnitude in set(np.unique(magnitudes).tolist()) - {0, *(1 << k for k in range(3))}:
+            words += _blocks_holding(magnitudes == magnitude)
+        words += _fewest_words_at_the_end(layer)
+    return 2 * words
+
+
+def _blocks_holding(outputs: NDArray[np.bool_]) -> int:
+    """How many blocks at least hold those (outputs, inputs) that an input serves, all inputs together."""
+    return int((-(-np.count_nonzero(outputs, axis=0) // BLOCK_OUTPUTS)).sum())
+
+
+def _fewest_words_at_the_end(layer: Source) -> int:
+    outputs = len(layer.bias)
+    if not layer.is_scores:
+        return 3 * outputs
+    size = int(layer.sum_bytes.max())
+    return avr.words([*store_scores(outputs, size), *first_maximum(outputs, 0, size)])
+
+
 def _fixed(layer: int, title: str, ops: Sequence[Op]) -> Part:
     return Part(layer, -1, title, tuple(ops), avr.cycles(ops), avr.cycles(ops))
 
 
-def _prologue() -> list[Op]:
-    save = [Op(f"push r{register}", 1, 2) for register in SAVED]
-    return [*save, Op("push r22", 1, 2), Op("push r23", 1, 2), Op("movw r30, r24"), Op(f"clr r{avr.ZERO}")]
+def _prologue(has_scores: bool) -> list[Op]:
+    save = [Op(f"push r{register}", 1, 2) for register in (*SAVED, *((22, 23) if has_scores else ()))]
+    return [*save, Op("movw r30, r24"), Op(f"clr r{avr.ZERO}")]
 
 
 def _epilogue() -> list[Op]:
@@ -132,40 +161,25 @@ def _epilogue() -> list[Op]:
     return [Op(f"mov r24, r{avr.SPARE}"), Op("clr r1"), *restore, Op("ret", 1, 0)]
 
 
-def _check(layer: Source, index: int, is_last: bool) -> None:
-    outputs, _ = layer.weights.shape
-    low = layer.bias + layer.levels * np.minimum(layer.weights, 0).sum(axis=1)
-    high = layer.bias + layer.levels * np.maximum(layer.weights, 0).sum(axis=1)
-    subject = f"unrolled: layer {index + 1}"
-    if low.min() < -(2**15) or high.max() >= 2**15:
-        raise InputError(
-            f"{subject}: sums: found {low.min()}..{high.max()}, need 16 bits; use --kernel asm or 6-bit activations"
-        )
-    if is_last and outputs > BLOCK_OUTPUTS:
-        raise InputError(f"{subject}: classes: found {outputs}, need {BLOCK_OUTPUTS} at most; use --kernel asm")
-    if not is_last and (layer.shift > 16 or layer.multiplier << (16 - layer.shift) > 0xFFFF):
-        raise InputError(
-            f"{subject}: requantising: found multiplier {layer.multiplier}, shift {layer.shift}, "
-            "need a shift of 16 at most; use --kernel asm"
-        )
-
-
 class _Block:
     """Compiles one block of one layer; `pointer` follows where in the arena Z points."""
 
-    def __init__(self, layer: Source, index: int, number: int, outputs: tuple[int, ...], pointer: int) -> None:
+    def __init__(
+        self, layer: Source, index: int, number: int, outputs: tuple[int, ...], size: int, pointer: int
+    ) -> None:
         self.layer, self.index, self.number, self.outputs, self.pointer = layer, index, number, outputs, pointer
-        self.weights = layer.weights[list(outputs)]
-        free = [avr.sum_register(slot) + half for slot in range(len(outputs), BLOCK_OUTPUTS) for half in (0, 1)]
+        self.weights, self.size = layer.weights[list(outputs)], size
+        free = range(avr.FIRST_SUM + size * len(outputs), avr.FIRST_SUM + avr.SUM_REGISTERS)
         self.spare = [*reversed([r for r in free if r >= avr.LOWEST_IMMEDIATE]), avr.SPARE]
         self.held = self._choose_held()
 
     def compile(self) -> list[Part]:
-        rule = self._rule()
-        bias = self.layer.bias[list(self.outputs)]
-        if rule is not None and rule.multiplier == 0:
-            bias = bias + (1 << (rule.shift - 1))
-        start = avr.load_biases([int(b) for b in bias])
+        rules = self.layer.rules(self.outputs)
+        biases = [int(b) for b in self.layer.bias[list(self.outputs)]]
+        for slot, rule in enumerate(rules):
+            if rule.multiplier == 0:
+                biases[slot] += 1 << (rule.shift - 1)
+        start = avr.load_biases(biases, self.size)
         for factor, register in self.held.items():
             start += avr.load_constant(register, factor)
         parts = [_fixed(self.index, f"layer {self.index + 1}, outputs {_list(self.outputs)}", start)]
@@ -173,7 +187,7 @@ class _Block:
             if self.weights[:, column].any():
                 parts += self._move(self.layer.source + column)
                 parts.append(self._step(column))
-        return parts + (self._finish_hidden(rule) if rule is not None else self._finish_scores())
+        return parts + (self._finish_hidden(rules) if rules else self._finish_scores())
 
     def _choose_held(self) -> dict[int, int]:
         """Factor → register, for the factors most often multiplied by."""
@@ -238,40 +252,34 @@ class _Block:
         ops = []
         for slot, weight in enumerate(self.weights[:, column]):
             if abs(int(weight)) == magnitude:
-                first, second = ("add", "adc") if weight > 0 else ("sub", "sbc")
-                low = avr.sum_register(slot)
-                ops += [Op(f"{first} r{low}, r{pair[0]}"), Op(f"{second} r{low + 1}, r{pair[1]}")]
+                first, other = ("add", "adc") if weight > 0 else ("sub", "sbc")
+                # A sum of two bytes ends before the zero.
+                terms = zip((first, other, other), avr.sum_registers(slot, self.size), (*pair, avr.ZERO), strict=False)
+                ops += [Op(f"{name} r{register}, r{term}") for name, register, term in terms]
         return ops
 
-    def _rule(self) -> avr.Requantise | None:
-        layer = self.layer
-        if layer.multiplier == 0:
-            return None
-        multiplier = layer.multiplier << (16 - layer.shift)
-        highest = int((layer.bias + layer.levels * np.maximum(layer.weights, 0).sum(axis=1))[list(self.outputs)].max())
-        clamp = (highest * multiplier + 0x8000) >> 16 > layer.levels
-        shift = 17 - multiplier.bit_length()
-        is_power = multiplier & (multiplier - 1) == 0
-        rounded = highest + (1 << (shift - 1))
-        if is_power and shift >= CHEAPEST_SHIFT and rounded < 2**15 and rounded >> shift <= 0xFF:
-            return avr.Requantise(0, shift, layer.levels, clamp)
-        return avr.Requantise(multiplier, 16, layer.levels, clamp)
-
-    def _finish_hidden(self, rule: avr.Requantise) -> list[Part]:
+    def _finish_hidden(self, rules: Sequence[Requantise]) -> list[Part]:
         parts = []
-        for slot, output in enumerate(self.outputs):
+        for slot, (output, rule) in enumerate(zip(self.outputs, rules, strict=True)):
             parts += self._move(self.layer.target + output)
             offset = self.layer.target + output - self.pointer
-            ops = tuple(avr.requantise(rule, slot, offset, f".Loff_{self.index}_{output}"))
+            ops = tuple(requantise(rule, avr.sum_registers(slot, self.size), offset, f".Loff_{self.index}_{output}"))
             work = avr.cycles(ops)
-            off = avr.NEGATIVE_CYCLES if rule.branches else work
+            off = NEGATIVE_CYCLES if rule.branches else work
             parts.append(Part(self.index + 1, output, f"output {output}", ops, work, off))
         return parts
 
     def _finish_scores(self) -> list[Part]:
-        count = len(self.outputs)
-        ops = [Op(f"pop r{avr.POINTER + 1}", 1, 2), Op(f"pop r{avr.POINTER}", 1, 2), *avr.store_scores(count)]
-        return [_fixed(self.index, "scores, 32 bits each", ops), _fixed(self.index, "argmax", avr.first_maximum(count))]
+        """Store them behind those of the blocks before, and see whether one is larger than theirs."""
+        count, first, size = len(self.outputs), self.outputs[0], self.size
+        is_last = first + count == len(self.layer.bias)
+        before = resume_largest(size) if first else []
+        after = [] if is_last else pause_scores(size)
+        store = [*point_to_scores(keep=not is_last), *store_scores(count, size)]
+        return [
+            _fixed(self.index, "scores, 32 bits each", store),
+            _fixed(self.index, "argmax", [*before, *first_maximum(count, first, size), *after]),
+        ]
 
 
 def _list(values: Sequence[int] | NDArray[np.int64]) -> str:

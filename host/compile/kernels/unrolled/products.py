@@ -49,11 +49,6 @@ def plan_products(magnitudes: Iterable[int], shifts: int, held: Iterable[int] = 
     return Plan(_phases(needed, count, kept), _cycles(needed, count, kept))
 
 
-def product_cycles(needed: int, shifts: int) -> int:
-    """The cycles of the plan for a set of magnitudes as bits (`as_bits`), nothing being held; made for many calls."""
-    return _cycles(needed, _cheapest(needed, shifts, 0), 0)
-
-
 def as_bits(numbers: Iterable[int]) -> int:
     """A set of small numbers as an integer that has bit n set for each n."""
     bits = 0
