@@ -94,10 +94,14 @@ nn_avr_patch24 nn_avr_patch2_1, nn_avr_patch2_2, nn_avr_patch2_3, nn_avr_patch2_
 nn_avr_patch24 nn_avr_depth24_1, nn_avr_depth24_2, nn_avr_depth24_3, nn_avr_depth24_4, nn_avr_depth24_5,
     nn_avr_depth24_6;
 
-/* out[i] = nn_activation(sums[i], multipliers[i], shift), or the larger of that and out[i]. */
+/* out[i] = nn_activation(sums[i], multipliers[i], shift, top), or the larger of that and out[i]. */
 #define NN_AVR_MAX     1u
 #define NN_AVR_SHIFT16 2u
-void nn_avr_activate24(const uint8_t *sums, uint8_t count, nn_far multipliers, uint8_t how, uint8_t *out);
+typedef struct {
+    uint8_t flags;
+    uint8_t top;
+} nn_avr_how;
+void nn_avr_activate24(const uint8_t *sums, uint8_t count, nn_far multipliers, nn_avr_how how, uint8_t *out);
 
 /* A layer's outputs in blocks, the larger ones first; `smaller` blocks have one output less. A block in flash:
  * int24 bias[B], uint16 multiplier[B] but for scores, weights. */
@@ -123,6 +127,7 @@ typedef struct {
     uint8_t piece;
     uint8_t shift; /* 0 for scores */
     nn_avr_blocks blocks;
+    uint8_t top; /* as in nn_rows_i8 */
 } nn_avr_rows;
 
 void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
