@@ -9,7 +9,7 @@
  * Registers      r23 r24 r25 sum    r22 left    r20 r21 multiplier    r15 r16 r17 r23 product's bytes 1..4    r14 = 0
  *                r18 flags    r19 top    T is shift 16    X sums    Y out    Z multipliers
  * Stack          6 bytes
- * Cycles         48 + per output: sum < 0: 23; else 55, with shift 16: 6 more, above top: 1 more. With NN_AVR_MAX: sum < 0: 1
+ * Cycles         47 + per output: sum < 0: 23; else 55, with shift 16: 6 more, above top: 1 more. With NN_AVR_MAX: sum < 0: 1
  *                less, above top: as without, else: 4 more (call from C included) */
 #ifdef __AVR__ /* PlatformIO hands every board all of lib/nn. */
 #include "nn_avr_macros.h"
