@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from firmware_build import need
 from host.deploy.nets import DeployedNet
-from host.deploy.numerics import WeightFormat
+from host.quantise.numerics import WeightFormat
 from host.deploy.plan import plan
 from host.deploy.quantise import LEVELS, quantise
-from host.deploy.render import render
+from host.compile.render import render
 from host.deploy.twin import UnrolledTwin
 from int8_nets import REQUANTISERS, int8_net
 from unrolled_chains import LARGEST, assembly, chain
@@ -22,7 +22,7 @@ from host.compile.kernels.unrolled import encode as avr_encode
 from host.compile.kernels.unrolled.avr_ops import Op
 from host.compile.kernels.unrolled.compiler import unroll
 from host.compile.kernels.unrolled.encode import machine_code
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 Assemble = Callable[[str], bytes]
 

@@ -1,4 +1,4 @@
-"""The learned nets' kernels in assembly: full patches in each block size, and activations, against NumPy."""
+"""The patch kernels in assembly: each block size and width of weights against NumPy."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from avr_machine import Byte, Call
-from host.deploy.learned_twin import SUM_BITS
-from learned_definition import activation
 from numpy.typing import NDArray
-from patch_bench import RETURN_ADDRESS_BYTES, Make, Walk, check
+from patch_bench import Make, Walk, check
+
+from host.deploy.learned_twin import SUM_BITS
 
 KERNELS = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
-MAX, SHIFT16 = 1, 2
 
 
 @dataclass(frozen=True)
@@ -118,31 +116,3 @@ def test_the_largest_sum_of_inputs(machine: Make) -> None:
     x = np.full((5, 255), 255, np.uint8)
     for weight in (127, -127, 0):
         check(machine, [Patch(np.full((5, 255, 1), weight), np.array([12345]), x, 0, 0, 0)])
-
-
-def rule(total: int, multiplier: int, how: int, there: int) -> int:
-    found = activation(total, multiplier, 16 if how & SHIFT16 else 24)
-    return max(found, there) if how & MAX else found
-
-
-@pytest.mark.parametrize("how", [0, MAX, SHIFT16, MAX | SHIFT16])
-def test_activations(machine: Make, how: int) -> None:
-    random = np.random.default_rng(how)
-    shift = 16 if how & SHIFT16 else 24
-    multipliers = np.array([1, 2, 255, 256, 32768, 65535, *random.integers(1, 65536, 58)], np.int64)
-    calls, expected = [], []
-    chip = machine(multipliers.astype("<u2").tobytes())
-    for step in (0, 1, 2, 127, 128, 254, 255, 256, -1, -1000):
-        edges = (2 * step + 1 << (shift - 1)) // multipliers + random.integers(-1, 2, len(multipliers))
-        sums = np.clip(edges, -(2**23), 2**23 - 1)
-        there = random.integers(0, 256, len(sums)).astype(np.uint8)
-        packed = sums.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
-        out_at = chip.room + len(packed)
-        arguments = (chip.room, Byte(len(sums)), chip.blob, Byte(how), out_at)
-        memory = ((chip.room, packed), (out_at, there.tobytes() + b"\xa5"))
-        calls.append(Call("nn_avr_activate24", arguments, memory, ((out_at, len(sums) + 1),)))
-        rows = zip(sums.tolist(), multipliers.tolist(), there.tolist(), strict=True)
-        expected.append([*(rule(total, m, how, old) for total, m, old in rows), 0xA5])
-    for answer, values in zip(chip.run(calls), expected, strict=True):
-        assert answer.memory[0].tolist() == values
-        assert answer.stack <= 6 + RETURN_ADDRESS_BYTES

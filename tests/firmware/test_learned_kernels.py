@@ -29,14 +29,14 @@ class Conv(ctypes.Structure):
     _fields_ = (
         ("rows", ctypes.c_uint32),
         *bytes_of("height", "width", "channels", "kernel", "stride", "padding", "group_inputs", "group_outputs"),
-        *bytes_of("pool", "out_height", "out_width", "outputs", "shift", "backward", "bits"),
+        *bytes_of("pool", "out_height", "out_width", "outputs", "shift", "backward", "bits", "top"),
     )
 
 
 class RowsLayer(ctypes.Structure):
     """nn_rows_i8."""
 
-    _fields_ = (("rows", ctypes.c_uint32), ("inputs", ctypes.c_uint16), *bytes_of("outputs", "shift", "bits"))
+    _fields_ = (("rows", ctypes.c_uint32), ("inputs", ctypes.c_uint16), *bytes_of("outputs", "shift", "bits", "top"))
 
 
 class Pool(ctypes.Structure):
@@ -64,20 +64,27 @@ def numbers_of(stage: Stage) -> NDArray[np.uint8]:
     return np.frombuffer(b"\x7f" * 5 + plan_learned(net).rom, np.uint8)
 
 
-def described(stage: ConvStage, backward: int) -> Conv:
+def described(stage: ConvStage, backward: int, top: int = 0) -> Conv:
     (channels, height, width), (outputs, out_height, out_width) = stage.input_shape, stage.output_shape
     sizes = (height, width, channels, stage.kernel, stage.stride, stage.padding)
     groups = (channels // stage.groups, outputs // stage.groups)
-    ends = (stage.pool, out_height, out_width, outputs, stage.rows.shift, backward, stage.rows.bits)
+    ends = (stage.pool, out_height, out_width, outputs, stage.rows.shift, backward, stage.rows.bits, top)
     return Conv(5, *sizes, *groups, *ends)
 
 
-def run_conv(core: ctypes.CDLL, stage: ConvStage, image: NDArray[np.uint8], backward: int) -> NDArray[np.uint8]:
+def clamped(values: NDArray[np.uint8], top: int) -> NDArray[np.uint8]:
+    """What is clamped at 255 already, clamped at `top`, which the kernels take for 255 where it is 0."""
+    return np.minimum(values, top or 255).astype(np.uint8)
+
+
+def run_conv(
+    core: ctypes.CDLL, stage: ConvStage, image: NDArray[np.uint8], backward: int, top: int = 0
+) -> NDArray[np.uint8]:
     """(C, H, W) in and out; the kernel's own order is rows, columns, channels."""
     memory = np.ascontiguousarray(image.transpose(1, 2, 0))
     outputs, height, width = stage.output_shape
     out = np.full(outputs * height * width + 8, GUARD, np.uint8)
-    layer, numbers = described(stage, backward), numbers_of(stage)
+    layer, numbers = described(stage, backward, top), numbers_of(stage)
     run = core.nn_conv_i8_run if stage.rows.bits == 8 else core.nn_conv_packed_run
     run(ctypes.byref(layer), pointer(numbers), pointer(memory), pointer(out))
     assert np.all(out[-8:] == GUARD), "wrote past its outputs"
@@ -101,15 +108,18 @@ def random_image(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray
     sides=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     backward=st.integers(0, 1),
     bits=st.sampled_from([8, 4, 2]),
+    top=st.sampled_from([0, 255, 63, 31, 15]),
 )
-def test_any_convolution(core, seed, groups, inputs, outputs, kernel, stride, padding, pool, sides, backward, bits):
+def test_any_convolution(
+    core, seed, groups, inputs, outputs, kernel, stride, padding, pool, sides, backward, bits, top
+) -> None:
     random = np.random.default_rng(seed)
     rows = random_rows(random, (groups * outputs, inputs, kernel, kernel), bits=bits)
     stage = ConvStage((groups * inputs, *sides), rows, stride, min(padding, kernel - 1), groups, pool)
     if min(*stage.convolved, *stage.output_shape) < 1:
         return
     image = random_image(random, stage.input_shape)
-    assert np.array_equal(run_conv(core, stage, image, backward), run_stage(stage, image))
+    assert np.array_equal(run_conv(core, stage, image, backward, top), clamped(run_stage(stage, image), top))
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2])
@@ -200,32 +210,34 @@ def test_two_convolutions_in_turns(
 @pytest.mark.parametrize("inputs", [1, 2, 3, 4, 5, 64, 255, 256, 800, 5408, 65535])
 def test_dense_rows(core: ctypes.CDLL, inputs: int, bits: int) -> None:
     random = np.random.default_rng(inputs)
-    for outputs in (1, 10):
+    for outputs, top in ((1, 0), (10, 63)):
         x = random_image(random, (inputs,))
         for scores in (False, True):
             stage = DenseStage((inputs,), random_rows(random, (outputs, inputs), scores=scores, bits=bits))
-            layer, numbers = RowsLayer(5, inputs, outputs, stage.rows.shift, bits), numbers_of(stage)
+            layer, numbers = RowsLayer(5, inputs, outputs, stage.rows.shift, bits, top), numbers_of(stage)
             out = np.full(outputs + 4, 0x5A5A5A5A, np.int32)
             kind = f"{'i8' if bits == 8 else 'packed'}_{'scores' if scores else 'hidden'}"
             run = getattr(core, f"nn_rows_{kind}")
             run(ctypes.byref(layer), pointer(numbers), pointer(x), pointer(out))
             found = out[:outputs].tolist() if scores else out.view(np.uint8)[:outputs].tolist()
-            assert found == list(run_stage(stage, x))
+            assert found == list(run_stage(stage, x) if scores else clamped(run_stage(stage, x), top))
             past = out[outputs:].view(np.uint8) if scores else out.view(np.uint8)[outputs:]
             assert np.all(past == 0x5A), "wrote past its outputs"
 
 
+@pytest.mark.parametrize("top", [255, 63, 31, 15])
 @pytest.mark.parametrize("shift", [16, 24])
-def test_every_activation_rounds_and_clamps(core: ctypes.CDLL, shift: int) -> None:
+def test_every_activation_rounds_and_clamps(core: ctypes.CDLL, shift: int, top: int) -> None:
     core.nn_activation.restype = ctypes.c_uint8
     random = np.random.default_rng(shift)
     for multiplier in (1, 2, 255, 256, 257, 32767, 32768, 65534, 65535, *random.integers(1, 65536, 30).tolist()):
-        steps = [((2 * k + 1) << (shift - 1)) // multiplier + d for k in range(257) for d in (-1, 0, 1)]
+        steps = [((2 * k + 1) << (shift - 1)) // multiplier + d for k in range(top + 2) for d in (-1, 0, 1)]
         sums = [-(2**31), -1, 0, 1, 2, 65535, 65536, 2**31 - 1, *steps, *random.integers(0, 2**31, 50).tolist()]
         for total in sums:
             if total < 2**31:
-                found = core.nn_activation(ctypes.c_int32(total), ctypes.c_uint16(multiplier), ctypes.c_uint8(shift))
-                assert found == activation(total, multiplier, shift), (total, multiplier)
+                numbers = (ctypes.c_int32(total), ctypes.c_uint16(multiplier), ctypes.c_uint8(shift))
+                found = core.nn_activation(*numbers, ctypes.c_uint8(top))
+                assert found == activation(total, multiplier, shift, top), (total, multiplier)
 
 
 @pytest.mark.parametrize("is_average", [False, True])

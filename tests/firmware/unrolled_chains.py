@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from host.deploy.numerics import requantise
+from host.quantise.numerics import requantise
 from numpy.typing import NDArray
 
 from host.compile.kernels.unrolled.compiler import Source, Unrolled

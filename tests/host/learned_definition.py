@@ -4,8 +4,8 @@ import numpy as np
 from host.deploy.learned_nets import ConvStage, PoolStage
 
 
-def activation(total, multiplier, shift):
-    return min(max((total * int(multiplier) + (1 << (shift - 1))) >> shift, 0), 255)
+def activation(total, multiplier, shift, top=255):
+    return min(max((total * int(multiplier) + (1 << (shift - 1))) >> shift, 0), top)
 
 
 def conv_sum(stage, image, output, y, x):

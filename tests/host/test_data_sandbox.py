@@ -16,7 +16,7 @@ from yardstick import yardstick_s
 from host import data
 from host.data import sandbox
 from host.data.sandbox import Grant, read_in_sandbox
-from host.deploy import model
+from host.modelfile import file as model
 from host.errors import InputError
 
 ENDLESS = "ac9d0058dd9e0785afafb9fbea0ed3e5d840bcbc"

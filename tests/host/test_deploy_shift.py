@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from host.deploy.numerics import requantise
+from host.quantise.numerics import requantise
 
 from host.compile.kernels.unrolled import avr_ops as avr
 from host.compile.kernels.unrolled import requantise as avr_requantise

@@ -76,7 +76,7 @@ void nn_dense_f32_f32(const nn_dense_f32 *layer, const float *in, uint8_t relu, 
  *     bias i32, multiplier u16, weights
  * where the scores' rows have no multiplier. Weights are i8, or for the `packed` functions `bits` wide: 4 or 2, each
  * plus 2^(bits-1), as many in a byte as fit, the first one lowest, a row beginning on a byte. An activation is
- * clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, 255). The exporter proves that every sum fits int32_t.
+ * clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, top). The exporter proves that every sum fits int32_t.
  *
  * `out` may overlap `in` as the exporter lays it out: output rows are written one by one, from the last if `backward`,
  * and each only over inputs that neither it nor a later one needs. */
@@ -100,6 +100,7 @@ typedef struct {
     uint8_t shift; /* 16 or 24 */
     uint8_t backward;
     uint8_t bits; /* of a weight */
+    uint8_t top;  /* the largest activation; 0: 255 */
 } nn_conv_i8;
 
 void nn_conv_i8_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
@@ -120,6 +121,7 @@ typedef struct {
     uint8_t outputs;
     uint8_t shift; /* 16 or 24 */
     uint8_t bits;  /* of a weight */
+    uint8_t top;   /* the largest activation; 0: 255 */
 } nn_rows_i8;
 
 void nn_rows_i8_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);

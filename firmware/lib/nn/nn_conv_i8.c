@@ -38,7 +38,7 @@ static inline __attribute__((always_inline)) void convolve(const nn_conv_i8 *lay
     uint8_t left = layer->group_outputs;
     for (uint8_t i = 0; i < layer->outputs; i++) {
         const int32_t sum = window_sum(layer, at, in, row + ROW_WEIGHTS_AT, nn_far_i32(row), is_packed);
-        const uint8_t value = nn_activation(sum, nn_far_u16(row + 4), layer->shift);
+        const uint8_t value = nn_activation(sum, nn_far_u16(row + 4), layer->shift, layer->top);
         if (is_first || value > out[i])
             out[i] = value;
         row += row_bytes;
@@ -62,7 +62,7 @@ static void convolve_packed(const nn_conv_i8 *layer, nn_far row, const nn_window
 static void run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out, nn_at_position at_position)
 {
     nn_conv_i8 layer;
-    nn_rom_copy(&layer, stage, sizeof layer);
+    nn_walk_load(&layer, stage, sizeof layer);
     nn_walk(&layer, numbers, in, out, at_position);
 }
 

@@ -75,7 +75,7 @@ int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, i
 }
 #endif
 
-uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift)
+uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift, uint8_t top)
 {
     if (sum <= 0)
         return 0;
@@ -84,5 +84,5 @@ uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift)
     const uint32_t low = (uint32_t)(uint16_t)sum * multiplier;
     const uint32_t high = (uint32_t)(uint16_t)(sum >> 16) * multiplier;
     const uint32_t scaled = shift == 24 ? (high + (low >> 16) + 0x80u) >> 8 : high + ((low + 0x8000u) >> 16);
-    return scaled > 255 ? 255 : (uint8_t)scaled;
+    return scaled > top ? top : (uint8_t)scaled;
 }

@@ -27,7 +27,13 @@ static inline uint16_t nn_packed_bytes(uint16_t weights, uint8_t bits)
     return (uint16_t)(((weights - 1u) >> (bits == 4 ? 1 : 2)) + 1u);
 }
 
-/* clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, 255) for shift 16 or 24. */
-uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift);
+/* clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, top) for shift 16 or 24. */
+uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift, uint8_t top);
+
+/* What a description says of the largest activation: 0 stands in those rendered before there was another one. */
+static inline uint8_t nn_top(uint8_t said)
+{
+    return said ? said : 255;
+}
 
 #endif

@@ -15,11 +15,12 @@ static inline __attribute__((always_inline)) void hidden(const nn_rows_i8 *stage
 {
     nn_rows_i8 layer;
     nn_rom_copy(&layer, stage, sizeof layer);
+    const uint8_t top = nn_top(layer.top);
     const uint16_t weight_bytes = is_packed ? nn_packed_bytes(layer.inputs, layer.bits) : layer.inputs;
     nn_far row = numbers + layer.rows;
     for (uint8_t i = 0; i < layer.outputs; i++) {
         const int32_t sum = row_sum(&layer, row + 6, in, nn_far_i32(row), is_packed);
-        out[i] = nn_activation(sum, nn_far_u16(row + 4), layer.shift);
+        out[i] = nn_activation(sum, nn_far_u16(row + 4), layer.shift, top);
         row += 6;
         row += weight_bytes;
     }

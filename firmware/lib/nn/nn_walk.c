@@ -18,6 +18,12 @@ static span inside(const nn_conv_i8 *layer, uint16_t position, uint8_t side)
     return (span){first, (uint8_t)(room < rest ? room : rest), at};
 }
 
+__attribute__((noinline)) void nn_walk_load(nn_conv_i8 *layer, const void *stage, uint8_t bytes)
+{
+    nn_rom_copy(layer, stage, bytes);
+    layer->top = nn_top(layer->top);
+}
+
 static nn_window window_at(const nn_conv_i8 *layer, const uint8_t *in, span y, span x)
 {
     const uint8_t group = layer->group_inputs;
@@ -85,7 +91,7 @@ void nn_walk_pair(const nn_pair *stages, nn_conv_i8 *layer, nn_far numbers, cons
 {
     uint8_t oldest = 0, next = 0; /* rows of the map between: the one at `between`, and the one to compute next */
     uint8_t position = 0, line = 0;
-    nn_rom_copy(layer, stages->second, stages->bytes);
+    nn_walk_load(layer, stages->second, stages->bytes);
     for (uint8_t y = layer->out_height; y;) {
         const span rows = inside(layer, position++, layer->height);
         const uint8_t first = (uint8_t)rows.at, end = (uint8_t)(rows.at + rows.count);
@@ -97,10 +103,10 @@ void nn_walk_pair(const nn_pair *stages, nn_conv_i8 *layer, nn_far numbers, cons
             next = first;
         oldest = first;
         if (next < end)
-            nn_rom_copy(layer, stages->first, stages->bytes);
+            nn_walk_load(layer, stages->first, stages->bytes);
         for (; next < end; next++)
             walk_row(layer, numbers, in, next, between + (uint16_t)((uint8_t)(next - first) * pitch), at_position);
-        nn_rom_copy(layer, stages->second, stages->bytes);
+        nn_walk_load(layer, stages->second, stages->bytes);
         walk_line(layer, numbers, between, rows, !line, out, at_position);
         if (++line == layer->pool) {
             line = 0;

@@ -13,7 +13,7 @@ typedef struct {
     nn_avr_patch patch;
     uint16_t block_bytes;
     uint8_t size;
-    uint8_t how;
+    nn_avr_how how;
 } task;
 
 static void activate_blocks(const task *it, nn_avr_patch24 *sum_up, uint8_t count, nn_far *block, uint8_t **out)
@@ -55,7 +55,7 @@ static inline __attribute__((always_inline)) void activate(task *it, const nn_av
     }
 }
 
-static inline __attribute__((always_inline)) uint8_t how(uint8_t shift, uint8_t is_first)
+static inline __attribute__((always_inline)) uint8_t flags(uint8_t shift, uint8_t is_first)
 {
     return (uint8_t)((is_first ? 0 : NN_AVR_MAX) | (shift == 16 ? NN_AVR_SHIFT16 : 0));
 }
@@ -66,7 +66,8 @@ static inline __attribute__((always_inline)) void convolve_full(const nn_conv_i8
     const nn_avr_conv *stage = (const nn_avr_conv *)(const void *)layer; /* its first member */
     task it;
     it.in = at->in;
-    it.how = how(layer->shift, is_first);
+    it.how.flags = flags(layer->shift, is_first);
+    it.how.top = layer->top;
     const uint16_t inputs = (uint16_t)((uint16_t)(layer->kernel * layer->kernel) * layer->channels);
     activate(&it, &stage->blocks, &at->patch, at->skipped, inputs, numbers, out);
 }
@@ -80,7 +81,7 @@ static inline __attribute__((always_inline)) void run(const nn_avr_conv *stage, 
                                                       uint8_t *out, nn_at_position at_position)
 {
     nn_avr_conv copy;
-    nn_rom_copy(&copy, stage, sizeof copy);
+    nn_walk_load(&copy.layer, stage, sizeof copy);
     nn_walk(&copy.layer, numbers, in, out, at_position);
 }
 
@@ -114,7 +115,8 @@ static inline __attribute__((always_inline)) void convolve_channels(const nn_con
                              (uint16_t)((uint16_t)(layer->width - pixels) * layer->channels)};
     task it;
     it.in = at->in;
-    it.how = how(layer->shift, is_first);
+    it.how.flags = flags(layer->shift, is_first);
+    it.how.top = layer->top;
     uint8_t size = blocks->size, left = blocks->larger;
     nn_avr_patch24 *sum_up = blocks->larger_sums;
     for (;;) {
@@ -165,7 +167,8 @@ void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t 
     const nn_patch counts = {layer.piece, layer.pieces, 0, 0};
     task it;
     it.in = in;
-    it.how = how(layer.shift, 1);
+    it.how.flags = flags(layer.shift, 1);
+    it.how.top = nn_top(layer.top);
     const uint16_t inputs = (uint16_t)(layer.pieces * layer.piece);
     activate(&it, &layer.blocks, &counts, 0, inputs, numbers + layer.rows, out);
 }
