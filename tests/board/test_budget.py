@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from firmware_build import need
 from workbench import Measured, Workbench
 
 from host.cli import main
@@ -49,12 +48,6 @@ CASES = [
     for kind in KINDS
     if (net, kind) not in TOO_LARGE
 ]
-
-
-@pytest.fixture(scope="session")
-def workbench(simulators: Path, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
-    need("avr-gcc", "gcc-avr avr-libc")
-    return Workbench(tmp_path_factory.mktemp("workbench"))
 
 
 def spread(split: Split, count: int) -> Split:
