@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from host.compile.boards import ATMEGA328P, HOST, Board, Chip, Family
-from host.compile.budget import fits
+from host.compile.budget import predict
 from host.compile.export import Export
 from host.compile.kernels.catalogue import CATALOGUE
 from host.compile.kernels.kernel import ASSEMBLY, CODE, PORTABLE, Ops
@@ -24,6 +24,8 @@ _ALLOWED = {
     PORTABLE: (PORTABLE,),
 }
 """By what --kernel names: which kinds may run beside each other."""
+_LEAST_GAIN = 0.98
+"""Weights as code take several times the flash: for less than two cycles in a hundred they stay data."""
 
 
 def choose(graph: Graph, board: Board, kernel: str = AUTO) -> Export:
@@ -36,12 +38,7 @@ def choose(graph: Graph, board: Board, kernel: str = AUTO) -> Export:
     if board.chip.family is not Family.AVR:
         portable = _portable(graph, keep_image=True, pair=None)
         return Export(graph, portable, None if kernel in (AUTO, PORTABLE) else _asked_for(graph, kernel, ATMEGA328P))
-    found: Program | None = None
-    for program in _programs(graph, board.chip, kernel):
-        found = program
-        if fits(program, board):
-            break
-    assert found is not None
+    found = _first_that_fits(graph, board, kernel)
     portable = _portable(graph, found.layout.image is None, found.layout.pair)
     return Export(graph, portable, None if found.kind == PORTABLE else found)
 
@@ -63,17 +60,44 @@ def all_exports(graph: Graph) -> list[Export]:
     return list(found.values())
 
 
-def _programs(graph: Graph, chip: Chip, kernel: str) -> Iterator[Program]:
-    """What to try, the best first."""
+def _first_that_fits(graph: Graph, board: Board, kernel: str) -> Program:
+    """The first program that fits, or the last one tried."""
+    found: Program | None = None
+    for tiles in _tilings(graph, board.chip, kernel):
+        for found in _layouts(graph, board.chip, tiles):
+            budget = predict(found, board)
+            if budget.fits(board):
+                return found
+            if board.flash is not None and budget.flash > board.flash:
+                break  # no other arena makes it smaller
+    assert found is not None
+    return found
+
+
+def _tilings(graph: Graph, chip: Chip, kernel: str) -> list[list[Tile]]:
+    """What to try, the best first. Raise InputError where `kernel` runs none of the ops."""
+    found: dict[str, list[Tile]] = {}
     for kind in (CODE, ASSEMBLY, PORTABLE) if kernel == AUTO else (kernel,):
         tiles = tile(graph, chip, _ALLOWED[kind])
-        if not any(each.kind == kind for each, _ in tiles):
-            if kernel != AUTO:
-                raise _refusal(graph, chip, kind)
-            continue
-        for pairs in (False, True):
-            for keep_image in _image_places(tiles):
-                yield make_program(graph, chip, tiles, keep_image=keep_image, pair=_best_pair(tiles, keep_image, pairs))
+        if any(each.kind == kind for each, _ in tiles):
+            found[kind] = tiles
+        elif kernel != AUTO:
+            raise _refusal(graph, chip, kind)
+    if CODE in found and ASSEMBLY in found:
+        code, assembly = (_cycles(graph, chip, found[kind]) for kind in (CODE, ASSEMBLY))
+        if code > _LEAST_GAIN * assembly:
+            del found[CODE]
+    return list(found.values())
+
+
+def _cycles(graph: Graph, chip: Chip, tiles: Sequence[Tile]) -> float:
+    return sum(kernel.cost(ops, chip, alive_behind(graph, ops)).cycles for kernel, ops in tiles)
+
+
+def _layouts(graph: Graph, chip: Chip, tiles: Sequence[Tile]) -> Iterator[Program]:
+    for pairs in (False, True):
+        for keep_image in _image_places(tiles):
+            yield make_program(graph, chip, tiles, keep_image=keep_image, pair=_best_pair(tiles, keep_image, pairs))
 
 
 def _image_places(tiles: Sequence[Tile]) -> tuple[bool, ...]:
@@ -83,7 +107,7 @@ def _image_places(tiles: Sequence[Tile]) -> tuple[bool, ...]:
 
 
 def _asked_for(graph: Graph, kernel: str, chip: Chip) -> Program:
-    return next(_programs(graph, chip, kernel))
+    return next(_layouts(graph, chip, _tilings(graph, chip, kernel)[0]))
 
 
 def _portable(graph: Graph, keep_image: bool, pair: int | None) -> Program:

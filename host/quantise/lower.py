@@ -75,8 +75,9 @@ def lower(
 
 
 def _with_densities(network: Network, top: int, ops: list[Op]) -> tuple[Op, ...]:
-    """With what was measured of the int8 net with such activations; it holds for other formats nearly."""
-    known = next((known.densities for known in network.calibrations if known.top == top), ())
+    """With what was measured of the int8 net, with such activations if of any: it holds for others nearly."""
+    measured = {known.top: known.densities for known in network.calibrations}
+    known = measured.get(top) or next(iter(measured.values()), ())
     dense = [op for op in ops if isinstance(op, Dense)]
     if len(known) == len(dense):  # of files of version 1, which knew no other op that they are of
         spread = iter(known)

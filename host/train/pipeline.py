@@ -16,7 +16,7 @@ from host.nn.network import QatResult, Scaling
 from host.nn.numpy import softmax
 from host.nn.parameters import Parameters, initial
 from host.train import checkpoint
-from host.train.augment.warp.prefetch import Copies, interleave
+from host.train.augment.prefetch import Copies, interleave
 from host.train.batches import Soft, batch_count
 from host.train.engines.full_batch import FullBatchCourse
 from host.train.optimisers import LbfgsB

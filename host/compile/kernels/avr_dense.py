@@ -57,8 +57,6 @@ class BlockDense:
         if refusal is not None:
             return refusal
         bounds, rule = op.rows.bounds(op.source), op.rows.requantiser
-        if op.rows.format.bits != 8:
-            return f"found {op.rows.format.label} weights, need int8"
         if bounds.min() < -(2 ** (self.bits - 1)) or bounds.max() >= 2 ** (self.bits - 1):
             return f"found sums {bounds.min()}..{bounds.max()}, need {self.bits} bits"
         if op.inputs > self.max_inputs:
@@ -100,7 +98,7 @@ class BlockDense:
         sizes = layouts.even_blocks(outputs, self.block_max)
         for size in sizes:
             if self.bits == 16:
-                cycles += 114 + 10 * size + 8 * -(-op.inputs // 4) + nonzero * (5 + 7 * size) + 8 * zero
+                cycles += sums16_cycles(size, op.inputs, nonzero)
             else:
                 cycles += 109 + 23 * size + nonzero * (10 + 8 * size) + 9 * zero
         fixed, each = {16: (172, 40), 24: (128, 36)}[self.bits]
@@ -123,10 +121,17 @@ class BlockDense:
         return 37 + 33 * op.rows.outputs - 21 * silent
 
 
+def sums16_cycles(size: int, inputs: int, nonzero: float) -> float:
+    """One block of nn_avr_dense16 or nn_avr_sums16."""
+    once = 48 + 18 * size if size < 8 else 112 + 10 * size + 8 * (size == 12)
+    each = nonzero * (5 + 7 * size) + 8 * (inputs - nonzero)
+    return once + 8 * -(-inputs // 4) + each + 7 * ((inputs - 1) // 1024)
+
+
 def argmax_cycles(classes: int) -> float:
     """nn_avr_argmax32; how often it finds a larger score is 1/2 + 1/3 + … on average, any order being as likely."""
     return 27 + 17 * (classes - 1) + 6 * sum(1 / k for k in range(2, classes + 1))
 
 
-DENSE16 = BlockDense(bits=16, block_max=12, max_inputs=1020, sum_bytes=2)
+DENSE16 = BlockDense(bits=16, block_max=12, max_inputs=portable.MAX_INPUTS, sum_bytes=2)
 DENSE24 = BlockDense(bits=24, block_max=7, max_inputs=255, sum_bytes=4)

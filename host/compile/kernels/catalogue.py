@@ -3,6 +3,7 @@
 from host.compile.kernels.avr_dense import DENSE16, DENSE24
 from host.compile.kernels.avr_patch import AvrPool, DepthConv, PatchConv, PatchDense
 from host.compile.kernels.avr_preconv import AvrPreconv
+from host.compile.kernels.avr_sums import LONG24, SUMS16, SUMS24
 from host.compile.kernels.code import DenseCode
 from host.compile.kernels.floats import FloatDense
 from host.compile.kernels.kernel import Kernel
@@ -13,6 +14,9 @@ CATALOGUE: tuple[Kernel, ...] = (
     DenseCode(sum_bits=24),
     DENSE16,
     DENSE24,
+    SUMS16,
+    SUMS24,
+    LONG24,
     PatchDense(),
     PatchConv(),
     DepthConv(),

@@ -12,7 +12,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from host.train.augment.warp.warp import warp_images
+from host.train.augment.warp import warp_images
 
 Transform = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 

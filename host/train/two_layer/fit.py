@@ -19,7 +19,7 @@ from host.nn.dense_chain import join
 from host.nn.network import Network, Provenance
 from host.nn.preconv import preconv_features
 from host.train import presets
-from host.train.augment.warp.prefetch import Copies, interleave
+from host.train.augment.prefetch import Copies, interleave
 from host.train.checks import check_whole
 from host.train.holdout import holdout_rows
 from host.train.preconv_presets import PRECONV_PRESETS
