@@ -1,17 +1,60 @@
-"""Small random networks for tests that need no training."""
+"""Small random networks for tests that need no training, and images to show them."""
 
 from dataclasses import replace
 
 import numpy as np
 
+from host.nn import inference
 from host.nn.dense_chain import DenseNumbers, join
-from host.nn.network import Provenance
+from host.nn.fixed import codes
+from host.nn.formats import WEIGHT_TOPS
+from host.nn.layers import (
+    Architecture,
+    AveragePool2d,
+    Conv2d,
+    Dense,
+    Flatten,
+    MaxPool2d,
+    ReLU,
+)
+from host.nn.network import Network, Provenance, Scaling
+from host.nn.parameters import initial
 from host.nn.preconv import preconv_features
+from host.train.qat import freeze, scales
+from host.train.qat.train import output_tops
 from host.train.two_layer.measure import output_ranges
+
+LAYERS = {
+    "plain": (Conv2d(5, 3), ReLU(), Flatten()),
+    "padded": (Conv2d(4, 5, padding=2), ReLU(), MaxPool2d(), Conv2d(6, 3, padding=1), ReLU(), MaxPool2d(3), Flatten()),
+    "strided": (Conv2d(4, 4, stride=2, padding=3), ReLU(), Conv2d(7, 2, stride=3), ReLU(), Flatten(), Dense(9), ReLU()),
+    "depthwise": (
+        *(Conv2d(6, 3, padding=1), ReLU(), Conv2d(6, 3, padding=1, groups=6), ReLU()),
+        *(Conv2d(10, 1), ReLU(), MaxPool2d(), Conv2d(8, 3, groups=2), ReLU(), Flatten()),
+    ),
+    "pools": (MaxPool2d(), Conv2d(4, 3), MaxPool2d(2), ReLU(), AveragePool2d(2), Flatten(), Dense(5), ReLU()),
+    "average first": (AveragePool2d(3), Conv2d(8, 2), ReLU(), AveragePool2d(), MaxPool2d(), Flatten()),
+    "growing": (Conv2d(4, 3), ReLU(), Conv2d(8, 3), ReLU(), Conv2d(16, 3), ReLU(), MaxPool2d(), Flatten()),
+    "overlapping": (
+        *(MaxPool2d(2, 1), Conv2d(4, 3, padding=1), ReLU(), MaxPool2d(3, 2), Conv2d(6, 3), MaxPool2d(3, 1), ReLU()),
+        *(MaxPool2d(1, 2), Flatten()),
+    ),
+    "separable": (
+        *(Conv2d(7, 3), ReLU(), MaxPool2d(), Conv2d(7, 3, padding=1, groups=7), ReLU(), Conv2d(9, 1), ReLU()),
+        *(MaxPool2d(3, 2), AveragePool2d(3), Flatten()),
+    ),
+    "strided depthwise": (
+        *(Conv2d(4, 3), ReLU(), Conv2d(4, 5, stride=2, padding=2, groups=4), ReLU()),
+        *(Conv2d(4, 3, groups=4), ReLU(), MaxPool2d(), Flatten()),
+    ),
+    "dense alone": (Flatten(), Dense(12), ReLU(), Dense(7), ReLU()),
+    "one layer": (Flatten(),),
+}
+UNPADDED = {"plain", "pools", "growing", "dense alone", "one layer", "average first"}
 
 
 def random_network(seed=0, shape=(8, 8), hidden=7, classes=4, offset=True, preset="test", scale=0.02, top=255):
-    """A network whose hidden activations and scores are of ordinary size."""
+    """Two dense layers behind the front end, hidden activations and scores of ordinary size."""
     rng = np.random.default_rng(seed)
     inputs = (shape[0] // 2) * (shape[1] // 2)
     first = DenseNumbers(
@@ -42,3 +85,44 @@ def random_images(seed=0, count=50, shape=(8, 8)):
     images[rng.random(images.shape) < 0.5] = 0
     images[0], images[1] = 0, 255
     return images
+
+
+def drawn_images(count, shape=16, seed=5):
+    """(count, side, side) u8, or (count, *shape): strokes on an empty ground, some blank and some full images."""
+    size = (count, shape, shape) if isinstance(shape, int) else (count, *shape)
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, size).astype(np.uint8)
+    images *= random.random(size) < 0.4
+    images[:1], images[1:2] = 0, 255
+    return images
+
+
+def network_of(layers, *, side=16, shape=None, classes=10, seed=1, scaling=None):
+    """`layers`, a tuple or a name in LAYERS, and a dense one for the scores, on maps `shape` (channels, height, width);
+    random weights and biases, ranges measured on images like those that it will see."""
+    layers = LAYERS[layers] if isinstance(layers, str) else layers
+    architecture = Architecture(shape or (1, side, side), (*layers, Dense(classes)))
+    parameters = initial(architecture, seed)
+    random = np.random.default_rng(seed)
+    for index in range(len(layers) + 1):
+        for name, array in parameters.of(index).items():
+            if name == "bias":
+                array[...] = random.normal(0, 0.1, array.shape)
+    scaling = scaling or Scaling()
+    seen = codes(architecture, drawn_images(40, shape or side, seed=6))
+    _, ranges = inference.scores_and_ranges(parameters, scaling, seen)
+    source = Provenance("digits", "0" * 64, "test", seed)
+    return Network(parameters, scaling, tuple(map(str, range(classes))), source, ranges)
+
+
+def qat_network(layers, *formats, **options):
+    """The net of `network_of` with numbers trained for `formats`, as they are where training starts."""
+    network = network_of(layers, **options)
+    parameters = network.parameters
+    images = drawn_images(40, options.get("shape") or options.get("side", 16), seed=6)
+    tops = output_tops(parameters, network.scaling, codes(network.architecture, images))
+    results = [
+        freeze.settled(fmt, parameters, scales.start(parameters, WEIGHT_TOPS[fmt], tops, 1 / network.scaling.divisor))
+        for fmt in formats or WEIGHT_TOPS
+    ]
+    return replace(network, qat=tuple(results))
