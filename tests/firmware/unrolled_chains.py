@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from host.quantise.numerics import requantise
 from numpy.typing import NDArray
 
 from host.compile.kernels.code import _sources
 from host.compile.kernels.unrolled.compiler import Source, Unrolled
 from host.quantise.graph import Graph
+from host.quantise.numerics import requantise
 
 LARGEST = {"ternary": 1, "int4": 7, "int8": 127}
 """Weights by format."""
