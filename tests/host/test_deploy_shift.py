@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from host.quantise.numerics import requantise
 
 from host.compile.kernels.unrolled import avr_ops as avr
 from host.compile.kernels.unrolled import requantise as avr_requantise
 from host.compile.kernels.unrolled.compiler import Source, unroll
 from host.compile.kernels.unrolled.requantise import NEGATIVE_CYCLES, Requantise
+from host.quantise.numerics import requantise
 
 LEVELS = 63
 
