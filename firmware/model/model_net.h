@@ -5,7 +5,7 @@
 
 #include "model.h"
 
-#define MODEL_NET_EXPORT 0x432d621b
+#define MODEL_NET_EXPORT 0x3fb3e4f3
 #if !defined(NN_MARK)
 #define NN_MARK(step)
 #endif
