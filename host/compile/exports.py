@@ -21,10 +21,11 @@ def export_for(
     bits: int | None = None,
     *,
     per_tensor: bool = False,
+    profile: bool = False,
 ) -> Export:
     """The export for `board`; see select.choose and lower. `bits` None takes 6-bit activations where they cost no
     accuracy. It may still not fit: see advice.check_fit. Raise InputError for an option that would change nothing."""
-    return choose(lowered(network, fmt, bits, per_tensor=per_tensor), board, kernel)
+    return choose(lowered(network, fmt, bits, per_tensor=per_tensor), board, kernel, profile=profile)
 
 
 def lowered(
