@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from host.compile.boards import Board
 from host.compile.export import Export
-from host.compile.select import AUTO, all_exports, choose, plain
+from host.compile.kernels.kinds import AUTO
+from host.compile.select import all_exports, choose, plain
 from host.errors import DigitduinoError, InputError
 from host.nn.formats import NARROW_TOP, WeightFormat
 from host.nn.network import Network

@@ -8,7 +8,8 @@ import numpy as np
 
 from host.compile.boards import Chip, Family
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
+from host.compile.kernels.kernel import Cost, Ops, Packed, Room
+from host.compile.kernels.kinds import ASSEMBLY
 from host.compile.memory import Place
 from host.quantise.ops import Dense, HalfUp
 

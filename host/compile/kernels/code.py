@@ -9,7 +9,8 @@ import numpy as np
 
 from host.compile.boards import Chip, Family
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import CODE, Cost, Ops, Packed, Room
+from host.compile.kernels.kernel import Cost, Ops, Packed, Room
+from host.compile.kernels.kinds import CODE
 from host.compile.kernels.unrolled.compiler import Source, Unrolled, least_flash_bytes, unroll
 from host.compile.memory import Place
 from host.errors import InputError

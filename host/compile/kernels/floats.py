@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import PORTABLE, Cost, Ops, Packed, Room
+from host.compile.kernels.kernel import Cost, Ops, Packed, Room
+from host.compile.kernels.kinds import PORTABLE
 from host.compile.memory import Place
 from host.nn.formats import WeightFormat
 from host.quantise.graph_hash import little_endian
