@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from host.deploy.quantise import quantise
-from learned_networks import learned_network
-from networks import random_network
+from networks import network_of, random_network
 
 from host import pretrained
 from host.cli import main
@@ -24,7 +23,7 @@ Capture = pytest.CaptureFixture[str]
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     model_file.save(random_network(shape=(16, 16), classes=10), tmp_path / "m.h5")
-    model_file.save(learned_network("padded"), tmp_path / "learned.h5")
+    model_file.save(network_of("padded"), tmp_path / "learned.h5")
     return tmp_path
 
 

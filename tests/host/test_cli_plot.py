@@ -7,8 +7,7 @@ import sys
 import numpy as np
 import pytest
 from commands import surroundings
-from learned_networks import learned_network
-from networks import random_network
+from networks import network_of, random_network
 from test_plot_figures import report
 
 from host.cli import main
@@ -23,7 +22,7 @@ def place(tmp_path, monkeypatch):
     """A working directory with a model of each family, and a report."""
     monkeypatch.chdir(tmp_path)
     model_file.save(random_network(shape=(16, 16), classes=10, preset="preconv"), tmp_path / "m.h5")
-    model_file.save(learned_network("padded"), tmp_path / "learned.h5")
+    model_file.save(network_of("padded"), tmp_path / "learned.h5")
     (tmp_path / "r.json").write_text(json.dumps(report()))
     return tmp_path
 

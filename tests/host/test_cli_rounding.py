@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 from host.deploy.deployment import all_plans, choose, rounding
-from learned_networks import learned_network
-from networks import random_network
-from tuned_networks import tuned_network
+from networks import network_of, qat_network, random_network
 
 from host.cli import main
 from host.compile.boards import BOARDS
@@ -26,7 +24,7 @@ DROPPED = "--per-tensor: leaves out what was trained for ternary, which has a st
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    model_file.save(tuned_network("padded", "ternary"), tmp_path / "tuned.h5")
+    model_file.save(qat_network("padded", "ternary"), tmp_path / "tuned.h5")
     model_file.save(random_network(shape=(16, 16), classes=10), tmp_path / "m.h5")
     return tmp_path
 
@@ -86,11 +84,11 @@ def recall_of(capsys: Capture, *arguments: str, said: str = "") -> str:
 
 
 def test_a_board_that_carries_any_rounding_is_named_by_it() -> None:
-    network, fmt = tuned_network("padded", "ternary"), WeightFormat.TERNARY
+    network, fmt = qat_network("padded", "ternary"), WeightFormat.TERNARY
     ways = {planned.net.hash: rounding(planned.net) for planned in all_plans(network, fmt)}
     assert sorted(map(str, ways.values())) == [AFTER, TENSOR, AWARE]
     assert ways[choose(network, fmt, BOARDS["mega"]).net.hash] == AWARE
-    plain = learned_network("padded")
+    plain = network_of("padded")
     assert {rounding(planned.net) for planned in all_plans(plain, fmt)} == {AFTER, TENSOR}
     assert plain.qat == () and rounding(choose(plain, fmt, BOARDS["mega"]).net) == AFTER
 
