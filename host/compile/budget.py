@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from host.compile import firmware_size
 from host.compile.boards import BOARDS, Board
+from host.compile.kernels.avr_dense import MAX_NEAR_BYTES
 from host.compile.program import Program
-
-MAX_NEAR_BYTES = 2**15 - 1
-"""What an object may be at most where pointers and sizes have 16 bits."""
 
 
 @dataclass(frozen=True)

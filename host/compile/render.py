@@ -36,6 +36,7 @@ def render(export: Export) -> dict[str, str]:
     environment.filters["c_numbers"] = c_numbers
     environment.filters["c_bytes"] = lambda rom: c_numbers(np.frombuffer(rom, np.uint8))
     environment.filters["asm_lines"] = lambda numbers: numbers.replace(",\n", "\n").split("\n")
+    environment.filters["c_float"] = lambda value: c_literal(np.float32(value))
     environment.filters["c_comment"] = c_comment
     environment.filters["c_hex_byte"] = "0x{:02x}".format
     context = {"export": export, "graph": export.graph, "abi": ABI, "tag": _TAG}

@@ -16,7 +16,7 @@ from host.errors import InputError
 
 _FIRMWARE = Path("firmware")
 _SETTINGS = Path("platformio.ini")
-_MODEL = _FIRMWARE / "model"
+MODEL_FOLDER = _FIRMWARE / "model"
 _IGNORED = shutil.ignore_patterns(".pio", "__pycache__", "sim", "fuzz", "build", "*.h5")
 _BUILDS = (".pio",)
 
@@ -46,7 +46,7 @@ def stage_project(export: Export, directory: Path) -> None:
                 why = f"{target.parent}: cannot be made: {error.strerror or error}"
                 raise InputError(f"{why}; choose another place for the project") from error
             copy_file(root / place, target)
-    write_headers(export, directory / _MODEL)
+    write_headers(export, directory / MODEL_FOLDER)
 
 
 def check_project(export: Export, directory: Path) -> Known:
@@ -78,9 +78,9 @@ def check_project(export: Export, directory: Path) -> Known:
         more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
         raise InputError(
             f"{directory / edited[0]}: found another file than a project begins with{more}, need it as it was; export "
-            f"to another folder, or the headers alone with -o {directory / _MODEL}"
+            f"to another folder, or the headers alone with -o {directory / MODEL_FOLDER}"
         )
-    places = {directory / _MODEL / name: text for name, text in render(export).items()}
+    places = {directory / MODEL_FOLDER / name: text for name, text in render(export).items()}
     replaced = tuple(path for path, text in places.items() if path.exists() and path.read_bytes() != text.encode())
     return Known(replaced, others)
 
@@ -93,7 +93,7 @@ def _sources() -> Iterator[Path]:
         ignored = _IGNORED(folder, [*folders, *files])
         folders[:] = [name for name in folders if name not in ignored]
         place = Path(folder).relative_to(root)
-        rendered = RENDERED if place == _MODEL else ()
+        rendered = RENDERED if place == MODEL_FOLDER else ()
         yield from (place / name for name in files if name not in ignored and name not in rendered)
 
 
@@ -104,7 +104,7 @@ def _others(directory: Path, sources: set[Path]) -> Iterator[Path]:
             yield path.relative_to(directory)
     for path in sorted((directory / _FIRMWARE).rglob("*")):
         place = path.relative_to(directory)
-        is_rendered = place.parent == _MODEL and place.name in RENDERED
+        is_rendered = place.parent == MODEL_FOLDER and place.name in RENDERED
         if not path.is_dir() and place not in sources and not is_rendered:
             yield place
 

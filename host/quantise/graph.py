@@ -20,7 +20,8 @@ own scale."""
 class Graph:
     """What a board computes with. The last op is a Dense whose sums (or codes) are the scores.
 
-    `rounding` says how whole weights came about, None for floats; it enters no score and no hash.
+    `rounding` says how whole weights came about, None for floats. `score_step` is what one step of a score is worth in
+    the trained net's unit: probabilities are the softmax of scores times it. Neither enters a score or the hash.
     """
 
     input_shape: MapShape
@@ -29,6 +30,7 @@ class Graph:
     preset: str
     format: WeightFormat
     rounding: str | None = AFTER
+    score_step: float = 1.0
 
     @property
     def image_shape(self) -> Pair:

@@ -70,6 +70,7 @@ def lower(
         preset=network.provenance.preset,
         format=fmt,
         rounding=way if fmt.is_integer else None,
+        score_step=walk.rules.inputs.scale,
     )
     return pruned(graph) if prune else graph
 
@@ -273,10 +274,10 @@ class _Rules:
     def scores(self, at: int) -> Rows:
         layer = self._layer(at)
         if not self.format.is_integer:
-            return rounding.float_rows(layer, self.inputs, False, self._floats)
+            return self._go_on(rounding.float_rows(layer, self.inputs, False, self._floats), 1.0)
         if self.is_by_layer:
-            return rounding.scores_by_layer(layer, self.inputs, self._learned_scale(at))
-        return rounding.scores_by_row(layer, self.inputs, self._scales(at, True))
+            return self._go_on(*rounding.scores_by_layer(layer, self.inputs, self._learned_scale(at)))
+        return self._go_on(*rounding.scores_by_row(layer, self.inputs, self._scales(at, True)))
 
     @property
     def _floats(self) -> Codes:

@@ -115,9 +115,9 @@ def by_layer(layer: Layer, inputs: Inputs, top: int, output_max: float, scale: f
     return Rows(layer.format, rows.weights, rows.bias, rule, Codes(top)), accumulator * 2.0**shift / multiplier
 
 
-def scores_by_layer(layer: Layer, inputs: Inputs, scale: float | None) -> Rows:
-    """Rows whose sums are the scores, as `by_layer` rounds them."""
-    return _one_scale(layer, inputs, scale)[0]
+def scores_by_layer(layer: Layer, inputs: Inputs, scale: float | None) -> tuple[Rows, float]:
+    """Rows whose sums are the scores, as `by_layer` rounds them, and what one step of a score is worth."""
+    return _one_scale(layer, inputs, scale)
 
 
 def _one_scale(layer: Layer, inputs: Inputs, scale: float | None) -> tuple[Rows, float]:
@@ -130,13 +130,13 @@ def _one_scale(layer: Layer, inputs: Inputs, scale: float | None) -> tuple[Rows,
         scale *= _GROWTH
 
 
-def scores_by_row(layer: Layer, inputs: Inputs, wanted: NDArray[np.float64]) -> Rows:
-    """Rows whose sums are the scores, all in the same `wanted` scale (outputs,)."""
+def scores_by_row(layer: Layer, inputs: Inputs, wanted: NDArray[np.float64]) -> tuple[Rows, float]:
+    """Rows whose sums are the scores, all in the same `wanted` scale (outputs,), and what one step of them is worth."""
     scales = np.where(wanted > 0, wanted, 1.0)
     while True:
         rows = whole_rows(layer, inputs, scales)
         if _may_be_wide(inputs) or _fits_int16(rows, inputs).all() or not rows.weights.any():
-            return rows
+            return rows, float(scales[0]) * inputs.scale
         scales = scales * _GROWTH
 
 

@@ -21,7 +21,6 @@ from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 
 ROOT = Path(__file__).resolve().parents[2]
-"""Generous for commands that take seconds on an idle machine."""
 
 
 def planned(model: Path, fmt: str = "int8", board: str = "uno") -> AnyPlan:

@@ -14,6 +14,7 @@ import pytest
 import serial
 from firmware_build import make_simulators, need
 from patience import LIMIT_S
+from workbench import Workbench
 
 PROGRAMS = Path(__file__).parent / "programs"
 STRICT = ["-std=gnu99", "-Os", "-Wall", "-Wextra", "-Werror"]
@@ -116,6 +117,12 @@ def avr(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return built[key]
 
     return build
+
+
+@pytest.fixture(scope="session")
+def workbench(simulators: Path) -> Workbench:
+    need("avr-gcc", "gcc-avr avr-libc")
+    return Workbench()
 
 
 @pytest.fixture

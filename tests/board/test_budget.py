@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from firmware_build import need
 from host.deploy.budget import Budget, predict
 from host.deploy.calibrate import calibrate
 from host.deploy.plan import Plan, plan
@@ -22,8 +21,8 @@ from host.cli import main
 from host.compile.boards import BOARDS
 from host.data import Split, load
 from host.data.dataset import Dataset
-from host.nn.formats import WeightFormat
 from host.nn.network import Network
+from host.quantise.numerics import WeightFormat
 from host.train.two_layer import fit
 
 IMAGES = 40
@@ -49,12 +48,6 @@ CASES = [
     for kind in KINDS
     if (net, kind) not in TOO_LARGE
 ]
-
-
-@pytest.fixture(scope="session")
-def workbench(simulators: Path, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
-    need("avr-gcc", "gcc-avr avr-libc")
-    return Workbench(tmp_path_factory.mktemp("workbench"))
 
 
 def spread(split: Split, count: int) -> Split:

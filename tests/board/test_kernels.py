@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import verify_usps
-from firmware_build import need
 from host.deploy.plan import Plan, plan
 from host.deploy.quantise import LEVELS, quantise
 from networks import random_network
@@ -21,8 +20,8 @@ from host.compile.boards import BOARDS
 from host.data import load
 from host.link.run import identity
 from host.modelfile import file as model_file
-from host.nn.formats import WeightFormat
 from host.nn.network import Network
+from host.quantise.numerics import WeightFormat
 
 DIGITS = 2007
 FEW = 150
@@ -52,12 +51,6 @@ def test_all_digits_agree_bit_for_bit(trained: Model, tmp_path: Path, kernel: st
     assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == DIGITS
     assert result["cycles"]["mean"] <= most
     assert (result["link"]["retries"], result["link"]["overruns"], result["link"]["resets"]) == (0, 0, 0)
-
-
-@pytest.fixture(scope="module")
-def workbench(simulators: Path, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
-    need("avr-gcc", "gcc-avr avr-libc")
-    return Workbench(tmp_path_factory.mktemp("workbench"))
 
 
 def planned(model: Path, kernel: str) -> Plan:

@@ -73,7 +73,8 @@ class Answer:
 
 class Machine:
     """A chip with the assembly kernels, `blob` in its flash, and what `sources` add. The kernels of learned nets may be
-    left out: beside large blobs there is no room for them. `blob_at` is where in flash the blob shall lie."""
+    left out: beside large blobs there is no room for them; with a `root` only what that function calls is in the
+    program. `blob_at` is where in flash the blob shall lie."""
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class Machine:
         mcu: str = "atmega328p",
         blob_at: int | None = None,
         room_bytes: int = 1500,
+        root: str | None = None,
     ) -> None:
         self._cyclecount = cyclecount
         self._mcu = mcu
@@ -98,6 +100,8 @@ class Machine:
         flags = [] if blob_at is None else [f"-Wl,--section-start=.blob={blob_at:#x}"]
         flags += [f"-mmcu={mcu}", "-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror"]
         flags += [f"-DROOM_BYTES={room_bytes}", f"-I{folder}", f"-I{LIB / 'nn'}"]
+        if root is not None:
+            flags += ["-ffunction-sections", "-Wl,--gc-sections", "-Wl,-u,room", f"-Wl,-u,{root}"]
         self._elf = folder / "machine.elf"
         compile_c([need("avr-gcc", "gcc-avr avr-libc"), *flags, *parts, "-o", self._elf])
         with self._elf.open("rb") as file:

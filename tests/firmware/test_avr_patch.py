@@ -7,12 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from dense_layout import PATCH_KERNELS, SUM_BITS, unpacking
 from numpy.typing import NDArray
 from patch_bench import Make, Walk, check
-
-from host.deploy.learned_twin import SUM_BITS
-
-KERNELS = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Patch(Walk):
 
     @property
     def kernel(self) -> str:
-        return KERNELS[self.bits]
+        return PATCH_KERNELS[self.bits]
 
     @property
     def rom(self) -> bytes:
@@ -59,18 +56,8 @@ class Patch(Walk):
         rows, run, outputs = self.weights.shape
         zero, ends = int(np.count_nonzero(self.x == 0)), int(np.count_nonzero(self.x[:, -1] == 0))
         size = -(-outputs // self.in_a_byte)
-        once = 124 + 18 * outputs + 27 * rows + 2 * ends + self.finish
+        once = 124 + 18 * outputs + 27 * rows + 2 * ends + unpacking(outputs, self.bits)
         return once + (rows * run - zero) * (11 + 2 * size + 6 * outputs) + 9 * zero
-
-    @property
-    def finish(self) -> int:
-        """What taking the packed sums apart costs."""
-        outputs = len(self.bias)
-        if self.bits == 8:
-            return 0
-        differences = 3 * sum(1 for index in range(outputs - 1) if (index + 1) % self.in_a_byte)
-        shifts = 3 * self.bits * sum(index % self.in_a_byte for index in range(outputs))
-        return 3 * (self.bits - 1) - 5 + 3 * self.bits * (min(outputs, self.in_a_byte) - 1) + differences + shifts
 
 
 def random_patch(
@@ -86,7 +73,7 @@ def random_patch(
     return Patch(weights, bias, x.astype(np.uint8), skip, weights_gap * outputs, in_gap, bits=bits)
 
 
-@pytest.mark.parametrize("bits", KERNELS)
+@pytest.mark.parametrize("bits", PATCH_KERNELS)
 @pytest.mark.parametrize("outputs", range(1, 7))
 def test_every_block_size(machine: Make, outputs: int, bits: int) -> None:
     random = np.random.default_rng(outputs)
@@ -94,7 +81,7 @@ def test_every_block_size(machine: Make, outputs: int, bits: int) -> None:
     check(machine, [random_patch(random, *shape, outputs, 0.5, bits) for shape in shapes])
 
 
-@pytest.mark.parametrize("bits", KERNELS)
+@pytest.mark.parametrize("bits", PATCH_KERNELS)
 @pytest.mark.parametrize("density", [0.0, 1.0])
 def test_nothing_but_zeros_and_none_at_all(machine: Make, density: float, bits: int) -> None:
     random = np.random.default_rng(8)

@@ -32,7 +32,7 @@ ALLOWED_PLACES = {
     "jinja2": ("compile/render.py", "report/"),
     "matplotlib": ("report/plots/",),
     "serial": ("link/",),
-    "subprocess": ("link/boards.py", "link/build.py"),
+    "subprocess": ("link/boards.py", "link/process.py"),
     "pickle": (),
     "platformio": (),
 }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.errors import InputError, ToolMissing
-from host.link.build import elf_sizes
+from host.link.elf import elf_sizes
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ("-O2", "-std=gnu99", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")

@@ -15,7 +15,6 @@ from host.compile.memory import Place
 from host.errors import InputError
 from host.quantise.ops import Dense, HalfUp
 
-_SOMEWHERE = Place(0, None, backward=False)
 _NARROW, _WIDE = 16, 24
 
 
@@ -45,11 +44,11 @@ class DenseCode:
         try:
             if self.sum_bits == _WIDE and _need_no_more(ops):
                 return f"found sums of {_NARROW} bits, need wider ones"
-            sources = _sources(ops, _SOMEWHERE)
+            sources = _sources(ops, 0, _behind(ops))
             least = least_flash_bytes(sources)
             if chip.flash is not None and least > chip.flash:
                 return f"found {least:,} bytes of code at least, need {chip.flash:,} at most"
-            _compiled(ops, _SOMEWHERE, self.sum_bits)
+            _compiled(ops, 0, _behind(ops), self.sum_bits)
         except InputError as error:
             return str(error)
         return None
@@ -60,11 +59,13 @@ class DenseCode:
         return Room(scratch=even + odd, stays_near=True, in_arena=True)
 
     def pack(self, ops: Ops, place: Place) -> Packed:
-        code = _compiled(ops, place, self.sum_bits)
+        assert place.source is not None
+        work = _behind(ops) if place.target is None else place.target
+        code = _compiled(ops, place.source, work, self.sum_bits)
         return Packed(code.machine_code, {"code": code}, align=2)
 
     def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        code = _compiled(ops, _SOMEWHERE, self.sum_bits)
+        code = _compiled(ops, 0, _behind(ops), self.sum_bits)
         densities = [op.shares for op in ops if isinstance(op, Dense)]
         return Cost(code.expected_cycles(densities), {}, stack=portable.DENSE_STACK)
 
@@ -80,12 +81,17 @@ def _hidden_sizes(ops: Ops) -> tuple[int, int]:
     return max(sizes[0::2], default=0), max(sizes[1::2], default=0)
 
 
-def _sources(ops: Ops, place: Place) -> list[Source]:
+def _behind(ops: Ops) -> int:
+    """Where hidden activations lie if the inputs do at 0: right behind them, as the arena has them where it can."""
     first = ops[0]
-    assert isinstance(first, Dense) and place.source is not None
+    assert isinstance(first, Dense)
+    return first.inputs
+
+
+def _sources(ops: Ops, start: int, work: int) -> list[Source]:
+    """`start` and `work`: the arena offsets of the inputs, and of all activations behind them."""
     even, _ = _hidden_sizes(ops)
-    work = first.inputs if place.target is None else place.target
-    starts = [place.source, *(work + (even if number % 2 else 0) for number in range(len(ops) - 1)), work]
+    starts = [start, *(work + (even if number % 2 else 0) for number in range(len(ops) - 1)), work]
     sources = []
     for number, op in enumerate(ops):
         assert isinstance(op, Dense)
@@ -108,6 +114,6 @@ def _sources(ops: Ops, place: Place) -> list[Source]:
 
 
 @lru_cache(maxsize=16)
-def _compiled(ops: Ops, place: Place, sum_bits: int) -> Unrolled:
+def _compiled(ops: Ops, start: int, work: int, sum_bits: int) -> Unrolled:
     """Raise InputError where the compiler cannot; ops are told apart by their identity."""
-    return unroll(_sources(ops, place), sum_bits)
+    return unroll(_sources(ops, start, work), sum_bits)

@@ -156,6 +156,22 @@ void nn_avr_depth_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_f
 void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_avr_rows_scores(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
+/* A dense layer whose rows are cut into pieces, because their sums may pass what a patch kernel can hold: 24 bits, or
+ * 20 and 18 with packed weights. The sum of each piece must fit, its inputs being `rows` times `run`. `numbers` has
+ *     uint8 rows, uint8 run of each piece, one after the other
+ *     each block: int32 bias[B]; uint16 multiplier[B], but for scores; each piece: 3 B bytes of 0, then the weights of
+ *     its inputs as the patch kernel has them */
+typedef struct {
+    uint32_t rows;  /* as in nn_rows_i8 */
+    uint8_t pieces; /* 1..255 */
+    uint8_t shift;  /* 0 for scores */
+    uint8_t top;    /* 1..255 */
+    nn_avr_blocks blocks;
+} nn_avr_long;
+
+void nn_avr_long_hidden(const nn_avr_long *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_long_scores(const nn_avr_long *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+
 /* All channels of a pool's window: out[c] is the largest in[c], or their mean, halves up. */
 typedef struct {
     uint8_t channels;

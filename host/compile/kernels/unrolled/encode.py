@@ -11,7 +11,7 @@ from host.compile.kernels.unrolled.avr_ops import Op
 
 # Two registers, five bits each: oooo oord dddd rrrr
 _TWO_REGISTERS = {"add": 0x0C00, "adc": 0x1C00, "sub": 0x1800, "sbc": 0x0800, "mov": 0x2C00, "mul": 0x9C00,
-                  "cp": 0x1400, "cpc": 0x0400, "eor": 0x2400, "and": 0x2000}  # fmt: skip
+                  "cp": 0x1400, "cpc": 0x0400, "cpse": 0x1000, "eor": 0x2400, "and": 0x2000, "or": 0x2800}  # fmt: skip
 # The same register twice under a name of its own.
 _ALIASES = {"lsl": "add", "rol": "adc", "clr": "eor", "tst": "and"}
 # One register: oooo oood dddd oooo

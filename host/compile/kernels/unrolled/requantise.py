@@ -6,6 +6,7 @@ from host.compile.kernels.unrolled.avr_ops import FACTOR, INPUT, SPARE, ZERO, Op
 
 NEGATIVE_CYCLES = 6
 """What requantising takes where the work on a negative sum is skipped."""
+BYTE_MAX = 255
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ def _rotated(rule: Requantise, low: int, high: int) -> list[Op]:
 
 def _clamp(levels: int, register: int, *beyond: int) -> list[Op]:
     """Register = min(register, levels), `beyond` being the bytes above it: as quick either way."""
+    if levels == BYTE_MAX and register == SPARE:
+        # Whatever lies beyond is too much.
+        gather = [Op(f"or r{beyond[0]}, r{byte}") for byte in beyond[1:]]
+        return [*gather, Op(f"cpse r{beyond[0]}, r{ZERO}", 1, 2), Op(f"ldi r{SPARE}, {levels}", 1, 0)]
     return [
         Op(f"ldi r{FACTOR}, {levels}"),
         Op(f"cp r{FACTOR}, r{register}"),
@@ -118,13 +123,10 @@ def _product(multiplier: int, low: int, high: int) -> list[Op]:
 
 def _scaled_wide(rule: Requantise, low: int, high: int) -> list[Op]:
     """The same with a 16-bit multiplier, in the spare register; r1 catches what exceeds a byte."""
-    return [
-        *_product(rule.multiplier, low, high),
-        Op(f"lsl r{INPUT}"),
-        Op(f"adc r{SPARE}, r{ZERO}"),
-        Op(f"adc r1, r{ZERO}"),
-        *_clamp(rule.levels, SPARE, 1),
-    ]
+    ops = [*_product(rule.multiplier, low, high), Op(f"lsl r{INPUT}"), Op(f"adc r{SPARE}, r{ZERO}")]
+    # Boards carry code for other tops that always clamps: the same integers shall go on giving the same bytes.
+    clamp = rule.clamp or rule.levels != BYTE_MAX
+    return ops + ([Op(f"adc r1, r{ZERO}"), *_clamp(rule.levels, SPARE, 1)] if clamp else [])
 
 
 def _scaled_far(rule: Requantise, low: int, high: int) -> list[Op]:
