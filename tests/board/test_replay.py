@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from firmware_build import ROOT, need
 from host.deploy.deployment import AnyPlan, choose
-from learned_networks import learned_network
-from networks import random_network
+from networks import network_of, random_network
 
 from host.cache import cache_directory
 from host.compile.boards import BOARDS
@@ -79,7 +78,7 @@ def planned(board: str = "uno", fmt: str = "int8", kernel: str = "portable") -> 
 
 
 def learned(board: str) -> AnyPlan:
-    return choose(learned_network("padded"), WeightFormat.INT8, BOARDS[board])
+    return choose(network_of("padded"), WeightFormat.INT8, BOARDS[board])
 
 
 def as_code(board: str) -> AnyPlan:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avr_machine import Answer, Call, Machine
-from int8_nets import random_inputs
+from graphs import random_inputs
 from numpy.typing import NDArray
 from unrolled_chains import arena_bytes, assembly, chain, layer_values
 
