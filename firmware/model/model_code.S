@@ -541,4 +541,4 @@ model_rom:
 
 #endif
 
-#define MODEL_CODE_EXPORT 0x3fb3e4f3
+#define MODEL_CODE_EXPORT 0xb940394b

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from host import __version__
 from host.cli.values import Parser, json_file, natural, positive, share
+from host.compile.kernels.kinds import AUTO, KINDS
+from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 
-FORMATS = ("float32", "float16", "int8", "int4", "ternary")
+FORMATS = tuple(fmt.label for fmt in WeightFormat)
 DEFAULT_DATA = "digits"
 DEFAULT_PRESET = "preconv"
 
@@ -85,20 +87,19 @@ def _data(parser: argparse.ArgumentParser, default: str | None = None) -> None:
 
 def _kernel(parser: argparse.ArgumentParser, when: str) -> None:
     parser.add_argument(
-        "--kernel", default="auto", help=f"{when}auto (default, the fastest that fits), portable, asm or unrolled"
+        "--kernel", default=AUTO, help=f"{when}{AUTO} (default, the fastest that fits), {', '.join(KINDS)}"
     )
     parser.add_argument(
-        "--activation-bits", type=int, choices=(6, 8), help=f"{when}int8 only (default 6 where that costs no accuracy)"
+        "--activation-bits",
+        type=int,
+        choices=sorted(ACTIVATION_TOPS),
+        help=f"{when}of whole numbers (default 6 where that costs no accuracy)",
     )
 
 
 def _format(parser: argparse.ArgumentParser, names: tuple[str, ...], what: str, default: str | None = None) -> None:
-    parser.add_argument(
-        "--format", choices=names, default=default, help=f"{what}; int4 and ternary for nets of learned kernels"
-    )
-    parser.add_argument(
-        "--per-tensor", action="store_true", help="learned kernels: one step for a layer's weights, not one a row"
-    )
+    parser.add_argument("--format", choices=names, default=default, help=what)
+    parser.add_argument("--per-tensor", action="store_true", help="one step for all weights of a layer, not one a row")
 
 
 def _limit(parser: argparse.ArgumentParser) -> None:

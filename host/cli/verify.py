@@ -124,8 +124,10 @@ def _prepare(
     target = find_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
     kernel, bits = arguments.kernel, arguments.activation_bits
-    exported = export_for(network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor)
-    check_fit(network, exported, target)
+    exported = export_for(
+        network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor, profile=arguments.profile
+    )
+    check_fit(network, exported, target, profile=arguments.profile)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
     console.say(f"building {fmt.label} firmware, {_kernel_on(target, exported)}, for {target.name} with PlatformIO")

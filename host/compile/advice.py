@@ -21,12 +21,16 @@ from host.quantise.lower import lower
 MAX_HIDDEN = 255
 
 
-def check_fit(network: Network, export: Export, board: Board) -> Budget:
-    """The budget; raise FitError, naming the bytes and what would fit, where `board` is too small."""
-    budget = predict(export.on(board), board)
+def check_fit(network: Network, export: Export, board: Board, *, profile: bool = False) -> Budget:
+    """The budget, with `profile` of a build that times every step; raise FitError, naming the bytes and what would fit,
+    where `board` is too small."""
+    program = export.on(board)
+    budget = predict(program, board, profile=profile)
     needs = budget.lacking(board)
     if not needs:
         return budget
+    if profile and predict(program, board).fits(board):
+        raise FitError(f"{board.name}: --profile: {'; '.join(needs)}; leave --profile out, or use --board mega")
     what = f"{export.graph.format.label}, kernel {export.kernel}, {export.title}"
     raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, export, board)}")
 
@@ -34,12 +38,13 @@ def check_fit(network: Network, export: Export, board: Board) -> Budget:
 def _what_would_fit(network: Network, export: Export, board: Board) -> str:
     if export.avr is not None and fits(plain(export.graph).on(board), board):
         return "--kernel portable would fit; so may --kernel auto"
-    hints = [*_smaller_format(network, export, board), *_larger_board(export, board)]
+    hints = [
+        *_smaller_format(network, export, board),
+        *_smaller_net(network, board),
+        *_larger_board(export, board),
+    ]
     if hints:
         return ", ".join(hints)
-    hidden = _largest_hidden(network, board)
-    if hidden:
-        return f"a net of --hidden {hidden} would fit as int8"
     widest = max(export.on(board).steps, key=_flash_bytes)
     return f"train a smaller net: {widest.name} alone takes {_flash_bytes(widest):,} bytes of flash"
 
@@ -58,6 +63,11 @@ def _smaller_format(network: Network, export: Export, board: Board) -> list[str]
             if fits(smaller, board):
                 return [f"--format {fmt.label} would fit with {predict(smaller, board).flash:,} bytes of flash"]
     return []
+
+
+def _smaller_net(network: Network, board: Board) -> list[str]:
+    hidden = _largest_hidden(network, board)
+    return [f"a net of --hidden {hidden} would fit as int8"] if hidden else []
 
 
 def _larger_board(export: Export, board: Board) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from host.compile.boards import Board
 from host.compile.export import Export
-from host.compile.select import AUTO, all_exports, choose, plain
+from host.compile.kernels.kinds import AUTO
+from host.compile.select import all_exports, choose, plain
 from host.errors import DigitduinoError, InputError
 from host.nn.formats import NARROW_TOP, WeightFormat
 from host.nn.network import Network
@@ -21,10 +22,11 @@ def export_for(
     bits: int | None = None,
     *,
     per_tensor: bool = False,
+    profile: bool = False,
 ) -> Export:
     """The export for `board`; see select.choose and lower. `bits` None takes 6-bit activations where they cost no
     accuracy. It may still not fit: see advice.check_fit. Raise InputError for an option that would change nothing."""
-    return choose(lowered(network, fmt, bits, per_tensor=per_tensor), board, kernel)
+    return choose(lowered(network, fmt, bits, per_tensor=per_tensor), board, kernel, profile=profile)
 
 
 def lowered(

@@ -9,7 +9,8 @@ from functools import cached_property
 from itertools import groupby
 
 from host.compile.boards import Chip
-from host.compile.kernels.kernel import CODE, KINDS, Cost, Kernel, Ops, Packed
+from host.compile.kernels.kernel import Cost, Kernel, Ops, Packed
+from host.compile.kernels.kinds import CODE, KINDS
 from host.compile.memory import Layout, Pair, Place, RowUse, lay_out, row_use
 from host.quantise.graph import Graph
 from host.quantise.ops import Conv, Dense, elements, op_name
@@ -59,13 +60,18 @@ class Program:
     @cached_property
     def rom(self) -> bytes:
         """All steps' numbers as they lie in flash, without holes."""
-        return b"".join(bytes(step.padding) + step.packed.rom for step in self.steps)
+        return b"".join(bytes(step.padding) + step.packed.rom for step in self._in_flash)
+
+    @property
+    def _in_flash(self) -> list[Step]:
+        """The steps as their bytes follow each other."""
+        return sorted(self.steps, key=lambda step: step.rom)
 
     @property
     def rom_parts(self) -> list[tuple[bytes, object]]:
         """`rom` as it is written down: runs of data, and routines."""
         parts: list[tuple[bytes, object]] = []
-        for code, steps in groupby(self.steps, key=lambda step: step.packed.fields.get("code")):
+        for code, steps in groupby(self._in_flash, key=lambda step: step.packed.fields.get("code")):
             data = b"".join(bytes(step.padding) + (b"" if code else step.packed.rom) for step in steps)
             parts.append((data, code))
         return parts
@@ -152,18 +158,29 @@ def make_program(graph: Graph, chip: Chip, tiles: Sequence[Tile], *, keep_image:
     """Lay out tiles that cover the graph; without `keep_image` the image is overwritten as it is used up. The step
     `pair` runs row by row in turns with the next one."""
     layout = lay_out(row_uses(tiles), keep_image, as_pair(tiles, pair))
+    packed = [kernel.pack(ops, place) for (kernel, ops), place in zip(tiles, layout.places, strict=True)]
+    starts = _rom_starts(packed)
     steps: list[Step] = []
-    rom, mark = 0, 0
+    mark = 0
     for index, ((kernel, ops), place) in enumerate(zip(tiles, layout.places, strict=True)):
-        packed = kernel.pack(ops, place)
         begins_pair = index == layout.pair
         first = steps[-1] if steps and layout.pair == index - 1 else None
-        padding = -rom % packed.align
-        rom += padding
-        steps.append(Step(index, kernel, ops, place, packed, rom, padding, None if begins_pair else mark, first))
-        rom += len(packed.rom)
+        ends = None if begins_pair else mark
+        steps.append(Step(index, kernel, ops, place, packed[index], *starts[index], ends, first))
         mark += not begins_pair
     return Program(graph, chip, tuple(steps), layout)
+
+
+def _rom_starts(packed: Sequence[Packed]) -> list[tuple[int, int]]:
+    """(where each step's bytes begin, the padding before): what pointers of 16 bits read comes first, where they
+    reach it."""
+    starts = [(0, 0)] * len(packed)
+    at = 0
+    for index in sorted(range(len(packed)), key=lambda index: not packed[index].is_near):
+        padding = -at % packed[index].align
+        starts[index] = (at + padding, padding)
+        at += padding + len(packed[index].rom)
+    return starts
 
 
 def row_uses(tiles: Sequence[Tile]) -> list[RowUse]:

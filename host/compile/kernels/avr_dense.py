@@ -8,10 +8,13 @@ import numpy as np
 
 from host.compile.boards import Chip, Family
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
+from host.compile.kernels.kernel import Cost, Ops, Packed, Room
+from host.compile.kernels.kinds import ASSEMBLY
 from host.compile.memory import Place
 from host.quantise.ops import Dense, HalfUp
 
+MAX_NEAR_BYTES = 2**15 - 1
+"""What an object may be at most where pointers and sizes have 16 bits."""
 _BLOCK_CALL = 20
 """Bytes of code that call one kernel for one block."""
 
@@ -59,6 +62,8 @@ class BlockDense:
         bounds, rule = op.rows.bounds(op.source), op.rows.requantiser
         if bounds.min() < -(2 ** (self.bits - 1)) or bounds.max() >= 2 ** (self.bits - 1):
             return f"found sums {bounds.min()}..{bounds.max()}, need {self.bits} bits"
+        if op.rows.flat.size > MAX_NEAR_BYTES:
+            return f"found {op.rows.flat.size:,} bytes of weights, need {MAX_NEAR_BYTES:,} at most for near flash reads"
         if op.inputs > self.max_inputs:
             return f"found {op.inputs} inputs, need {self.max_inputs} at most with {self.bits}-bit sums"
         if isinstance(rule, HalfUp) and rule.shared is None:

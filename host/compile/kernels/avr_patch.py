@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from host.compile.boards import Chip, Family
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
+from host.compile.kernels.kernel import Cost, Ops, Packed, Room
+from host.compile.kernels.kinds import ASSEMBLY
 from host.compile.memory import Place
 from host.quantise.ops import Conv, Dense, Pool, Rows
 
@@ -109,11 +110,20 @@ def _blocks_cycles(blocks: Blocks, rows: int, run: int, density: float) -> float
     """All outputs at one position: a patch kernel and nn_avr_activate24 for each block."""
     total = 0.0
     for size in blocks.sizes:
-        present = 11 + 6 * size + 2 * blocks.stride(size)
-        products = rows * run * (density * present + (1 - density) * 9)
-        total += 124 + 18 * size + 28 * rows + products + _unpacking(size, blocks.bits)
-        total += 46 + _ACTIVATION_CYCLES * size + _BLOCK_CYCLES
+        total += patch_cycles(blocks, size, rows, run, density) + 46 + _ACTIVATION_CYCLES * size + _BLOCK_CYCLES
     return total
+
+
+def patch_cycles(blocks: Blocks, size: int, rows: int, run: int, density: float) -> float:
+    """One call of a patch kernel."""
+    present = 11 + 6 * size + 2 * blocks.stride(size)
+    products = rows * run * (density * present + (1 - density) * 9)
+    return 124 + 18 * size + 28 * rows + products + _unpacking(size, blocks.bits)
+
+
+def routines(blocks: Blocks) -> dict[str, int]:
+    """The bytes of the patch kernels that the linker keeps."""
+    return blocks.code(*_ROUTINE_BYTES[blocks.bits])
 
 
 def _unpacking(size: int, bits: int) -> int:
@@ -162,7 +172,7 @@ class PatchConv:
         for (y, x), count in portable.windows(op).items():
             run = x * op.input_shape[0]
             total += count * (_POSITION_CYCLES + _blocks_cycles(blocks, y, run, op.share))
-        code = {"nn_avr_conv": 330, "nn_walk": 1150} | blocks.code(*_ROUTINE_BYTES[blocks.bits])
+        code = {"nn_avr_conv": 330, "nn_walk": 1150} | routines(blocks)
         return Cost(total, code, stack=portable.CONV_STACK)
 
 
@@ -244,7 +254,7 @@ class PatchDense:
         assert found is not None
         cycles = _STEP_CYCLES + _blocks_cycles(blocks, *found, op.nonzero / op.inputs)
         code = {"nn_avr_rows hidden": 500} if op.rows.requantiser is not None else {"nn_avr_rows scores": 1690}
-        return Cost(cycles, code | blocks.code(*_ROUTINE_BYTES[blocks.bits]), stack=portable.CONV_STACK)
+        return Cost(cycles, code | routines(blocks), stack=portable.CONV_STACK)
 
 
 def pieces(inputs: int) -> tuple[int, int] | None:

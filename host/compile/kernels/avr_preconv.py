@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from host.compile.boards import Chip, Family
 from host.compile.kernels import portable
-from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
+from host.compile.kernels.kernel import Cost, Ops, Packed, Room
+from host.compile.kernels.kinds import ASSEMBLY
 from host.compile.memory import Place
 from host.quantise.ops import Preconv
 
@@ -32,7 +33,7 @@ class AvrPreconv:
         if op.input_shape[1:] not in SIZES:
             known = " or ".join(f"{height}x{width}" for height, width in SIZES)
             return f"found {op.input_shape[1]}x{op.input_shape[2]} pixels, need {known}"
-        return None
+        return portable.preconv_refusal(ops)
 
     def room(self, ops: Ops) -> Room:
         return portable.preconv_room(ops)

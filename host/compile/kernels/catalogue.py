@@ -1,9 +1,10 @@
 """All kernels, the quickest first where two run the same op. A new one is usable, and tested, by standing here."""
 
 from host.compile.kernels.avr_dense import DENSE16, DENSE24
+from host.compile.kernels.avr_long import LongDense
 from host.compile.kernels.avr_patch import AvrPool, DepthConv, PatchConv, PatchDense
 from host.compile.kernels.avr_preconv import AvrPreconv
-from host.compile.kernels.avr_sums import LONG24, SUMS16, SUMS24
+from host.compile.kernels.avr_sums import SUMS16, SUMS24
 from host.compile.kernels.code import DenseCode
 from host.compile.kernels.floats import FloatDense
 from host.compile.kernels.kernel import Kernel
@@ -11,13 +12,12 @@ from host.compile.kernels.portable import PortableConv, PortableDense, PortableP
 
 CATALOGUE: tuple[Kernel, ...] = (
     DenseCode(),
-    DenseCode(sum_bits=24),
     DENSE16,
     DENSE24,
     SUMS16,
     SUMS24,
-    LONG24,
     PatchDense(),
+    LongDense(),
     PatchConv(),
     DepthConv(),
     AvrPool(),

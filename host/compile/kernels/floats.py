@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import PORTABLE, Cost, Ops, Packed, Room
+from host.compile.kernels.kernel import Cost, Ops, Packed, Room
+from host.compile.kernels.kinds import PORTABLE
 from host.compile.memory import Place
 from host.nn.formats import WeightFormat
 from host.quantise.graph_hash import little_endian
@@ -45,13 +46,11 @@ class FloatDense:
     template: str = "c/dense_float.j2"
 
     def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Dense))
+        return int(isinstance(ops[0], Dense) and ops[0].rows.format in _CYCLES)
 
     def refuses(self, ops: Ops, chip: Chip) -> str | None:
         op = ops[0]
         assert isinstance(op, Dense)
-        if op.rows.format not in _CYCLES:
-            return f"found {op.rows.format.label} weights, need floats"
         if op.inputs > portable.MAX_INPUTS or op.rows.outputs > portable.MAX_SIDE:
             return f"found dense {op.inputs}-{op.rows.outputs}, need at most {portable.MAX_INPUTS}-{portable.MAX_SIDE}"
         return None

@@ -15,9 +15,6 @@ from host.compile.memory import Place
 from host.quantise.ops import Op
 
 Ops: TypeAlias = tuple[Op, ...]
-PORTABLE, ASSEMBLY, CODE = "portable", "asm", "unrolled"
-KINDS = (PORTABLE, ASSEMBLY, CODE)
-"""What --kernel names: C for every chip, AVR assembly with the weights as data, and weights compiled into AVR code."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Kernel(Protocol):
 
     @property
     def kind(self) -> str:
-        """One of KINDS."""
+        """One of kinds.KINDS."""
 
     @property
     def template(self) -> str:
