@@ -75,6 +75,9 @@ BOARDS = {
         Board("mega", ATMEGA2560, "mega", Runner.SIMAVR, 253952, 8192, 16_000_000),
     )
 }
+AVR_CHIPS = (ATMEGA328P, ATMEGA2560)
+    {board.chip.name: board.chip for board in BOARDS.values() if board.chip.family is Family.AVR}.values()
+)
 
 
 def board(name: str) -> Board:
