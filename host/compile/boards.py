@@ -76,8 +76,6 @@ BOARDS = {
     )
 }
 AVR_CHIPS = (ATMEGA328P, ATMEGA2560)
-    {board.chip.name: board.chip for board in BOARDS.values() if board.chip.family is Family.AVR}.values()
-)
 
 
 def board(name: str) -> Board:
