@@ -10,6 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from counting import arrange, counted, group
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    group(item)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    arrange(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with counted(item.config, item.path):
+        return (yield)
 
 
 @pytest.fixture(scope="session")
