@@ -28,8 +28,11 @@ class Conv(ctypes.Structure):
 
     _fields_ = (
         ("rows", ctypes.c_uint32),
-        *bytes_of("height", "width", "channels", "kernel", "stride", "padding", "group_inputs", "group_outputs"),
-        *bytes_of("pool", "out_height", "out_width", "outputs", "shift", "backward", "bits", "top"),
+        *bytes_of("height", "width", "channels", "kernel", "stride", "padding", "pool"),
+        *bytes_of("kernel_width", "stride_width", "padding_left", "pool_width"),
+        *bytes_of(
+            "group_inputs", "group_outputs", "out_height", "out_width", "outputs", "shift", "backward", "bits", "top"
+        ),
     )
 
 
@@ -42,7 +45,9 @@ class RowsLayer(ctypes.Structure):
 class Pool(ctypes.Structure):
     """nn_pool."""
 
-    _fields_ = bytes_of("width", "channels", "size", "out_height", "out_width", "backward", "stride")
+    _fields_ = bytes_of(
+        "width", "channels", "size", "out_height", "out_width", "backward", "stride", "size_width", "stride_width"
+    )
 
 
 def random_rows(random: np.random.Generator, shape: tuple[int, ...], *, scores: bool = False, bits: int = 8) -> Rows:
@@ -66,9 +71,9 @@ def numbers_of(stage: Stage) -> NDArray[np.uint8]:
 
 def described(stage: ConvStage, backward: int, top: int = 0) -> Conv:
     (channels, height, width), (outputs, out_height, out_width) = stage.input_shape, stage.output_shape
-    sizes = (height, width, channels, stage.kernel, stage.stride, stage.padding)
+    sizes = (height, width, channels, stage.kernel, stage.stride, stage.padding, stage.pool, 0, 0, 0, 0)
     groups = (channels // stage.groups, outputs // stage.groups)
-    ends = (stage.pool, out_height, out_width, outputs, stage.rows.shift, backward, stage.rows.bits, top)
+    ends = (out_height, out_width, outputs, stage.rows.shift, backward, stage.rows.bits, top)
     return Conv(5, *sizes, *groups, *ends)
 
 
