@@ -281,6 +281,10 @@ class AvrPool:
     def refuses(self, ops: Ops, chip: Chip) -> str | None:
         if chip.family is not Family.AVR:
             return f"found {chip.name}, need an AVR"
+        op = ops[0]
+        assert isinstance(op, Pool)
+        if not op.is_square:
+            return f"found windows {op.size}, strides {op.strides}, need the same in both directions"
         return portable.pool_refusal(ops)
 
     def room(self, ops: Ops) -> Room:

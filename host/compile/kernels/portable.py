@@ -72,7 +72,7 @@ class PortableConv:
         if max(*op.input_shape, op.rows.outputs, *op.output_shape) > MAX_SIDE or max(op.pool) > MAX_POOL:
             found = f"{'x'.join(map(str, op.input_shape))}, {op.rows.outputs} channels out, pool {max(op.pool)}"
             return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-        return shape_refusal(op) or rows_refusal(op.rows, op.source)
+        return rows_refusal(op.rows, op.source)
 
     def room(self, ops: Ops) -> Room:
         return Room()
@@ -92,14 +92,6 @@ class PortableConv:
             sums = patches * _PATCH_CYCLES + runs * (_ROW_CYCLES + patch_cycles(run, bits, chip.far_flash))
             total += count * ((sums + _SUM_CYCLES) * op.rows.outputs + _POSITION_CYCLES)
         return Cost(total, {"nn_conv": 1400, **_packed_code(bits)}, stack=CONV_STACK)
-
-
-def shape_refusal(op: Conv) -> str | None:
-    """What a convolution's descriptor has no field for."""
-    if len(set(op.kernel)) > 1 or len(set(op.strides)) > 1 or len(set(op.pads)) > 1 or len(set(op.pool)) > 1:
-        sides = f"kernel {op.kernel}, strides {op.strides}, padding {op.pads}, pool {op.pool}"
-        return f"found {sides}, need the same in both directions"
-    return None
 
 
 def _packed_code(bits: int) -> dict[str, int]:
@@ -179,8 +171,6 @@ def pool_refusal(ops: Ops) -> str | None:
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
     if op.source.is_float:
         return "found a map of floats, need codes"
-    if len(set(op.size)) > 1 or len(set(op.strides)) > 1:
-        return f"found windows {op.size}, strides {op.strides}, need the same in both directions"
     return None
 
 
