@@ -181,7 +181,7 @@ class Conv:
 
     @property
     def is_square(self) -> bool:
-        """Whether rows and columns are taken alike; what lies below and to the right follows from the output's sides."""
+        """Whether rows and columns are taken alike; padding below and to the right follows from the output."""
         return all(len(set(pair)) == 1 for pair in (self.kernel, self.strides, self.pads[:2], self.pool))
 
     @property
