@@ -19,6 +19,8 @@ from host.deploy.unroll import Source, Unrolled, unroll
 Make = Callable[..., Machine]
 SAVED_BYTES, RETURN_BYTES, POINTER_BYTES, CLASS_BYTES = 18, 2, 2, 1
 """Of stack: where the scores go waits on it, and between two blocks of scores the largest of them and its class."""
+FORETOLD_WITHIN = 0.03
+"""Of the mean cycles: what densities do not tell is a few cycles here and there."""
 
 
 def run(
@@ -56,7 +58,15 @@ def late_zeros(
     return extra
 
 
-def check(make: Make, folder: Path, sources: Sequence[Source], features: NDArray[np.uint8], bits: int = 16) -> None:
+def check(
+    make: Make,
+    folder: Path,
+    sources: Sequence[Source],
+    features: NDArray[np.uint8],
+    bits: int = 16,
+    rounds_to_zero: bool = False,
+) -> None:
+    """`rounds_to_zero`: so many sums above zero do that the mean cycles cannot be foretold from densities alone."""
     unrolled, last = unroll(sources, bits), sources[-1]
     answers = run(make, folder, unrolled, sources, features)
     values, sums = layer_values(sources, features)
@@ -74,8 +84,10 @@ def check(make: Make, folder: Path, sources: Sequence[Source], features: NDArray
     assert {answer.stack for answer in answers} == {stack}
     nonzero = [given > 0 for given in values]
     stated = unrolled.cycles(nonzero) + late_zeros(unrolled, sources, values, sums) + new_maxima
-    arguments = 4 if last.is_scores else 2
-    assert np.array_equal([answer.cycles - arguments for answer in answers], stated)
+    found = np.array([answer.cycles for answer in answers]) - (4 if last.is_scores else 2)
+    assert np.array_equal(found, stated)
+    predicted = unrolled.expected_cycles([given.mean(axis=0) for given in nonzero])
+    assert rounds_to_zero or found.mean() == pytest.approx(predicted, rel=FORETOLD_WITHIN)
 
 
 @pytest.mark.parametrize("shift", [16, 24])
@@ -83,7 +95,8 @@ def check(make: Make, folder: Path, sources: Sequence[Source], features: NDArray
 def test_every_format_with_a_multiplier_for_each_row(machine: Make, tmp_path: Path, fmt: str, shift: int) -> None:
     random = np.random.default_rng(len(fmt) + shift)
     sources = chain(random, (40, 21, 10), fmt, shift=shift)
-    check(machine, tmp_path, sources, random_inputs(random, 60, 40, 255))
+    # At 24 a sum of 16 bits is a small activation at most.
+    check(machine, tmp_path, sources, random_inputs(random, 60, 40, 255), rounds_to_zero=shift == 24)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +118,7 @@ def test_sums_of_the_whole_range_with_multipliers_of_the_whole_range(machine: Ma
     powers = 1 << random.integers(0, 16, outputs)
     multipliers = np.where(random.random(outputs) < 0.3, powers, random.integers(powers, 2 * powers))
     source = Source(weights, bias, multipliers, shift, 255, 0, 1, np.ones(1), output_levels=255)
-    check(machine, tmp_path, [source], np.arange(255, dtype=np.uint8)[:, None] + np.uint8(1))
+    check(machine, tmp_path, [source], np.arange(1, 256, dtype=np.uint8)[:, None], rounds_to_zero=True)
 
 
 @pytest.mark.parametrize("classes", [12, 13, 26, 47, 62])
@@ -168,4 +181,4 @@ def test_sums_of_24_bits_of_the_whole_range(machine: Make, tmp_path: Path, shift
     assert set(sources[0].sum_bytes.tolist()) == {2, 3}
     for top in (255, 63):
         features = random.integers(0, 256, (120, 2)).astype(np.uint8)
-        check(machine, tmp_path, [replace(sources[0], output_levels=top)], features, bits=24)
+        check(machine, tmp_path, [replace(sources[0], output_levels=top)], features, bits=24, rounds_to_zero=True)
