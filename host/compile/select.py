@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from host.compile.boards import ATMEGA328P, HOST, Board, Chip, Family
+from host.compile.boards import ATMEGA328P, AVR_CHIPS, HOST, Board, Chip, Family
 from host.compile.budget import predict
 from host.compile.export import Export
 from host.compile.kernels.catalogue import CATALOGUE
-from host.compile.kernels.kernel import Ops
+from host.compile.kernels.kernel import Kernel, Ops
 from host.compile.kernels.kinds import ASSEMBLY, AUTO, CHOICES, CODE, PORTABLE
 from host.compile.memory import lay_out
 from host.compile.program import Program, Tile, alive_behind, as_pair, make_program, possible_pairs, row_uses, title
@@ -51,11 +51,12 @@ def all_exports(graph: Graph) -> list[Export]:
     """Every export of `graph` whose bytes in flash differ: a board may carry any of them."""
     portable = plain(graph).portable
     found = {portable.crc: Export(graph, portable)}
-    for kind in (CODE, ASSEMBLY):
-        tiles = tile(graph, ATMEGA328P, _ALLOWED[kind])
-        for keep_image in _image_places(tiles):
-            program = make_program(graph, ATMEGA328P, tiles, keep_image=keep_image, pair=None)
-            found.setdefault(program.crc, Export(graph, portable, program))
+    for chip in AVR_CHIPS:
+        for kind in (CODE, ASSEMBLY):
+            tiles = tile(graph, chip, _ALLOWED[kind])
+            for keep_image in _image_places(tiles):
+                program = make_program(graph, chip, tiles, keep_image=keep_image, pair=None)
+                found.setdefault(program.crc, Export(graph, portable, program))
     return list(found.values())
 
 
@@ -120,7 +121,7 @@ def _best_pair(tiles: Sequence[Tile], keep_image: bool, pairs: bool) -> int | No
     return min(candidates, key=lambda pair: lay_out(uses, keep_image, as_pair(tiles, pair)).arena_bytes)
 
 
-def tile(graph: Graph, chip: Chip, kinds: Sequence[str]) -> list[Tile]:
+def tile(graph: Graph, chip: Chip, kinds: Sequence[str], catalogue: Sequence[Kernel] = CATALOGUE) -> list[Tile]:
     """The chain of ops as the kernels of least cycles that may run it, in one pass from its end. Raise InputError,
     naming the op, where none runs one."""
     ops = graph.ops
@@ -128,7 +129,7 @@ def tile(graph: Graph, chip: Chip, kinds: Sequence[str]) -> list[Tile]:
     for at in range(len(ops) - 1, -1, -1):
         found: list[tuple[float, list[Tile]]] = []
         refusals = []
-        for kernel in CATALOGUE:
+        for kernel in catalogue:
             taken = ops[at : at + kernel.takes(ops[at:])] if kernel.kind in kinds else ()
             if not taken:
                 continue

@@ -30,8 +30,11 @@ class ConvLayer(ctypes.Structure):
 
     _fields_ = (
         ("rows", ctypes.c_uint32),
-        *bytes_of("height", "width", "channels", "kernel", "stride", "padding", "group_inputs", "group_outputs"),
-        *bytes_of("pool", "out_height", "out_width", "outputs", "shift", "backward", "bits", "top"),
+        *bytes_of("height", "width", "channels", "kernel", "stride", "padding", "pool"),
+        *bytes_of("kernel_width", "stride_width", "padding_left", "pool_width"),
+        *bytes_of(
+            "group_inputs", "group_outputs", "out_height", "out_width", "outputs", "shift", "backward", "bits", "top"
+        ),
     )
 
 
@@ -44,7 +47,9 @@ class RowsLayer(ctypes.Structure):
 class PoolLayer(ctypes.Structure):
     """nn_pool."""
 
-    _fields_ = bytes_of("width", "channels", "size", "out_height", "out_width", "backward", "stride")
+    _fields_ = bytes_of(
+        "width", "channels", "size", "out_height", "out_width", "backward", "stride", "size_width", "stride_width"
+    )
 
 
 def random_rows(
@@ -74,10 +79,10 @@ def conv_of(shape: tuple[int, int, int], rows: Rows, stride: int, padding: int, 
 def described(op: Conv, backward: int, top: int | None = None) -> ConvLayer:
     """`top` is what the description says; 0 stands for 255."""
     (channels, height, width), (outputs, out_height, out_width) = op.input_shape, op.output_shape
-    sizes = (height, width, channels, op.kernel[0], op.strides[0], op.pads[0])
+    sizes = (height, width, channels, op.kernel[0], op.strides[0], op.pads[0], op.pool[0], 0, 0, 0, 0)
     groups = (channels // op.groups, outputs // op.groups)
     shift, bits = layouts.board_rule(op.rows)[1], op.rows.format.bits
-    ends = (op.pool[0], out_height, out_width, outputs, shift, backward, bits, op.codes.high if top is None else top)
+    ends = (out_height, out_width, outputs, shift, backward, bits, op.codes.high if top is None else top)
     return ConvLayer(5, *sizes, *groups, *ends)
 
 

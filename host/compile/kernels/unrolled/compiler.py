@@ -83,7 +83,7 @@ class Unrolled:
     def cycles(self, nonzero: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
         """Cycles of each of N inferences, call and return included; nonzero[layer] is (N, inputs): the inputs of that
         layer that are not 0. What they do not tell is left out: a hidden sum that is not negative and rounds to 0 takes
-        some ten cycles more, and each score that is larger than all before it takes one."""
+        some ten to forty cycles more, and each score that is larger than all before it takes one, or three if long."""
         total = np.full(len(nonzero[0]), CALL_CYCLES, dtype=np.int64)
         for part in self.parts:
             if part.input < 0:

@@ -9,7 +9,7 @@ from host.compile.kernels.unrolled.compiler import Source, unroll
 from host.compile.kernels.unrolled.requantise import NEGATIVE_CYCLES, Requantise
 from host.quantise.numerics import requantise
 
-LEVELS = 63
+TOP = 63
 (SUM,) = avr.sum_registers([2])
 
 
@@ -52,11 +52,11 @@ def run(ops, low, high):
 @pytest.mark.parametrize("clamp", [False, True])
 def test_every_sum_is_shifted_exactly_and_in_the_cycles_foretold(shift, clamp):
     half = 1 << (shift - 1)
-    top = min(((256 if clamp else LEVELS + 1) << shift) - 1, 2**15 - 1)
-    ops = avr_requantise.requantise(Requantise(0, shift, LEVELS, clamp), SUM, 5, ".Loff")
+    top = min(((256 if clamp else TOP + 1) << shift) - 1, 2**15 - 1)
+    ops = avr_requantise.requantise(Requantise(0, shift, TOP, clamp), SUM, 5, ".Loff")
     for rounded in [*range(-(2**15), 0, 97), *range(-300, top + 1)]:
         stored, cycles = run(ops, rounded & 0xFF, rounded >> 8 & 0xFF)
-        assert stored == requantise(np.array([rounded - half]), 1, shift, LEVELS)[0]
+        assert stored == requantise(np.array([rounded - half]), 1, shift, TOP)[0]
         assert cycles == (avr.cycles(ops) if rounded >= 0 else NEGATIVE_CYCLES)
 
 
@@ -67,7 +67,7 @@ def source(weight, shift, bias=0):
         bias=np.array([bias]),
         multiplier=1 << (16 - shift),
         shift=16,
-        levels=LEVELS,
+        levels=TOP,
         source=0,
         target=64,
         density=np.ones(1),
@@ -85,7 +85,7 @@ def source(weight, shift, bias=0):
     ],
 )
 def test_a_power_of_two_multiplies_only_where_a_shift_would_not_do(weight, shift, multiplies):
-    scores = Source(np.array([[1]]), np.array([0]), 0, 0, LEVELS, 64, 0, np.ones(1))
+    scores = Source(np.array([[1]]), np.array([0]), 0, 0, TOP, 64, 0, np.ones(1))
     parts = unroll([source(weight, shift), scores]).parts
     (part,) = [part for part in parts if part.title == "output 0"]
     assert any(op.text.startswith("mul") for op in part.ops) is multiplies
