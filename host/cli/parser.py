@@ -8,8 +8,11 @@ from collections.abc import Callable
 
 from host import __version__
 from host.cli.values import Parser, json_file, natural, positive, share
+from host.compile.boards import BOARDS, Runner
+from host.nn.formats import WEIGHT_TOPS, WeightFormat
 
-FORMATS = ("float32", "float16", "int8", "int4", "ternary")
+FORMATS = tuple(fmt.label for fmt in WeightFormat)
+_SIMULATED = ", ".join(name for name, board in BOARDS.items() if board.runner is Runner.SIMAVR)
 DEFAULT_DATA = "digits"
 DEFAULT_PRESET = "preconv"
 
@@ -88,16 +91,17 @@ def _kernel(parser: argparse.ArgumentParser, when: str) -> None:
         "--kernel", default="auto", help=f"{when}auto (default, the fastest that fits), portable, asm or unrolled"
     )
     parser.add_argument(
-        "--activation-bits", type=int, choices=(6, 8), help=f"{when}int8 only (default 6 where that costs no accuracy)"
+        "--activation-bits",
+        type=int,
+        choices=(6, 8),
+        help=f"{when}integers only (default: int8 takes 6 where that costs no accuracy)",
     )
 
 
 def _format(parser: argparse.ArgumentParser, names: tuple[str, ...], what: str, default: str | None = None) -> None:
+    parser.add_argument("--format", choices=names, default=default, help=what)
     parser.add_argument(
-        "--format", choices=names, default=default, help=f"{what}; int4 and ternary for nets of learned kernels"
-    )
-    parser.add_argument(
-        "--per-tensor", action="store_true", help="learned kernels: one step for a layer's weights, not one a row"
+        "--per-tensor", action="store_true", help="integers: one step for a layer's weights, not one a row"
     )
 
 
@@ -116,7 +120,7 @@ def _faults(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--board", default="native", help="native (default) or uno, a simulated one")
+    parser.add_argument("--board", default="native", help=f"native (default) or a simulated one: {_SIMULATED}")
     parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("-o", "--output", metavar="DIR", default="build/demo", help="where model and headers go")
     _json(parser)
@@ -181,8 +185,8 @@ def _train_learned(parser: argparse._ArgumentGroup) -> None:
         "--qat",
         action="append",
         metavar="FORMAT",
-        help="train on for the rounded weights of int8, int4, ternary or several (int8,int4); none: not even as the "
-        "preset would",
+        help=f"train on for the rounded weights of {', '.join(WEIGHT_TOPS)} or several (int8,int4); none: not even as "
+        "the preset would",
     )
 
 
@@ -219,7 +223,9 @@ def _models(parser: argparse.ArgumentParser) -> None:
 def _export(parser: argparse.ArgumentParser) -> None:
     _model(parser)
     _format(parser, (*FORMATS, "text"), "default int8; text: the seed's W1/W2 files", "int8")
-    parser.add_argument("--board", default="uno", help="whose memory the budget is held against (default uno)")
+    parser.add_argument(
+        "--board", default="uno", help=f"whose memory the budget is held against: {', '.join(BOARDS)} (default uno)"
+    )
     _kernel(parser, "")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("-o", "--output", metavar="DIR", help="folder for the headers (default firmware/model)")
@@ -229,7 +235,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 
 def _simulate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--board", default="uno", help="uno (default) or mega")
+    parser.add_argument("--board", default="uno", help=f"one of {_SIMULATED} (default uno)")
     parser.add_argument("--elf", metavar="FILE", help="firmware (default .pio/build/BOARD/firmware.elf)")
     _faults(parser)
 
@@ -241,7 +247,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     place.add_argument(
         "--port", metavar="P", help="a flashed board: /dev/ttyACM0, COM5, socket://…, a simulated one's pty"
     )
-    place.add_argument("--board", help="export, build and run on native, uno or mega (simulated)")
+    place.add_argument("--board", help=f"export, build and run on native, or simulated: {_SIMULATED}")
     _format(parser, FORMATS, "with --board (default int8); with --port the board tells")
     _kernel(parser, "with --board: ")
     parser.add_argument("--split", choices=("train", "test"), default="test")
