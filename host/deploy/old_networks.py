@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,14 +63,19 @@ def is_learned(network: object) -> bool:
 
 def is_known(network: Network) -> bool:
     """Whether either tower can take this network."""
-    return is_learned(network) or dense_chain.split(network) is not None
+    return is_learned(network) or _split(network) is not None
+
+
+def _split(network: Network) -> tuple[DenseNumbers, ...] | None:
+    """Leaving out what was trained for formats where the tower has no place for it."""
+    return dense_chain.split(network) or dense_chain.split(replace(network, qat=()))
 
 
 def preconv(network: Network | PreconvNetwork) -> PreconvNetwork:
     """Return the network as its tower has it. Raises InputError for one that no tower has yet."""
     if isinstance(network, PreconvNetwork):
         return network
-    layers = dense_chain.split(network)
+    layers = _split(network)
     if layers is None:
         kinds = ", ".join(type(layer).__name__ for layer in network.architecture.layers)
         raise InputError(f"network: found {kinds}, need dense layers alone behind a front end; train another net")

@@ -7,7 +7,6 @@ import numpy as np
 from host.nn.dense_chain import DenseNumbers, join
 from host.nn.network import Provenance
 from host.nn.preconv import preconv_features
-from host.train.two_layer.measure import output_ranges
 
 
 def random_network(seed=0, shape=(8, 8), hidden=7, classes=4, offset=True, preset="test", scale=0.02, top=255):
@@ -33,6 +32,20 @@ def random_network(seed=0, shape=(8, 8), hidden=7, classes=4, offset=True, prese
     tops = output_ranges(layers, preconv_features(random_images(seed, 300, shape), top))
     measured = [replace(layer, output_max=top) for layer, top in zip(layers, tops, strict=True)]
     return join(shape, top, measured, tuple(str(k) for k in range(classes)), provenance)
+
+
+def output_ranges(layers, features):
+    """Each layer's largest magnitude over features (N, in), by one product for all of them."""
+    values, tops = features.astype(np.float32), []
+    for index, layer in enumerate(layers):
+        if layer.input_offset is not None:
+            values -= layer.input_offset.astype(np.float32)
+        values = values @ layer.weights.T
+        values += layer.bias
+        if index < len(layers) - 1:
+            np.maximum(values, np.float32(0), out=values)
+        tops.append(float(np.abs(values).max()))
+    return tops
 
 
 def random_images(seed=0, count=50, shape=(8, 8)):

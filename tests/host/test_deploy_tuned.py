@@ -12,14 +12,14 @@ from host.deploy.learned_nets import PoolStage
 from host.deploy.learned_quantise import quantise_learned
 from host.nn.formats import WEIGHT_TOPS
 from host.quantise.numerics import WeightFormat
-from host.train.qat import freeze as rounded
+from host.train.qat import freeze
 
 FORMATS = tuple(WEIGHT_TOPS)
 
 
 def rounded_scores(network, fmt, images):
     tuned = network.qat_for(fmt)
-    return rounded.scores(tuned.parameters, rounded.steps_of(tuned), network.scaling, images)
+    return freeze.scores_of(network, tuned, images)
 
 
 def score_unit(network, fmt):

@@ -5,8 +5,8 @@ from dataclasses import replace
 from learned_networks import drawn_images, learned_network
 
 from host.nn.formats import WEIGHT_TOPS
-from host.train.qat import freeze as rounded
-from host.train.qat import scales as steps
+from host.train.qat import scales
+from host.train.qat.freeze import freeze
 from host.train.qat.train import output_tops
 
 
@@ -16,7 +16,7 @@ def tuned_network(layers, *formats, **options):
     parameters = network.parameters
     tops = output_tops(parameters, network.scaling, drawn_images(40, seed=6))
     tuned = [
-        rounded.settled(fmt, parameters, steps.start(parameters, WEIGHT_TOPS[fmt], tops, 1 / network.scaling.divisor))
+        freeze(fmt, parameters, scales.start(parameters, WEIGHT_TOPS[fmt], 255, tops, 1 / network.scaling.divisor))
         for fmt in formats or WEIGHT_TOPS
     ]
     return replace(network, qat=tuple(tuned))
