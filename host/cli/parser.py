@@ -10,7 +10,7 @@ from host import __version__
 from host.cli.values import Parser, json_file, natural, positive, share
 from host.compile.boards import BOARDS, Runner
 from host.compile.kernels.kinds import AUTO, KINDS
-from host.nn.formats import ACTIVATION_TOPS, WEIGHT_TOPS, WeightFormat
+from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 
 FORMATS = tuple(fmt.label for fmt in WeightFormat)
 _SIMULATED = ", ".join(name for name, board in BOARDS.items() if board.runner is Runner.SIMAVR)
@@ -144,33 +144,32 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         action="store_true",
-        help="on Ctrl-C, save the best network so far; learned kernels also keep MODEL.h5.checkpoint after each epoch",
+        help="on Ctrl-C, save the best network so far; MODEL.h5.checkpoint keeps the state after each epoch",
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="learned kernels: go on from MODEL.h5.checkpoint, to the same bits"
-    )
+    parser.add_argument("--resume", action="store_true", help="go on from MODEL.h5.checkpoint, to the same bits")
     _json(parser)
-    _train_preconv(parser.add_argument_group("presets preconv…"))
-    _train_learned(parser.add_argument_group("presets of learned kernels"))
-
-
-def _train_preconv(parser: argparse._ArgumentGroup) -> None:
-    parser.add_argument("--hidden", type=positive, help="hidden units")
-    parser.add_argument("--reg", type=float, help="weight of the L2 penalty")
-    parser.add_argument("--cycles", type=positive, metavar="N", help="preconv-cheap: about what both layers shall cost")
-    parser.add_argument("--no-rehearsal", action="store_true", help="skip the validation figure; half the time")
-    parser.add_argument(
+    _recipe(parser.add_argument_group("instead of what the preset says"))
+    group = parser.add_argument_group("nets of several costs")
+    group.add_argument(
         "--sweep-cost",
         action="store_true",
         help="train nets of several costs; print accuracy, cycles and flash of each",
     )
-    parser.add_argument("--seeds", type=positive, metavar="N", help="with --sweep-cost: nets a row (default 3)")
+    group.add_argument("--seeds", type=positive, metavar="N", help="with --sweep-cost: nets a row (default 3)")
 
 
-def _train_learned(parser: argparse._ArgumentGroup) -> None:
+def _recipe(parser: argparse._ArgumentGroup) -> None:
     parser.add_argument("--engine", choices=("numpy", "torch"), help="what computes (default numpy)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="with --engine torch: where (default cpu)")
+    parser.add_argument("--hidden", type=positive, help="units of the hidden dense layer, where there is one")
+    parser.add_argument("--reg", type=float, help="weight of the L2 penalty")
+    parser.add_argument("--cycles", type=positive, metavar="N", help="preconv-cheap: about what both layers shall cost")
     parser.add_argument("--holdout", type=share, metavar="A", help="share of the training images kept for validation")
+    parser.add_argument(
+        "--no-rehearsal",
+        action="store_true",
+        help="presets that learn from all images: skip the second run that validates; half the time",
+    )
     parser.add_argument(
         "--patience",
         type=positive,
@@ -186,8 +185,8 @@ def _train_learned(parser: argparse._ArgumentGroup) -> None:
         "--qat",
         action="append",
         metavar="FORMAT",
-        help=f"train on for the rounded weights of {', '.join(WEIGHT_TOPS)} or several (int8,int4); none: not even as "
-        "the preset would",
+        help="train on for the rounded weights of int8, int4, ternary or several (int8,int4), with activations of the "
+        "net's own bits or of 4, 5 or 6 (int4-6); none: not even as the preset would",
     )
 
 

@@ -26,7 +26,7 @@ NETS = LAYERS | {
 
 def rounded_scores(network, fmt, images):
     tuned, seen = network.qat_for(fmt), codes(network.architecture, images)
-    return freeze.scores(tuned.parameters, freeze.steps_of(tuned), network.scaling, seen)
+    return freeze.scores_of(network, tuned, seen)
 
 
 def score_unit(network, fmt):
