@@ -46,7 +46,7 @@ class LongDense:
         assert isinstance(op, Dense)
         if chip.family is not Family.AVR:
             return f"found {chip.name}, need an AVR"
-        if refusal := portable.PortableDense().refuses(ops, chip):
+        if refusal := portable.PortableDense().refuses(ops, chip) or layouts.block_refusal(op.rows):
             return refusal
         count = len(cut(op))
         return None if 1 < count <= MAX_PIECES else f"found {count} pieces of a row, need 2..{MAX_PIECES}"

@@ -94,8 +94,7 @@ def _refusal(op: Conv | Dense, chip: Chip) -> str | None:
     """What none of these kernels can compute."""
     if chip.family is not Family.AVR:
         return f"found {chip.name}, need an AVR"
-    refusal = portable.rows_refusal(op.rows, op.source)
-    if refusal is not None:
+    if refusal := portable.rows_refusal(op.rows, op.source) or layouts.block_refusal(op.rows):
         return refusal
     bounds, bits = op.rows.bounds(op.source), SUM_BITS[op.rows.format.bits]
     if bounds.min() < -(2 ** (bits - 1)) or bounds.max() >= 2 ** (bits - 1):
