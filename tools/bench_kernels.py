@@ -17,9 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from host.deploy.calibrate import calibrate  # noqa: E402
+
 from host.cli.console import Console  # noqa: E402  (the repository need not be installed)
 from host.data import Dataset, load  # noqa: E402
-from host.deploy.calibrate import calibrate  # noqa: E402
 from host.errors import DigitduinoError, InputError  # noqa: E402
 from host.modelfile import file as model_file  # noqa: E402
 from host.nn.dense_chain import split  # noqa: E402

@@ -20,10 +20,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from host.deploy.deployment import AnyNetwork, calibrate, check_fit, choose
+
 from host import data
 from host.cli import main as host
 from host.compile.boards import BOARDS
-from host.deploy.deployment import AnyNetwork, calibrate, check_fit, choose
 from host.errors import FitError
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat

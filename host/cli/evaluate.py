@@ -65,7 +65,8 @@ def _exports(network: Network, only: str | None, per_tensor: bool) -> tuple[dict
         raise InputError(
             "evaluate: --per-tensor: found it with --format float32, need an integer format; leave one of them out"
         )
-    if only is not None and (reason := refusal(network, WeightFormat[only.upper()])):
+    # What no board holds as float32 is measured as it was trained.
+    if only not in (None, WeightFormat.FLOAT32.label) and (reason := refusal(network, WeightFormat[only.upper()])):
         raise InputError(reason)
     found: dict[str, Export] = {}
     for fmt in formats(network):

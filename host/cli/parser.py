@@ -9,7 +9,8 @@ from collections.abc import Callable
 from host import __version__
 from host.cli.values import Parser, json_file, natural, positive, share
 from host.compile.boards import BOARDS, Runner
-from host.nn.formats import WEIGHT_TOPS, WeightFormat
+from host.compile.kernels.kinds import AUTO, KINDS
+from host.nn.formats import ACTIVATION_TOPS, WEIGHT_TOPS, WeightFormat
 
 FORMATS = tuple(fmt.label for fmt in WeightFormat)
 _SIMULATED = ", ".join(name for name, board in BOARDS.items() if board.runner is Runner.SIMAVR)
@@ -88,12 +89,12 @@ def _data(parser: argparse.ArgumentParser, default: str | None = None) -> None:
 
 def _kernel(parser: argparse.ArgumentParser, when: str) -> None:
     parser.add_argument(
-        "--kernel", default="auto", help=f"{when}auto (default, the fastest that fits), portable, asm or unrolled"
+        "--kernel", default=AUTO, help=f"{when}{AUTO} (default, the fastest that fits), {', '.join(KINDS)}"
     )
     parser.add_argument(
         "--activation-bits",
         type=int,
-        choices=(6, 8),
+        choices=sorted(ACTIVATION_TOPS),
         help=f"{when}integers only (default: int8 takes 6 where that costs no accuracy)",
     )
 

@@ -38,12 +38,13 @@ def check_fit(network: Network, export: Export, board: Board, *, profile: bool =
 def _what_would_fit(network: Network, export: Export, board: Board) -> str:
     if export.avr is not None and fits(plain(export.graph).on(board), board):
         return "--kernel portable would fit; so may --kernel auto"
-    hints = [*_smaller_format(network, export, board), *_larger_board(export, board)]
+    hints = [
+        *_smaller_format(network, export, board),
+        *_smaller_net(network, board),
+        *_larger_board(export, board),
+    ]
     if hints:
         return ", ".join(hints)
-    hidden = _largest_hidden(network, board)
-    if hidden:
-        return f"a net of --hidden {hidden} would fit as int8"
     widest = max(export.on(board).steps, key=_flash_bytes)
     return f"train a smaller net: {widest.name} alone takes {_flash_bytes(widest):,} bytes of flash"
 
@@ -62,6 +63,11 @@ def _smaller_format(network: Network, export: Export, board: Board) -> list[str]
             if fits(smaller, board):
                 return [f"--format {fmt.label} would fit with {predict(smaller, board).flash:,} bytes of flash"]
     return []
+
+
+def _smaller_net(network: Network, board: Board) -> list[str]:
+    hidden = _largest_hidden(network, board)
+    return [f"a net of --hidden {hidden} would fit as int8"] if hidden else []
 
 
 def _larger_board(export: Export, board: Board) -> list[str]:

@@ -77,6 +77,7 @@ BOARDS = {
         Board("mega", ATMEGA2560, "mega", Runner.SIMAVR, 253952, 8192, 16_000_000),
     )
 }
+AVR_CHIPS = (ATMEGA328P, ATMEGA2560)
 
 
 def board(name: str) -> Board:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from host.compile.boards import ATMEGA328P, HOST, Board, Chip, Family
+from host.compile.boards import ATMEGA328P, AVR_CHIPS, HOST, Board, Chip, Family
 from host.compile.budget import predict
 from host.compile.export import Export
 from host.compile.kernels.catalogue import CATALOGUE
-from host.compile.kernels.kernel import ASSEMBLY, CODE, PORTABLE, Ops
+from host.compile.kernels.kernel import Kernel, Ops
+from host.compile.kernels.kinds import ASSEMBLY, AUTO, CHOICES, CODE, PORTABLE
 from host.compile.memory import lay_out
 from host.compile.program import Program, Tile, alive_behind, as_pair, make_program, possible_pairs, row_uses, title
 from host.data.problem import near
@@ -16,8 +17,6 @@ from host.errors import InputError
 from host.quantise.graph import Graph
 from host.quantise.ops import op_name
 
-AUTO = "auto"
-CHOICES = (AUTO, PORTABLE, ASSEMBLY, CODE)
 _ALLOWED = {
     CODE: (CODE, ASSEMBLY, PORTABLE),
     ASSEMBLY: (ASSEMBLY, PORTABLE),
@@ -31,7 +30,7 @@ _LEAST_GAIN = 0.98
 def choose(graph: Graph, board: Board, kernel: str = AUTO, *, profile: bool = False) -> Export:
     """The export for `board`. `kernel` auto is the quickest that fits; the image is left as it is, and each step done
     before the next, where there is room for that. It may still not fit: see budget.check_fit. Raise InputError for an
-    op that no kernel runs, or where `kernel` runs none of the ops. `profile`: a build that times every step shall fit."""
+    op that no kernel runs, or where `kernel` runs none of the ops. With `profile` a build that times each fits."""
     if kernel not in CHOICES:
         word = f"{kernel!r}{near(kernel, CHOICES)}"
         raise InputError(f"kernel: found {word}, need {', '.join(CHOICES)}; leave --kernel out for the best")
@@ -52,11 +51,12 @@ def all_exports(graph: Graph) -> list[Export]:
     """Every export of `graph` whose bytes in flash differ: a board may carry any of them."""
     portable = plain(graph).portable
     found = {portable.crc: Export(graph, portable)}
-    for kind in (CODE, ASSEMBLY):
-        tiles = tile(graph, ATMEGA328P, _ALLOWED[kind])
-        for keep_image in _image_places(tiles):
-            program = make_program(graph, ATMEGA328P, tiles, keep_image=keep_image, pair=None)
-            found.setdefault(program.crc, Export(graph, portable, program))
+    for chip in AVR_CHIPS:
+        for kind in (CODE, ASSEMBLY):
+            tiles = tile(graph, chip, _ALLOWED[kind])
+            for keep_image in _image_places(tiles):
+                program = make_program(graph, chip, tiles, keep_image=keep_image, pair=None)
+                found.setdefault(program.crc, Export(graph, portable, program))
     return list(found.values())
 
 
@@ -121,7 +121,7 @@ def _best_pair(tiles: Sequence[Tile], keep_image: bool, pairs: bool) -> int | No
     return min(candidates, key=lambda pair: lay_out(uses, keep_image, as_pair(tiles, pair)).arena_bytes)
 
 
-def tile(graph: Graph, chip: Chip, kinds: Sequence[str]) -> list[Tile]:
+def tile(graph: Graph, chip: Chip, kinds: Sequence[str], catalogue: Sequence[Kernel] = CATALOGUE) -> list[Tile]:
     """The chain of ops as the kernels of least cycles that may run it, in one pass from its end. Raise InputError,
     naming the op, where none runs one."""
     ops = graph.ops
@@ -129,7 +129,7 @@ def tile(graph: Graph, chip: Chip, kinds: Sequence[str]) -> list[Tile]:
     for at in range(len(ops) - 1, -1, -1):
         found: list[tuple[float, list[Tile]]] = []
         refusals = []
-        for kernel in CATALOGUE:
+        for kernel in catalogue:
             taken = ops[at : at + kernel.takes(ops[at:])] if kernel.kind in kinds else ()
             if not taken:
                 continue

@@ -6,8 +6,7 @@ import os
 import h5py
 import numpy as np
 import pytest
-from learned_networks import LAYERS, drawn_images, learned_network
-from networks import random_network
+from networks import LAYERS, drawn_images, network_of, random_network
 
 from host.errors import InputError
 from host.modelfile import file as model_file
@@ -16,15 +15,15 @@ from host.nn.network import Scaling, float_scores
 
 OFFSETS = np.arange(64, dtype=np.int16)
 NETS = {
-    **{name: lambda name=name: learned_network(name) for name in LAYERS},
-    "another scaling": lambda: learned_network("plain", scaling=Scaling(31, 77.25)),
+    **{name: lambda name=name: network_of(name) for name in LAYERS},
+    "another scaling": lambda: network_of("plain", scaling=Scaling(31, 77.25)),
     "dense behind a front end": lambda: random_network(shape=(16, 16)),
     "no offset": lambda: random_network(shape=(16, 16), offset=False, top=63),
-    "an offset for each input": lambda: learned_network(
+    "an offset for each input": lambda: network_of(
         (*preconv_layers(255), Conv2d(4, 3), ReLU(), Flatten()), scaling=Scaling(OFFSETS, 16.0)
     ),
-    "any whole kernel": lambda: learned_network((FixedConv2d(((-1, 0, 1),)), MaxPool2d(), Flatten(), Dense(5), ReLU())),
-    "oblong": lambda: learned_network(
+    "any whole kernel": lambda: network_of((FixedConv2d(((-1, 0, 1),)), MaxPool2d(), Flatten(), Dense(5), ReLU())),
+    "oblong": lambda: network_of(
         (Conv2d(3, (3, 2), (2, 1), (0, 1, 1, 0)), ReLU(), MaxPool2d((1, 2), (2, 1)), Flatten())
     ),
 }
@@ -33,7 +32,7 @@ NETS = {
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "net.h5"
-    model_file.save(learned_network("padded"), path)
+    model_file.save(network_of("padded"), path)
     return path
 
 
@@ -55,7 +54,7 @@ def test_no_two_of_these_networks_have_one_hash():
 
 
 def test_the_same_network_gives_the_same_bytes(saved, tmp_path):
-    model_file.save(learned_network("padded"), tmp_path / "again.h5")
+    model_file.save(network_of("padded"), tmp_path / "again.h5")
     assert saved.read_bytes() == (tmp_path / "again.h5").read_bytes()
 
 
@@ -154,11 +153,11 @@ def test_a_full_disk_leaves_the_old_model_and_no_remains(saved, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left"):
-        model_file.save(learned_network("plain"), saved)
+        model_file.save(network_of("plain"), saved)
     assert saved.read_bytes() == before
     assert [p.name for p in saved.parent.iterdir()] == ["net.h5"]
 
 
 def test_a_missing_folder_is_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
-        model_file.save(learned_network("plain"), tmp_path / "none" / "net.h5")
+        model_file.save(network_of("plain"), tmp_path / "none" / "net.h5")

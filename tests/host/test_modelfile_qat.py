@@ -5,8 +5,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from networks import random_network
-from tuned_networks import tuned_network
+from networks import qat_network, random_network
 
 from host.errors import InputError
 from host.modelfile import file as model_file
@@ -19,12 +18,12 @@ FORMATS = tuple(WEIGHT_TOPS)
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "net.h5"
-    model_file.save(tuned_network("padded"), path)
+    model_file.save(qat_network("padded"), path)
     return path
 
 
 def test_a_saved_net_reads_back_bit_for_bit(saved, tmp_path):
-    network, back = tuned_network("padded"), model_file.load(saved)
+    network, back = qat_network("padded"), model_file.load(saved)
     assert [result.format for result in back.qat] == list(FORMATS)
     for one, other in zip(network.qat, back.qat, strict=True):
         assert np.array_equal(one.parameters.flat, other.parameters.flat)
@@ -38,7 +37,7 @@ def test_a_saved_net_reads_back_bit_for_bit(saved, tmp_path):
 
 
 def test_only_a_tuned_net_has_another_hash():
-    network = tuned_network("plain")
+    network = qat_network("plain")
     hashes = {model_file.content_hash(replace(network, qat=network.qat[:count])) for count in range(4)}
     assert len(hashes) == 4
 

@@ -12,7 +12,6 @@ from host.compile.kernels.portable import PortableConv, PortableDense, PortableP
 
 CATALOGUE: tuple[Kernel, ...] = (
     DenseCode(),
-    DenseCode(sum_bits=24),
     DENSE16,
     DENSE24,
     SUMS16,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import PORTABLE, Cost, Ops, Packed, Room
-from host.compile.memory import Place
+from host.compile.kernels.kernel import Cost, OneOp, Ops, Packed
 from host.nn.formats import WeightFormat
 from host.quantise.graph_hash import little_endian
 from host.quantise.ops import Dense
@@ -36,40 +35,28 @@ _CALLED = {WeightFormat.FLOAT32: "f32", WeightFormat.FLOAT16: "f16"}
 _C_TYPES = {WeightFormat.FLOAT32: "float", WeightFormat.FLOAT16: "uint16_t"}
 
 
-@dataclass(frozen=True)
-class FloatDense:
+class FloatDense(OneOp[Dense]):
     """nn_dense_f32 and nn_dense_f16, over codes or floats."""
 
-    name: str = "nn_dense_float"
-    kind: str = PORTABLE
-    template: str = "c/dense_float.j2"
+    name = "nn_dense_float"
+    template = "c/dense_float.j2"
+    runs = Dense
 
     def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Dense))
+        return int(isinstance(ops[0], Dense) and ops[0].rows.format in _CYCLES)
 
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        op = ops[0]
-        assert isinstance(op, Dense)
-        if op.rows.format not in _CYCLES:
-            return f"found {op.rows.format.label} weights, need floats"
+    def refusal(self, op: Dense) -> str | None:
         if op.inputs > portable.MAX_INPUTS or op.rows.outputs > portable.MAX_SIDE:
             return f"found dense {op.inputs}-{op.rows.outputs}, need at most {portable.MAX_INPUTS}-{portable.MAX_SIDE}"
         return None
 
-    def room(self, ops: Ops) -> Room:
-        return Room()
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def packed(self, op: Dense) -> Packed:
         bias = little_endian(op.rows.bias)
         weights = little_endian(layouts.map_order(op))
         facts = {"called": _CALLED[op.rows.format], "ctype": _C_TYPES[op.rows.format], "weights_at": len(bias)}
         return Packed(bias + weights, facts, is_near=True, align=4)
 
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
         costs, more = _CYCLES[op.rows.format], _LONG_CALL_MAC if chip.long_calls else 0.0
         macs = (costs.nonzero_mac + more) * op.nonzero + (costs.zero_mac + more) * (op.inputs - op.nonzero)
         argmax = 0.0 if op.rows.relu else costs.score * op.rows.outputs

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from host.compile.exports import lowered, refusal
 from host.errors import InputError
 from host.nn import numpy as layers
+from host.nn.fixed import codes
 from host.nn.formats import WeightFormat
 from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
 from host.nn.network import Network, float_scores
@@ -82,19 +83,23 @@ def _op_name(op: ops.Op) -> str:
 
 
 def _trained(network: Network, image: NDArray[np.uint8]) -> list[Step]:
-    """A step for each layer, a ReLU together with the layer before it."""
+    """What the fixed layers make of it, then a step for each layer, a ReLU together with the layer before it."""
     specs = network.architecture.layers
-    outputs: list[NDArray[Any]] = []
-    net = layers.Sequential(network.parameters, 1)
-    layers.observe(net, network.scaling.apply(image[None]), lambda index, values: outputs.append(values[..., 0].copy()))
-    found: list[Step] = []
+    inputs = codes(network.architecture, image[None])
+    found = [Step("fixed front end", inputs[0])] if network.fixed else []
+    outputs: dict[int, NDArray[Any]] = {}
+
+    def keep(index: int, values: NDArray[Any]) -> None:
+        outputs[index] = values[..., 0].copy()
+
+    layers.observe(layers.Sequential(network.parameters, 1), network.scaling.apply(inputs), keep)
     for index, layer in enumerate(specs[:-1]):
         followed = isinstance(specs[index + 1], ReLU)
-        if not isinstance(layer, Flatten) and not followed:
+        if index in outputs and not isinstance(layer, Flatten) and not followed:
             joined = isinstance(layer, ReLU) and index > 0 and isinstance(specs[index - 1], Conv2d | Dense)
             name = f"{_layer_name(specs[index - 1])} + ReLU" if joined else _layer_name(layer)
             found.append(Step(name, outputs[index]))
-    return [*found, Step("scores", outputs[-1])]
+    return [*found, Step("scores", outputs[len(specs) - 1])]
 
 
 def _layer_name(layer: LayerSpec) -> str:

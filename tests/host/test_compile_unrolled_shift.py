@@ -2,19 +2,20 @@
 
 import numpy as np
 import pytest
-from host.quantise.numerics import requantise
 
 from host.compile.kernels.unrolled import avr_ops as avr
 from host.compile.kernels.unrolled import requantise as avr_requantise
 from host.compile.kernels.unrolled.compiler import Source, unroll
 from host.compile.kernels.unrolled.requantise import NEGATIVE_CYCLES, Requantise
+from host.quantise.numerics import requantise
 
-LEVELS = 63
+TOP = 63
+(SUM,) = avr.sum_registers([2])
 
 
 def run(ops, low, high):
     """Execute straight code with forward branches; return what it stored and the cycles it took."""
-    registers = {**dict(zip(avr.sum_registers(0), (low, high), strict=True)), avr.ZERO: 0}
+    registers = {**dict(zip(SUM, (low, high), strict=True)), avr.ZERO: 0}
     labels = {op.text[:-1]: k for k, op in enumerate(ops) if op.text.endswith(":")}
     stored, at, cycles, carry, negative = None, 0, 0, 0, False
     while at < len(ops):
@@ -51,11 +52,11 @@ def run(ops, low, high):
 @pytest.mark.parametrize("clamp", [False, True])
 def test_every_sum_is_shifted_exactly_and_in_the_cycles_foretold(shift, clamp):
     half = 1 << (shift - 1)
-    top = min(((256 if clamp else LEVELS + 1) << shift) - 1, 2**15 - 1)
-    ops = avr_requantise.requantise(Requantise(0, shift, LEVELS, clamp), avr.sum_registers(0), 5, ".Loff")
+    top = min(((256 if clamp else TOP + 1) << shift) - 1, 2**15 - 1)
+    ops = avr_requantise.requantise(Requantise(0, shift, TOP, clamp), SUM, 5, ".Loff")
     for rounded in [*range(-(2**15), 0, 97), *range(-300, top + 1)]:
         stored, cycles = run(ops, rounded & 0xFF, rounded >> 8 & 0xFF)
-        assert stored == requantise(np.array([rounded - half]), 1, shift, LEVELS)[0]
+        assert stored == requantise(np.array([rounded - half]), 1, shift, TOP)[0]
         assert cycles == (avr.cycles(ops) if rounded >= 0 else NEGATIVE_CYCLES)
 
 
@@ -66,7 +67,7 @@ def source(weight, shift, bias=0):
         bias=np.array([bias]),
         multiplier=1 << (16 - shift),
         shift=16,
-        levels=LEVELS,
+        levels=TOP,
         source=0,
         target=64,
         density=np.ones(1),
@@ -84,7 +85,7 @@ def source(weight, shift, bias=0):
     ],
 )
 def test_a_power_of_two_multiplies_only_where_a_shift_would_not_do(weight, shift, multiplies):
-    scores = Source(np.array([[1]]), np.array([0]), 0, 0, LEVELS, 64, 0, np.ones(1))
+    scores = Source(np.array([[1]]), np.array([0]), 0, 0, TOP, 64, 0, np.ones(1))
     parts = unroll([source(weight, shift), scores]).parts
     (part,) = [part for part in parts if part.title == "output 0"]
     assert any(op.text.startswith("mul") for op in part.ops) is multiplies

@@ -5,16 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from host.deploy.plan import plan
-from host.deploy.reference import layer_inputs
-from int8_nets import REQUANTISERS, int8_net, random_inputs
+from graphs import REQUANTISERS, dense_graph, random_inputs
 
+from host.compile.kernels.code import DenseCode
 from host.compile.kernels.unrolled import avr_ops
 from host.compile.kernels.unrolled.blocks import BLOCK_OUTPUTS, SWAP_ROUNDS, block_cycles, expected_cycles, split_blocks
 from host.compile.kernels.unrolled.compiler import Source, least_flash_bytes, unroll
 from host.compile.kernels.unrolled.product_sets import product_cycles, sets_of, union
 from host.compile.kernels.unrolled.products import CHAIN_CYCLES, HELD_MUL_CYCLES, MUL_CYCLES, max_shifts, plan_products
+from host.compile.memory import Place
 from host.errors import InputError
+from host.quantise.reference import op_inputs
 
 
 def made(found, x):
@@ -101,15 +102,35 @@ def test_an_input_may_be_doubled_while_it_is_one_byte():
     assert [max_shifts(levels) for levels in (1, 63, 64, 127, 128, 255)] == [2, 2, 1, 1, 0, 0]
 
 
-def compiled(net):
-    return plan(net, "unrolled").twin
+def compiled(graph):
+    return DenseCode().pack(graph.ops, Place(0, graph.ops[0].inputs, backward=False)).fields["code"]
+
+
+def sources_of(graph):
+    """A graph of dense ops as the compiler is given it: activations behind the inputs, in two places in turn."""
+    first, sources = graph.ops[0].inputs, []
+    second = first + max((op.rows.outputs for op in graph.ops[:-1:2]), default=0)
+    at = 0
+    for number, op in enumerate(graph.ops):
+        rule, target = op.rows.requantiser, second if number % 2 else first
+        multiplier, shift = (0, 0) if rule is None else (rule.multipliers.astype(int), rule.shift)
+        weights, bias = op.rows.weights.astype(int), op.rows.bias.astype(int)
+        sources.append(Source(weights, bias, multiplier, shift, op.source.high, at, target, op.shares))
+        at = target
+    return sources
+
+
+@pytest.mark.parametrize("sizes", [(12, 6, 3), (9, 8, 30, 14, 10), (30, 10)])
+def test_activations_lie_in_two_places_in_turn(sizes):
+    graph = dense_graph(np.random.default_rng(0), sizes, style="few", way="rotated", most=2000)
+    assert compiled(graph).machine_code == unroll(sources_of(graph)).machine_code
 
 
 @pytest.mark.parametrize("way", REQUANTISERS)
 def test_a_negative_sum_and_a_positive_one_take_the_stated_cycles(way):
     # The chip is asked in tests/firmware; here, that each way is taken at all.
-    twin = compiled(int8_net(np.random.default_rng(1), (12, 6, 3), style="few", way=way, most=2000))
-    ends = [part for part in twin.unrolled.parts if part.title.startswith("output ")]
+    code = compiled(dense_graph(np.random.default_rng(1), (12, 6, 3), style="few", way=way, most=2000))
+    ends = [part for part in code.parts if part.title.startswith("output ")]
     text = " ".join(op.text for op in ends[0].ops)
     assert ("mul" in text) == (way in ("narrow", "wide", "rounding to zero"))
     assert ("hi8" in text) == (way == "wide")
@@ -120,21 +141,21 @@ def test_a_negative_sum_and_a_positive_one_take_the_stated_cycles(way):
 
 def test_mean_cycles_are_the_mean_of_the_cycles():
     random = np.random.default_rng(2)
-    net = int8_net(random, (20, 14, 10))
-    unrolled = compiled(net).unrolled
-    inputs = [values > 0 for values in layer_inputs(net, random_inputs(random, 500, 20, 63))]
+    graph = dense_graph(random, (20, 14, 10))
+    code, images = compiled(graph), random_inputs(random, 500, 20, 63).reshape(500, 1, 20)
+    inputs = [values.reshape(500, -1) > 0 for values in op_inputs(graph, images)]
     densities = [values.mean(axis=0) for values in inputs]
-    assert unrolled.cycles(inputs).mean() == pytest.approx(unrolled.expected_cycles(densities))
+    assert code.cycles(inputs).mean() == pytest.approx(code.expected_cycles(densities))
 
 
 @pytest.mark.parametrize("style", ["dense", "sparse", "few"])
 def test_the_price_that_training_descends_is_that_of_the_code(style):
-    net = int8_net(np.random.default_rng(3), (32, 14, 10), style=style)
-    twin = compiled(net)
-    for index, source in enumerate(twin.sources):
-        blocks = split_blocks(source.weights, source.density, source.levels, source.multiplier == 0)
+    graph = dense_graph(np.random.default_rng(3), (32, 14, 10), style=style)
+    code = compiled(graph)
+    for index, source in enumerate(sources_of(graph)):
+        blocks = split_blocks(source.weights, source.density, source.levels, keep_order=source.is_scores)
         priced = expected_cycles(source.weights, source.density, source.levels, blocks)
-        parts = [p for p in twin.unrolled.parts if p.layer == index and p.title.startswith("input ")]
+        parts = [p for p in code.parts if p.layer == index and p.title.startswith("input ")]
         counted = sum(
             source.density[p.input] * p.cycles_nonzero + (1 - source.density[p.input]) * p.cycles_zero for p in parts
         )
@@ -154,14 +175,14 @@ def test_what_is_cheap_is_cheap():
 
 
 def test_inputs_that_no_one_wants_are_not_loaded():
-    net = int8_net(np.random.default_rng(4), (20, 14, 5), style="sparse")
-    wanted = {k for k in range(20) if net.layers[0].weights[:, k].any()}
-    loaded = {p.input for p in compiled(net).unrolled.parts if p.layer == 0 and p.title.startswith("input ")}
+    graph = dense_graph(np.random.default_rng(4), (20, 14, 5), style="sparse")
+    wanted = {k for k in range(20) if graph.ops[0].rows.weights[:, k].any()}
+    loaded = {p.input for p in compiled(graph).parts if p.layer == 0 and p.title.startswith("input ")}
     assert loaded == wanted != set(range(20))
 
 
 def test_the_same_integers_give_the_same_code():
-    codes = {plan(int8_net(np.random.default_rng(5), (20, 14, 10)), "unrolled").flash_rom for _ in range(3)}
+    codes = {compiled(dense_graph(np.random.default_rng(5), (20, 14, 10))).machine_code for _ in range(3)}
     assert len(codes) == 1
 
 
@@ -170,10 +191,45 @@ def test_blocks_hold_each_output_once_and_never_cost_more_than_the_order_given(o
     random = np.random.default_rng(outputs)
     weights = np.rint(random.laplace(0, 9, (outputs, 10))).astype(np.int64)
     density = random.random(10)
-    blocks, given = (split_blocks(weights, density, 63, keep) for keep in (False, True))
+    blocks, given = (split_blocks(weights, density, 63, keep_order=keep) for keep in (False, True))
     assert sorted(itertools.chain(*blocks)) == list(itertools.chain(*given)) == list(range(outputs))
     assert max(map(len, blocks)) <= BLOCK_OUTPUTS
     assert expected_cycles(weights, density, 63, blocks) <= expected_cycles(weights, density, 63, given)
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "count"), [(12, 8, 2), (31, 9, 4), (1, 8, 2), (9, 2, 1), (10, 1, 1), (0, 9, 2)]
+)
+def test_blocks_of_sums_of_two_and_of_three_bytes_fit_the_registers(short, long, count):
+    random = np.random.default_rng(short)
+    sizes = random.permutation([2] * short + [3] * long)
+    weights = np.rint(random.laplace(0, 9, (len(sizes), 10))).astype(np.int64)
+    blocks = split_blocks(weights, random.random(10), 255, sizes)
+    assert sorted(itertools.chain(*blocks)) == list(range(len(sizes)))
+    assert len(blocks) == count and max(sizes[list(block)].sum() for block in blocks) <= 24
+
+
+def test_the_price_of_sums_of_three_bytes_is_that_of_the_code():
+    random = np.random.default_rng(9)
+    weights = np.rint(random.laplace(0, 12, (20, 32))).astype(np.int64)
+    weights[::2] = np.sign(weights[::2])
+    layer = replace(source(weights, multiplier=900, shift=16, levels=255), density=random.random(32), target=32)
+    assert set(layer.sum_bytes.tolist()) == {2, 3}
+    blocks = split_blocks(weights, layer.density, 255, layer.sum_bytes)
+    parts = [part for part in unroll([layer], sum_bits=24).parts if part.title.startswith("input ")]
+    counted = sum(
+        layer.density[p.input] * p.cycles_nonzero + (1 - layer.density[p.input]) * p.cycles_zero for p in parts
+    )
+    priced = expected_cycles(weights, layer.density, 255, blocks, layer.sum_bytes)
+    assert counted <= priced + 1e-6 and counted == pytest.approx(priced, rel=0.05)
+    assert priced > 1.05 * expected_cycles(weights, layer.density, 255, blocks)
+
+
+def test_sums_of_24_bits_are_taken_where_asked_for_and_no_longer_ones():
+    layer = source([[127] * 5], bias=0)
+    assert layer.sum_bytes.tolist() == [3] and unroll([layer], sum_bits=24)
+    with pytest.raises(InputError, match=r"layer 1: sums: found 8388545\.\.8388608, need 24 bits"):
+        unroll([source([[1]], bias=2**23 - 63)], sum_bits=24)
 
 
 def swapped_one_by_one(weights, density, levels):
@@ -278,11 +334,12 @@ def test_outputs_are_clamped_at_their_own_top_not_at_that_of_the_inputs(highest,
 @pytest.mark.parametrize("style", ["dense", "sparse", "few"])
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (30, 10), (40, 30, 10), (64, 50, 26)], ids=str)
 def test_the_code_is_never_smaller_than_foretold(sizes, style):
-    twin = compiled(int8_net(np.random.default_rng(len(style)), sizes, style=style, way="rotated", most=2000))
-    least, taken = least_flash_bytes(twin.sources), twin.unrolled.flash_bytes
+    graph = dense_graph(np.random.default_rng(len(style)), sizes, style=style, way="rotated", most=2000)
+    sources, taken = sources_of(graph), compiled(graph).flash_bytes
+    least = least_flash_bytes(sources)
     assert 0.5 * taken < least <= taken
     # Nor where the run ends in activations.
-    hidden = twin.sources[:-1]
+    hidden = sources[:-1]
     assert not hidden or least_flash_bytes(hidden) <= unroll(hidden).flash_bytes < taken
 
 

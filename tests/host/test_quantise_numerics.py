@@ -1,12 +1,17 @@
 """Rounding, saturation, bounds and the requantiser's choice."""
 
+from fractions import Fraction
+from math import floor
+
 import numpy as np
 import pytest
-from hypothesis import given
+from definition import scale_twice_rounded
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from host.errors import InputError
 from host.quantise import numerics
+from host.quantise.ops import DoubleRounding
 
 
 def test_to_int8_rounds_half_to_even_and_never_gives_minus_128():
@@ -64,3 +69,54 @@ def test_sum_bounds_are_reached_and_never_passed(seed):
     corners = np.array(np.meshgrid(*[[0, 63]] * 5)).reshape(5, -1)
     sums = weights.astype(int) @ corners + bias[:, None]
     assert np.array_equal(sums.min(axis=1), low) and np.array_equal(sums.max(axis=1), high)
+
+
+INT32 = st.integers(-(2**31), 2**31 - 1)
+
+
+def nearest(value, away):
+    """A Fraction rounded to the nearest whole number; of two the upper one, or with `away` that further from zero."""
+    if away and value < 0:
+        return -floor(-value + Fraction(1, 2))
+    return floor(value + Fraction(1, 2))
+
+
+@given(total=INT32, multiplier=st.integers(2**30, 2**31 - 1), exponent=st.integers(-31, 0))
+@example(total=-(2**30), multiplier=2**30, exponent=-1)
+@example(total=2**30, multiplier=2**30, exponent=-30)
+@example(total=-3, multiplier=2**30, exponent=-1)
+@example(total=-(2**31), multiplier=2**31 - 1, exponent=0)
+def test_double_rounding_rounds_the_product_half_up_and_the_shift_half_away_from_zero(total, multiplier, exponent):
+    once = nearest(Fraction(total * multiplier, 2**31), away=False)
+    assert double_rounded(total, multiplier, exponent) == nearest(Fraction(once, 2**-exponent), away=True)
+
+
+@given(total=st.integers(-(2**20), 2**20), multiplier=st.integers(2**30, 2**31 - 1), exponent=st.integers(1, 10))
+def test_an_exponent_above_zero_shifts_the_sum_before_the_product(total, multiplier, exponent):
+    assert double_rounded(total, multiplier, exponent) == nearest(
+        Fraction(total * 2**exponent * multiplier, 2**31), away=False
+    )
+
+
+@given(
+    sums=st.lists(INT32, min_size=6, max_size=6),
+    multipliers=st.lists(st.integers(2**30, 2**31 - 1), min_size=2, max_size=2),
+    exponents=st.lists(st.integers(-12, 0), min_size=2, max_size=2),
+)
+def test_each_output_has_its_own_multiplier_and_exponent(sums, multipliers, exponents):
+    rule = DoubleRounding(np.array(multipliers, np.int32), np.array(exponents, np.int32))
+    given = np.array(sums, np.int64).reshape(1, 2, 1, 3)
+    expected = [scale_twice_rounded(rule, k, int(given[0, k, 0, x])) for k in range(2) for x in range(3)]
+    assert rule.scaled(given).ravel().tolist() == expected
+    assert rule.of(np.array([False, True])).scaled(given[:, 1:]).ravel().tolist() == expected[3:]
+
+
+def double_rounded(total, multiplier, exponent):
+    return int(numerics.double_rounded(np.array([total]), np.array([multiplier]), np.array([exponent]))[0])
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=9))
+def test_a_mean_of_activations_rounds_halves_up(values):
+    assert numerics.mean_of_counts(np.array([sum(values)]), len(values))[0] == nearest(
+        Fraction(sum(values), len(values)), away=False
+    )
