@@ -1,4 +1,4 @@
-"""A chip that no Arduino has, the ATmega1284P: where docs/adding-a-board.md leads to, from a row of data to the verdict.
+"""A chip that no Arduino has, the ATmega1284P: where docs/adding-a-board.md leads, from a row of data to the verdict.
 
 Its flash is read by ELPM, as a Mega's, and its program counter has two bytes, as an Uno's.
 """

@@ -15,6 +15,8 @@ _ADAM = Adam(0.9, 0.99)
 _MOST_EPOCHS = 15
 _RATES = {"int8": (5e-4, 1.0), "int4": (1.5e-3, 5.0), "ternary": (5e-3, 2.0)}
 """The rate and the steps' factor: of a few tried on USPS those of the lowest training loss (docs/quantisation.md)."""
+_UNTRIED = _RATES["int8"]
+"""For formats for which nothing was tried: the gentlest."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def standard(name: str, epochs: int) -> QatRecipe:
     """Return the recipe of a name, behind a training of `epochs`. Raises InputError for an unknown one."""
     fmt, bits = _parsed(name)
     share = 0.4 if fmt == "int8" else 0.7
-    rate, factor = _RATES[fmt]
+    rate, factor = _RATES.get(fmt, _UNTRIED)
     schedule = Schedule(rate, "cosine", 0.05)
     return QatRecipe(fmt, min(_MOST_EPOCHS, math.ceil(share * epochs)), schedule, step_factor=factor, bits=bits)
 
