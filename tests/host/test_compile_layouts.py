@@ -1,174 +1,224 @@
-"""The assembly's layout of a net, read back and executed as nn_avr.h defines it, in one array for the arena."""
+"""How an op's numbers lie in flash, read back and executed as nn.h and nn_avr.h define it."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from host.deploy.nets import Requantiser
-from host.deploy.plan import plan
-from host.deploy.quantise import quantise
-from host.deploy.reference import layer_inputs
-from host.deploy.twin import asm_twin, twin_arena_bytes, unrolled_twin
-from int8_nets import int8_net, random_inputs
-from networks import random_network
+from definition import run
+from graphs import conv, dense_graph, random_inputs
+from networks import network_of, random_network
 
-from host.errors import InputError
+from host.compile.boards import ATMEGA328P, BOARDS
+from host.compile.kernels import avr_patch
+from host.compile.kernels.avr_dense import DENSE16, DENSE24
+from host.compile.kernels.avr_long import LongDense
+from host.compile.kernels.avr_patch import DepthConv, PatchConv, PatchDense
+from host.compile.kernels.avr_sums import SUMS16, SUMS24
+from host.compile.kernels.kernel import PORTABLE
+from host.compile.kernels.portable import PortableDense
+from host.compile.memory import Place
+from host.compile.program import make_program
+from host.compile.select import choose, plain
 from host.nn.formats import WeightFormat
+from host.quantise.lower import lower
 from host.quantise.numerics import requantise
+from host.quantise.ops import Dense, Pool, Rows
 
-TYPES = {16: "<i2", 24: "<i4"}
-FIXED_SHIFT = {16: 16, 24: 24}
+SOMEWHERE = Place(0, 4, backward=False)
+STORED = {("nn_avr_dense16", 16): 2, ("nn_avr_sums16", 16): 2, ("nn_avr_dense24", 24): 4, ("nn_avr_sums24", 24): 3}
+"""Bytes of one sum where it waits to be made an activation."""
+BLOCK_KERNELS = {16: (DENSE16, SUMS16), 24: (DENSE24, SUMS24)}
 LIMIT = {16: 12, 24: 7}
 
 
-def block_numbers(twin, step, block):
+def block_numbers(step, block):
     """(weights (outputs, inputs), bias) of one block, decoded from the bytes that lie in flash."""
-    at, width = block.rom, step.bits // 8
-    bias = [
-        int.from_bytes(twin.rom[at + width * k : at + width * (k + 1)], "little", signed=True)
-        for k in range(block.outputs)
-    ]
-    at += width * block.outputs
-    raw = np.frombuffer(twin.rom[at : at + step.inputs * block.outputs], np.uint8).reshape(step.inputs, block.outputs)
-    weights = raw.view(np.int8).astype(int) if step.bits == 16 else raw.astype(int) - 128
+    rom, bits, inputs = step.packed.rom, step.packed.fields["bits"], step.ops[0].inputs
+    at, width = block.rom, bits // 8
+    bias = [int.from_bytes(rom[at + width * k :][:width], "little", signed=True) for k in range(block.outputs)]
+    raw = np.frombuffer(rom[at + width * block.outputs :][: inputs * block.outputs], np.uint8)
+    raw = raw.reshape(inputs, block.outputs)
+    weights = raw.view(np.int8).astype(int) if bits == 16 else raw.astype(int) - 128
     return weights.T, np.array(bias)
 
 
-def execute(twin, features, arena_bytes):
-    """Scores of one image, every intermediate number in the arena where the twin puts it."""
-    arena = np.full(arena_bytes, 0xA5, np.uint8)
-    arena[: len(features)] = features
-    for step in twin.steps:
-        sums = np.zeros(step.outputs, int)
-        for block in step.blocks:
+def rule_of(step):
+    """(multipliers (outputs,), shift)."""
+    facts, outputs = step.packed.fields, step.ops[0].rows.outputs
+    if "multiplier" in facts:
+        return np.full(outputs, facts["multiplier"]), facts["bits"]
+    return np.frombuffer(step.packed.rom[facts["multipliers"] :], "<u2").astype(int), facts["shift"]
+
+
+def execute(program, features):
+    """Scores of one image, every intermediate number in the arena where the program puts it."""
+    arena = np.full(program.arena_bytes, 0xA5, np.uint8)
+    for step in program.steps:
+        memory = features if step.place.source is None else arena[step.place.source :]
+        width = STORED[step.kernel.name, step.packed.fields["bits"]]
+        sums = np.zeros(step.ops[0].rows.outputs, int)
+        for block in step.packed.fields["blocks"]:
             # The kernels run one after the other, and each reads the inputs anew.
-            x = arena[step.source : step.source + step.inputs].astype(int)
-            weights, bias = block_numbers(twin, step, block)
-            sums[block.first : block.first + block.outputs] = weights @ x + bias
-            stored = sums[block.first : block.first + block.outputs].astype(TYPES[step.bits])
-            if step.multiplier or step.bits == 16:
-                place = step.target + stored.itemsize * block.first
-                arena[place : place + stored.nbytes] = stored.view(np.uint8)
-        if step.multiplier:
-            activations = requantise(sums, step.multiplier, FIXED_SHIFT[step.bits], step.levels)
-            arena[step.target : step.target + step.outputs] = activations
-    return sums
+            x = memory[: step.ops[0].inputs].astype(int)
+            weights, bias = block_numbers(step, block)
+            part = slice(block.first, block.first + block.outputs)
+            sums[part] = weights @ x + bias
+            if step.place.target is not None:
+                place = step.place.target + width * block.first
+                stored = sums[part].astype("<i4").view(np.uint8).reshape(-1, 4)[:, :width].ravel()
+                arena[place : place + len(stored)] = stored
+        if step.ops[0].rows.requantiser is not None:
+            multipliers, shift = rule_of(step)
+            activations = requantise(sums, multipliers, shift, step.ops[0].codes.high)
+            arena[step.place.target : step.place.target + len(activations)] = activations
+    return sums.tolist()
 
 
-def expected(net, features):
-    last = net.layers[-1]
-    return layer_inputs(net, features)[-1].astype(int) @ last.weights.T.astype(int) + last.bias
-
-
-@pytest.mark.parametrize("levels", [63, 255])
+@pytest.mark.parametrize("keep_image", [True, False])
+@pytest.mark.parametrize("bits", [16, 24])
 @pytest.mark.parametrize("sizes", [(1, 1, 2), (16, 12, 10), (64, 40, 10), (196, 25, 13), (30, 10), (9, 8, 30, 14, 10)])
-def test_executed_as_laid_out_it_gives_the_references_scores(sizes, levels):
+def test_executed_as_laid_out_it_gives_the_references_scores(sizes, bits, keep_image):
     random = np.random.default_rng(sum(sizes))
-    net = int8_net(random, sizes, levels=levels, most=32767 if levels == 63 else 8_000_000)
-    planned, features = plan(net, "asm"), random_inputs(random, 8, sizes[0], levels)
-    assert {step.bits for step in planned.twin.steps} <= ({16} if levels == 63 else {16, 24})
-    for row, scores in zip(features, expected(net, features), strict=True):
-        assert execute(planned.twin, row, planned.arena_bytes).tolist() == scores.tolist()
+    top, most = (63, 32767) if bits == 16 else (255, 8_000_000)
+    graph = dense_graph(random, sizes, top=top, most=most)
+    features = random_inputs(random, 4, sizes[0], top)
+    for kernel in BLOCK_KERNELS[bits]:
+        assert all(kernel.refuses((op,), ATMEGA328P) is None for op in graph.ops)
+        tiles = [(kernel, (op,)) for op in graph.ops]
+        program = make_program(graph, ATMEGA328P, tiles, keep_image=keep_image, pair=None)
+        for row in features:
+            program_scores = execute(program, row) if keep_image else execute_in_place(program, row)
+            assert program_scores == run(graph, row.reshape(1, 1, -1))[-1].tolist()
 
 
-@pytest.mark.parametrize("levels", [63, 255])
+def execute_in_place(program, features):
+    """As `execute`, the image in the arena: whatever is written may lie over what of it is used up."""
+    first, *others = program.steps
+    assert first.place.source == program.image_at is not None
+    apart = dataclasses.replace(first, place=dataclasses.replace(first.place, source=None))
+    return execute(dataclasses.replace(program, steps=(apart, *others)), features)
+
+
+@pytest.mark.parametrize("kernel", [DENSE16, DENSE24, SUMS16, SUMS24])
 @pytest.mark.parametrize("outputs", [1, 7, 8, 12, 13, 24, 25, 40, 255])
-def test_blocks_are_as_few_and_as_even_as_they_go(outputs, levels):
-    most = 32767 if levels == 63 else 2**22
-    net = int8_net(np.random.default_rng(outputs), (20, outputs, 10), levels=levels, most=most)
-    twin = asm_twin(net)
-    at = 0
-    for step in twin.steps:
-        sizes = [block.outputs for block in step.blocks]
-        assert len(sizes) == -(-step.outputs // LIMIT[step.bits])
-        assert sum(sizes) == step.outputs and max(sizes) - min(sizes) <= 1 and sizes == sorted(sizes, reverse=True)
-        for block in step.blocks:
-            assert (block.rom, block.first) == (at, sum(b.outputs for b in step.blocks if b.first < block.first))
-            at += block.outputs * (step.bits // 8 + step.inputs)
-    assert at == len(twin.rom)
+def test_blocks_are_as_few_and_as_even_as_they_go(outputs, kernel):
+    graph = dense_graph(np.random.default_rng(outputs), (20, outputs, 10), top=63)
+    for op in graph.ops:
+        packed = kernel.pack((op,), SOMEWHERE)
+        blocks = packed.fields["blocks"]
+        sizes = [block.outputs for block in blocks]
+        assert len(sizes) == -(-op.rows.outputs // LIMIT[kernel.bits])
+        assert sum(sizes) == op.rows.outputs and max(sizes) - min(sizes) <= 1 and sizes == sorted(sizes, reverse=True)
+        at = first = 0
+        for block in blocks:
+            assert (block.rom, block.first) == (at, first)
+            at, first = at + block.outputs * (kernel.bits // 8 + op.inputs), first + block.outputs
+        has_multipliers = "multipliers" in packed.fields and op.rows.requantiser is not None
+        assert len(packed.rom) == at + (2 * op.rows.outputs if has_multipliers else 0)
 
 
-def test_a_layer_takes_16_bits_only_where_every_sum_fits():
-    net = int8_net(np.random.default_rng(0), (3, 2, 2))
-    first = net.layers[0]
-    first.weights[:] = 127
-    for bias, bits in ((32767 - 3 * 127 * 63, 16), (32768 - 3 * 127 * 63, 24)):
-        first.bias[:] = bias
-        assert asm_twin(net).steps[0].bits == bits
-    first.weights[:] = -127
-    for bias, bits in ((-32768 + 3 * 127 * 63, 16), (-32769 + 3 * 127 * 63, 24)):
-        first.bias[:] = bias
-        assert asm_twin(net).steps[0].bits == bits
+@pytest.mark.parametrize("kernel", ["portable", "asm", "unrolled"])
+def test_what_vouches_for_the_weights_changes_with_each_of_them(kernel):
+    graph = dense_graph(np.random.default_rng(4), (16, 9, 5), most=2000)
+
+    def crcs():
+        again = tuple(dataclasses.replace(op) for op in graph.ops)  # code is remembered by the identity of ops
+        return choose(dataclasses.replace(graph, ops=again), BOARDS["uno"], kernel).weights_crcs
+
+    before = crcs()
+    assert len(set(before)) == (1 if kernel == PORTABLE else 2)
+    for op in graph.ops:
+        op.rows.weights[0, 0] += 1
+        assert set(crcs()).isdisjoint(before)
+        op.rows.weights[0, 0] -= 1
+    assert crcs() == before
 
 
-def with_rule(net, multiplier, shift):
-    first, *rest = net.layers
-    rule = Requantiser(multiplier, shift, net.levels)
-    return dataclasses.replace(net, layers=(dataclasses.replace(first, requantiser=rule), *rest))
+def test_a_row_is_bias_multiplier_and_weights_in_the_order_of_the_map():
+    program = plain(lower(network_of("padded"))).portable
+    (first, second), row = (op.rows for op in program.graph.ops[:2]), 4 + 2 + 25
+    head = program.rom[:row]
+    assert np.frombuffer(head[:4], "<i4")[0] == first.bias[0]
+    assert np.frombuffer(head[4:6], "<u2")[0] == first.requantiser.multipliers[0]
+    assert np.array_equal(np.frombuffer(head[6:], np.int8), first.weights[0].ravel())
+    at = program.steps[1].rom
+    assert at == 4 * row
+    weights = np.frombuffer(program.rom[at + 6 :][:36], np.int8).reshape(3, 3, 4)
+    assert np.array_equal(weights.transpose(2, 0, 1), second.weights[0])
 
 
-def refused(work, net):
-    """The message: one line that says what was found, what is needed and what to do."""
-    with pytest.raises(InputError) as caught:
-        work(net)
-    text = str(caught.value)
-    assert text.isprintable() and ": found " in text and ", need " in text and "; " in text
-    return text
+def test_a_dense_row_over_a_map_follows_the_map_too_and_scores_have_no_multiplier():
+    op = lower(network_of("plain")).ops[-1]
+    channels, height, width = op.input_shape
+    row = PortableDense().pack((op,), SOMEWHERE).rom[: 4 + op.inputs]
+    assert np.frombuffer(row[:4], "<i4")[0] == op.rows.bias[0]
+    weights = np.frombuffer(row[4:], np.int8).reshape(height, width, channels)
+    assert np.array_equal(weights.transpose(2, 0, 1).ravel(), op.rows.weights[0])
 
 
-def test_the_shift_is_moved_into_the_multiplier():
-    net = int8_net(np.random.default_rng(0), (4, 3, 2))
-    assert asm_twin(with_rule(net, 255, 9)).steps[0].multiplier == 255 << 7
-    assert asm_twin(with_rule(net, 255, 8)).steps[0].multiplier == 255 << 8
-    assert asm_twin(with_rule(net, 127, 7)).steps[0].multiplier == 127 << 9
-    assert "found multiplier 128 at shift 7, need one below 65536 at shift 16" in refused(
-        asm_twin, with_rule(net, 128, 7)
-    )
-    assert "found multiplier 1 at shift 17" in refused(asm_twin, with_rule(net, 1, 17))
+@pytest.mark.parametrize("fmt", [WeightFormat.INT4, WeightFormat.TERNARY])
+def test_packed_weights_take_their_bits_and_a_row_begins_on_a_byte(fmt):
+    graph = lower(network_of("padded"), fmt)
+    rows = [op.rows for op in graph.ops if not isinstance(op, Pool)]
+    row_bytes = [-(-each.weights[0].size * fmt.bits // 8) for each in rows]
+    rom = plain(graph).portable.rom
+    expected = sum((6 + size) * each.outputs for size, each in zip(row_bytes, rows, strict=True))
+    assert len(rom) == expected - 2 * rows[-1].outputs  # scores have no multiplier
+    row = np.frombuffer(rom[6 : 6 + row_bytes[0]], np.uint8)
+    fields = (row[:, None] >> (fmt.bits * np.arange(8 // fmt.bits))).ravel()[:25] & (2**fmt.bits - 1)
+    assert (fields.astype(int) - 2 ** (fmt.bits - 1)).tolist() == rows[0].weights[0].ravel().tolist()
 
 
-def test_sums_and_lengths_that_no_kernel_holds():
-    random = np.random.default_rng(1)
-    wide = int8_net(random, (1021, 1, 2))
-    assert "layer 1: found 1021 inputs, need 1020 at most with 16-bit sums" in refused(asm_twin, wide)
-    net = int8_net(random, (256, 2, 2), levels=255, most=1 << 22)
-    assert "layer 1: found 256 inputs, need 255 at most with 24-bit sums" in refused(asm_twin, net)
-    net = int8_net(random, (4, 2, 2))
-    net.layers[0].bias[:] = 1 << 23
-    assert "sums of layer 1: found" in refused(asm_twin, net)
-    assert "need 24 bits" in refused(asm_twin, net)
-    assert "need 16 bits" in refused(unrolled_twin, net)
+@pytest.mark.parametrize("fmt", [WeightFormat.FLOAT32, WeightFormat.FLOAT16])
+def test_floats_are_biases_then_weights_row_by_row_from_a_multiple_of_four(fmt):
+    graph = lower(random_network(hidden=7, classes=5), fmt)
+    program = plain(graph).portable
+    for step, op in zip(program.steps[1:], graph.ops[1:], strict=True):
+        assert step.rom % 4 == 0
+        rom, outputs = program.rom[step.rom :], op.rows.outputs
+        assert np.array_equal(np.frombuffer(rom[: 4 * outputs], "<f4"), op.rows.bias)
+        dtype = "<f2" if fmt is WeightFormat.FLOAT16 else "<f4"
+        weights = np.frombuffer(rom[4 * outputs :][: op.rows.weights.size * fmt.bits // 8], dtype)
+        assert np.array_equal(weights.reshape(outputs, -1), op.rows.weights)
 
 
-@pytest.mark.parametrize("fmt", [WeightFormat.FLOAT16, WeightFormat.FLOAT32])
-@pytest.mark.parametrize("work", [asm_twin, unrolled_twin])
-def test_only_int8_nets_have_a_twin(fmt, work):
-    assert f"found format {fmt.label}, need int8" in refused(work, quantise(random_network(), fmt))
+def test_a_depthwise_convolution_is_laid_out_for_its_own_kernel():
+    op = lower(network_of("separable")).ops[1]
+    rom, blocks = DepthConv().pack((op,), SOMEWHERE).rom, avr_patch.cut(op.rows, is_depthwise=True)
+    assert (blocks.sizes, blocks.routine) == ([4, 3], "nn_avr_depth24")
+    block = rom[4 * (3 + 2 + 9) :]
+    assert len(block) == 3 * (3 + 2 + 9)
+    bias = np.frombuffer(b"".join(block[at : at + 3] + b"\0" for at in (0, 3, 6)), "<i4")
+    assert np.array_equal(bias, op.rows.bias[4:] % 2**24)
+    assert np.array_equal(np.frombuffer(block[9:15], "<u2"), op.rows.requantiser.multipliers[4:])
+    weights = np.frombuffer(block[15:], np.int8).reshape(3, 3, 3)
+    assert np.array_equal(weights, op.rows.weights[4:, 0].transpose(1, 2, 0))
 
 
-@pytest.mark.parametrize(
-    ("shape", "name"), [((16, 16), "16x16"), ((28, 28), "28x28"), ((8, 8), None), ((28, 16), None)]
-)
-@pytest.mark.parametrize("work", [asm_twin, unrolled_twin])
-def test_the_front_end_in_assembly_is_for_the_sizes_that_it_has(shape, name, work):
-    inputs = shape[0] * shape[1] // 4
-    assert work(int8_net(np.random.default_rng(2), (inputs, 3, 2), style="sparse", shape=shape)).front_end == name
+def test_blocks_of_a_patch_are_laid_out_input_by_input():
+    op = conv(np.random.default_rng(5), (3, 8, 8), 8, (2, 2), most=2**22)
+    rom, sizes = PatchConv().pack((op,), SOMEWHERE).rom, avr_patch.cut(op.rows).sizes
+    assert sizes == [4, 4] and len(rom) == 8 * (3 + 2 + 12)
+    for k, first in ((0, 0), (1, 4)):
+        block = rom[k * len(rom) // 2 :]
+        assert [int.from_bytes(block[3 * i :][:3], "little") for i in range(4)] == (
+            op.rows.bias[first : first + 4] % 2**24
+        ).tolist()
+        weights = np.frombuffer(block[20:68], np.uint8).reshape(2, 2, 3, 4).astype(int) - 128
+        assert np.array_equal(weights.transpose(3, 2, 0, 1), op.rows.weights[first : first + 4])
 
 
-@pytest.mark.parametrize("kernel", ["asm", "unrolled"])
-@pytest.mark.parametrize("sizes", [(30, 10), (4, 60, 3), (64, 40, 10)])
-def test_the_arena_holds_everything(kernel, sizes):
-    planned = plan(int8_net(np.random.default_rng(3), sizes, style="few"), kernel)
-    assert planned.arena_bytes >= max(twin_arena_bytes(planned.twin), 2 * sizes[0])
-
-
-def test_what_vouches_for_the_weights_changes_with_each_of_them():
-    net = int8_net(np.random.default_rng(4), (16, 9, 5))
-    for kernel in ("asm", "unrolled"):
-        before = plan(net, kernel).weights_crcs
-        assert len(set(before)) == 2
-        for layer in net.layers:
-            layer.weights[0, 0] += 1
-            changed = plan(net, kernel).weights_crcs
-            layer.weights[0, 0] -= 1
-            assert changed[0] != before[0] and changed[1] != before[1]
+@pytest.mark.parametrize("fmt", [WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY])
+def test_a_row_too_long_for_one_sum_is_cut_where_it_must_be(fmt):
+    random = np.random.default_rng(6)
+    weights = random.integers(-fmt.weight_max, fmt.weight_max + 1, (10, 5408))
+    op = Dense((5408,), Rows(fmt, weights.astype(np.int8), random.integers(-9, 9, 10).astype(np.int32)))
+    assert PatchDense().refuses((op,), ATMEGA328P) is not None
+    assert LongDense().refuses((op,), ATMEGA328P) is None
+    rom, facts = LongDense().pack((op,), SOMEWHERE).rom, LongDense().pack((op,), SOMEWHERE).fields
+    pieces = np.frombuffer(rom[: 2 * facts["pieces"]], np.uint8).reshape(-1, 2).astype(int).prod(axis=1)
+    assert pieces.sum() == 5408 and len(pieces) > 1
+    limit = 2 ** ({8: 24, 4: 20, 2: 18}[fmt.bits] - 1)
+    for part in np.split(weights, np.cumsum(pieces)[:-1], axis=1):
+        assert 255 * np.abs(np.where(part > 0, part, 0).sum(axis=1)).max() < limit
+        assert 255 * np.abs(np.where(part < 0, part, 0).sum(axis=1)).max() <= limit

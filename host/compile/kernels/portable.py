@@ -31,8 +31,6 @@ _POOLED_CYCLES, _POOLED_CYCLES_PER_INPUT = 60, 17
 
 def rows_refusal(rows: Rows, source: Codes) -> str | None:
     """What no kernel of u8 activations and rows of numbers can compute, whatever the op."""
-    if not rows.format.is_integer or source.is_float:
-        return f"found {rows.format.label} weights, need an integer format"
     if source.zero or source.low or rows.codes.zero or rows.codes.low:
         zero = rows.codes.zero or source.zero
         return f"found codes that stand for 0 at {zero}, need 0"
@@ -77,10 +75,15 @@ class PortableConv(OneOp[Conv]):
 
 def conv_refusal(op: Conv) -> str | None:
     """What no convolution kernel of u8 activations can compute."""
+    return sides_refusal(op) or rows_refusal(op.rows, op.source)
+
+
+def sides_refusal(op: Conv) -> str | None:
+    """What a convolution's description has no room for."""
     if max(*op.input_shape, op.rows.outputs, *op.output_shape) > MAX_SIDE or max(op.pool) > MAX_POOL:
         found = f"{'x'.join(map(str, op.input_shape))}, {op.rows.outputs} channels out, pool {max(op.pool)}"
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-    return rows_refusal(op.rows, op.source)
+    return None
 
 
 def _packed_code(bits: int) -> dict[str, int]:
@@ -110,9 +113,14 @@ class PortableDense(OneOp[Dense]):
 
 def dense_refusal(op: Dense) -> str | None:
     """What no dense kernel of u8 activations can compute."""
+    return units_refusal(op) or rows_refusal(op.rows, op.source)
+
+
+def units_refusal(op: Dense) -> str | None:
+    """What a dense layer's description has no room for."""
     if op.inputs > MAX_INPUTS or op.rows.outputs > MAX_SIDE:
         return f"found dense {op.inputs}-{op.rows.outputs}, need at most {MAX_INPUTS}-{MAX_SIDE}"
-    return rows_refusal(op.rows, op.source)
+    return None
 
 
 class PortablePool(OneOp[Pool]):
@@ -136,8 +144,6 @@ def pool_refusal(op: Pool) -> str | None:
     if max(*op.input_shape) > MAX_SIDE or max(*op.size, *op.strides) > MAX_POOL:
         found = f"{'x'.join(map(str, op.input_shape))}, pool {max(*op.size, *op.strides)}"
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-    if op.source.is_float:
-        return "found a map of floats, need codes"
     return None
 
 
