@@ -21,8 +21,8 @@ from host.cli import main
 from host.compile.boards import BOARDS
 from host.data import Split, load
 from host.data.dataset import Dataset
-from host.nn.network import Network
 from host.nn.formats import WeightFormat
+from host.nn.network import Network
 from host.train import train_preset
 
 IMAGES = 40
