@@ -11,6 +11,8 @@ from host.compile.memory import Place
 from host.quantise.ops import Preconv
 
 SIZES = ((16, 16), (28, 28))
+TOPS = (63, 255)
+"""For these its division has been proved exact."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class AvrPreconv:
         if op.input_shape[1:] not in SIZES:
             known = " or ".join(f"{height}x{width}" for height, width in SIZES)
             return f"found {op.input_shape[1]}x{op.input_shape[2]} pixels, need {known}"
+        if op.top not in TOPS:
+            return f"found a largest feature of {op.top}, need {' or '.join(map(str, TOPS))}"
         return None
 
     def room(self, ops: Ops) -> Room:
