@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from networks import LAYERS, drawn_images, network_of, random_network
+from networks import LAYERS, network_of, random_network
 from numpy.typing import NDArray
 
 from host.compile.boards import BOARDS, Board
@@ -21,7 +21,7 @@ from host.compile.kernels.kernel import Kernel, Ops
 from host.compile.kernels.kinds import CODE
 from host.compile.program import Tile, make_program
 from host.compile.select import choose, plain
-from host.data import Split
+from host.data import Split, load
 from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU, preconv_layers
 from host.nn.network import Network
@@ -100,9 +100,19 @@ def graph_of(name: str) -> tuple[Graph, NDArray[np.uint8]]:
     """The integers of a net, calibrated on the very images that are streamed: formulas are judged, not a sample."""
     net = NETS[name]
     network = net.make()
-    images = drawn_images(IMAGES, network.image_shape)
+    images = digits(network.image_shape)
     network = calibrate(network, Split(images, np.zeros(len(images), np.int64)))
     return lower(network, net.format, top=net.top), images
+
+
+def digits(shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Real ones, cut or with empty ground around them."""
+    test = load("digits").test.images
+    images = test[:: len(test) // IMAGES][:IMAGES]
+    more = [max(0, side - 16) for side in shape]
+    padded = np.pad(images, ((0, 0), *((each // 2, each - each // 2) for each in more)))
+    top, left = ((side - kept) // 2 for side, kept in zip(padded.shape[1:], shape, strict=True))
+    return padded[:, top : top + shape[0], left : left + shape[1]].copy()
 
 
 def choices(graph: Graph, board: Board) -> list[list[Tile]]:

@@ -1,4 +1,4 @@
-"""Nets of many layers end to end: trained, exported, built, streamed and compared, and what a user is told of them. Every
+"""Nets of many layers end to end: trained, exported, built, streamed and compared, and what a user is told. Every
 kernel on every net is the matrix's."""
 
 from __future__ import annotations
