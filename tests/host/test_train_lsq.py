@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_train_learned_fit import LARGER, RECIPE, bars
+from test_train_runs import LARGER, RECIPE, bars
 
 from host.data import Dataset
 from host.deploy.deployment import infer
