@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from host.deploy.deployment import infer
-from host.deploy.learned_quantise import quantise_learned
-from test_train_learned_fit import LARGER, RECIPE, bars
+from test_train_runs import LARGER, RECIPE, bars
 
 from host.data import Dataset
 from host.errors import InputError

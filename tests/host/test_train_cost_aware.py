@@ -45,7 +45,7 @@ BARS = bars()
 @pytest.fixture(scope="module")
 def network():
     return calibrate(
-        train_preset(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1600, rehearsal=False), BARS.train
+        train_preset(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1600, validation_run=False), BARS.train
     )
 
 
@@ -141,7 +141,7 @@ def test_a_net_of_cheap_weights_still_learns(network):
 
 def test_a_smaller_wish_gives_a_quicker_net(network):
     quick = calibrate(
-        train_preset(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1100, rehearsal=False), BARS.train
+        train_preset(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1100, validation_run=False), BARS.train
     )
     plans = [choose(net, WeightFormat.INT8, board("uno"), "unrolled") for net in (network, quick)]
     dear, cheap = (sum(spent for _, spent in predict(plan, board("uno")).parts[1:]) for plan in plans)
@@ -152,7 +152,7 @@ def test_a_smaller_wish_gives_a_quicker_net(network):
 
 def test_every_length_of_training_ends_in_whole_numbers():
     for epochs in (1, 2, 3, 7):
-        layers = layers_of(train_preset(BARS, "preconv-cheap", epochs=epochs, rehearsal=False))
+        layers = layers_of(train_preset(BARS, "preconv-cheap", epochs=epochs, validation_run=False))
         assert all(layer.weight_step > 0 for layer in layers)
         assert (layers[0].weights != 0).any()
 
@@ -186,7 +186,7 @@ def test_the_default_wish_gives_96_percent_in_10700_cycles_on_usps(real_data):
     usps = load("usps")
     right, spent = [], []
     for seed in range(3):
-        network = calibrate(train_preset(usps, "preconv-cheap", seed=seed, rehearsal=False), usps.train)
+        network = calibrate(train_preset(usps, "preconv-cheap", seed=seed, validation_run=False), usps.train)
         plan = choose(network, WeightFormat.INT8, board("uno"), "unrolled")
         right.append(np.mean(infer(plan.net, usps.test.images).classes == usps.test.labels))
         spent.append(predict(plan, board("uno")).cycles)
