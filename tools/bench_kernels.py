@@ -93,7 +93,7 @@ def _dataset(name: str | None) -> Dataset:
 def _network(model: Path | None, dataset: Dataset) -> Network:
     """Raises InputError for a model that the contenders written by hand cannot compute."""
     if model is None:
-        return calibrate(train_preset(dataset, PRESET, seed=0, rehearsal=False), dataset.train)
+        return calibrate(train_preset(dataset, PRESET, seed=0, validation_run=False), dataset.train)
     network = model_file.load(model)
     layers = split(network) or ()
     if len(layers) != 2 or network.top != 255 or network.image_shape != dataset.test.images.shape[1:]:

@@ -90,7 +90,7 @@ def _measure(dataset: data.Dataset, setting: Setting, seed: int, epochs: int | N
         hidden=setting.hidden,
         epochs=epochs,
         cycles=setting.cycles,
-        rehearsal=False,
+        validation_run=False,
     )
     network = calibrate(network, dataset.train)
     target = board(BOARD)

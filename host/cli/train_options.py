@@ -60,7 +60,7 @@ def wishes(arguments: argparse.Namespace) -> Wishes:
     """What the options ask of a recipe, which says itself what it has no field for."""
     names = ("optimiser", "epochs", "hidden", "reg", "cycles", "holdout", "patience", "rate", "batch", "qat")
     given = {name: getattr(arguments, name) for name in names}
-    return Wishes(**given, rehearsal=False if arguments.no_rehearsal else None)
+    return Wishes(**given, validation_run=False if arguments.no_rehearsal else None)
 
 
 def check(arguments: argparse.Namespace) -> None:

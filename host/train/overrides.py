@@ -18,6 +18,7 @@ from host.train.recipe import WIDE, Recipe
 OPTIMISERS: Mapping[str, Sgd | Adam | LbfgsB] = {"sgd": Sgd(0.9), "adam": Adam(), "l-bfgs-b": LbfgsB()}
 _ITERATIONS = 100  # of L-BFGS-B, where the caller names no number: a preset's epochs are of another kind
 MAX_HIDDEN = 255  # boards count a layer's rows in one byte
+_OPTIONS = {"validation_run": "no-rehearsal"}  # as the command has always called it
 MIN_COLUMN_CYCLES = 100  # that a wish for cycles must leave to the first layer's weights
 
 
@@ -25,8 +26,8 @@ MIN_COLUMN_CYCLES = 100  # that a wish for cycles must leave to the first layer'
 class Wishes:
     """What a caller may wish for; None leaves the recipe's own.
 
-    `qat` are texts that name what to train on for (see `qat.recipe.named`). `rehearsal` False leaves the validation run
-    out. A `holdout` is never trained on, whatever the recipe does with its own.
+    `qat` are texts that name what to train on for (see `qat.recipe.named`). `validation_run` False leaves that of a
+    recipe out. A `holdout` is never trained on, whatever the recipe does with its own.
     """
 
     optimiser: str | None = None
@@ -34,7 +35,7 @@ class Wishes:
     hidden: int | None = None
     reg: float | None = None
     cycles: int | None = None
-    rehearsal: bool | None = None
+    validation_run: bool | None = None
     holdout: float | None = None
     patience: int | None = None
     rate: float | None = None
@@ -54,7 +55,8 @@ def customised(recipe: Recipe, wishes: Wishes, name: str = "custom") -> Recipe:
             continue
         if field in recipe.refused:
             found, need = recipe.refused[field].split(", ", 1)
-            raise InputError(f"train: {field}: found it with preset {name} and {found}, {need}; leave it out")
+            option = _OPTIONS.get(field, field)
+            raise InputError(f"train: {option}: found it with preset {name} and {found}, {need}; leave it out")
         recipe = change(recipe, value)
     if wishes.rate is None and wishes.hidden is not None and wishes.hidden > WIDE and recipe.wide_rate is not None:
         recipe = replace(recipe, schedule=replace(recipe.schedule, rate=recipe.wide_rate))
@@ -104,7 +106,7 @@ def _cycles(recipe: Recipe, value: int) -> Recipe:
     return replace(recipe, cost=replace(recipe.cost, cycles=value))
 
 
-def _rehearsal(recipe: Recipe, value: bool) -> Recipe:
+def _validation_run(recipe: Recipe, value: bool) -> Recipe:
     return recipe if value else replace(recipe, holdout=0.0)
 
 
@@ -140,7 +142,7 @@ _CHANGES: Mapping[str, Callable[[Recipe, Any], Recipe]] = {
     "hidden": _hidden,
     "reg": _reg,
     "cycles": _cycles,
-    "rehearsal": _rehearsal,
+    "validation_run": _validation_run,
     "holdout": _holdout,
     "patience": _patience,
     "rate": _rate,

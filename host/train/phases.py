@@ -28,7 +28,7 @@ def phases(recipe: Recipe, name: str, rows: int, dataset: Dataset) -> list[Phase
 
 
 def batches_of(recipe: Recipe, rows: int) -> int:
-    """Return the meter's steps in an epoch."""
+    """Return how many steps of progress an epoch has."""
     return 1 if isinstance(recipe.optimiser, LbfgsB) else batch_count(rows, recipe.batch)
 
 

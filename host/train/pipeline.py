@@ -52,7 +52,7 @@ class Trained:
 
 
 @dataclass(frozen=True, eq=False)
-class _Lesson:
+class _Task:
     """The net of one recipe, and what it is trained on."""
 
     recipe: Recipe
@@ -73,24 +73,24 @@ class Pipeline:
     make: MakeEngine
     marks: Marks
     hand_over: Callable[[Trained], None]  # called with the best so far when the training is interrupted
-    meter: ProgressMeter
+    progress: ProgressMeter
 
     def train(self, recipe: Recipe, phase: str, path: Path | None) -> Trained:
         """Train by one recipe; `path` is where its checkpoint is kept."""
         with ExitStack() as stack:
-            lesson = self._lesson(recipe, path, stack)
-            trainer, companion = self._trainer(lesson)
-            with self._handing_over(lambda: self._reached(trainer, lesson) if trainer.history["loss"] else None):
+            task = self._task(recipe, path, stack)
+            trainer, companion = self._trainer(task)
+            with self._handing_over(lambda: self._reached(trainer, task) if trainer.history["loss"] else None):
                 if isinstance(trainer, FullBatchTrainer):
                     trainer.run(self._enter(recipe))
                 else:
                     trainer.run(self._enter(recipe), path, self.marks.of(replace(recipe, qat=()), phase))
-            trained = self._reached(trainer, lesson)
+            trained = self._reached(trainer, task)
             for wanted in recipe.qat:
-                trained = self._with_format(trained, wanted, lesson, companion, path)
+                trained = self._with_format(trained, wanted, task, companion, path)
         return trained
 
-    def _lesson(self, recipe: Recipe, path: Path | None, stack: ExitStack) -> _Lesson:
+    def _task(self, recipe: Recipe, path: Path | None, stack: ExitStack) -> _Task:
         """Threads that make augmented copies end with `stack`."""
         train, architecture = self.dataset.train, self._architecture(recipe)
         warps = interleave(recipe.copies, recipe.epochs) if recipe.copies else []
@@ -106,23 +106,23 @@ class Pipeline:
         soft = opinions(recipe, architecture, teachers, copies)
         held = codes(architecture, train.images[self.held])
         data = TrainingData(copies.at, soft, train.labels[self.kept], held, train.labels[self.held], scaling)
-        return _Lesson(recipe, architecture, scaling, copies, data)
+        return _Task(recipe, architecture, scaling, copies, data)
 
-    def _trainer(self, lesson: _Lesson) -> tuple[Trainer | FullBatchTrainer, CompanionNet | None]:
-        recipe, data = lesson.recipe, lesson.data
-        start = initial(lesson.architecture, self.seed, recipe.initial)
+    def _trainer(self, task: _Task) -> tuple[Trainer | FullBatchTrainer, CompanionNet | None]:
+        recipe, data = task.recipe, task.data
+        start = initial(task.architecture, self.seed, recipe.initial)
         if isinstance(recipe.optimiser, LbfgsB):
             return FullBatchTrainer(data, recipe, start), None
-        companion = self._companion(lesson)
+        companion = self._companion(task)
         mix = companion.learn_and_mix if companion else no_mix
         beside = companion.state() if companion else None
-        return Trainer(data, recipe, start, self.seed, self._maker(lesson), mix, beside), companion
+        return Trainer(data, recipe, start, self.seed, self._maker(task), mix, beside), companion
 
-    def _maker(self, lesson: _Lesson) -> MakeEngine:
-        recipe = lesson.recipe
+    def _maker(self, task: _Task) -> MakeEngine:
+        recipe = task.recipe
         if recipe.cost is None:
             return self.make
-        facts = (recipe.cost, recipe.epochs, lesson.architecture, lesson.copies.plain, lesson.scaling)
+        facts = (recipe.cost, recipe.epochs, task.architecture, task.copies.plain, task.scaling)
         rounding = CostAwareRounding(*facts)
 
         def make(numbers: Parameters, scaling: Scaling, rules: OptimiserSpec, seed: int) -> CostAwareEngine:
@@ -130,42 +130,42 @@ class Pipeline:
 
         return make
 
-    def _companion(self, lesson: _Lesson) -> CompanionNet | None:
-        recipe, rules = lesson.recipe, lesson.recipe.companion
+    def _companion(self, task: _Task) -> CompanionNet | None:
+        recipe, rules = task.recipe, task.recipe.companion
         if rules is None or isinstance(recipe.optimiser, LbfgsB):
             return None
         wide = self._architecture(replace(recipe, layers=rules.layers))
-        engine = self.make(initial(wide, self.seed, recipe.initial), lesson.scaling, recipe.optimiser, self.seed)
-        hard = target_rows(lesson.data.labels, wide.classes, 0.0, np.float32)
-        return CompanionNet(rules, engine, lesson.scaling, hard, rules.rate / recipe.schedule.rate)
+        engine = self.make(initial(wide, self.seed, recipe.initial), task.scaling, recipe.optimiser, self.seed)
+        hard = target_rows(task.data.labels, wide.classes, 0.0, np.float32)
+        return CompanionNet(rules, engine, task.scaling, hard, rules.rate / recipe.schedule.rate)
 
-    def _reached(self, trainer: Trainer | FullBatchTrainer, lesson: _Lesson) -> Trained:
+    def _reached(self, trainer: Trainer | FullBatchTrainer, task: _Task) -> Trained:
         history = {name: tuple(values) for name, values in trainer.history.items()}
         engine = trainer.engine if isinstance(trainer, Trainer) else None
         settled = engine.rounding.settled(trainer.best) if isinstance(engine, CostAwareEngine) else None
         if settled is None:
-            return Trained(inference.for_use(trainer.best), lesson.scaling, (), history)
-        hidden = lesson.architecture.fixed + 2
+            return Trained(inference.for_use(trainer.best), task.scaling, (), history)
+        hidden = task.architecture.fixed + 2
         return Trained(settled.parameters, Scaling(0, 1.0), (settled.result,), history, {hidden: settled.hidden_max})
 
     def _with_format(
-        self, trained: Trained, wanted: QatRecipe, lesson: _Lesson, companion: CompanionNet | None, path: Path | None
+        self, trained: Trained, wanted: QatRecipe, task: _Task, companion: CompanionNet | None, path: Path | None
     ) -> Trained:
         """Train the finished net on for one weight format."""
-        further = qat_recipe(lesson.recipe, wanted)
-        own = FloatNet(trained.numbers, lesson.scaling)
+        further = qat_recipe(task.recipe, wanted)
+        own = FloatNet(trained.numbers, task.scaling)
         top = top_for(wanted, trained.numbers)
-        net = FloatNet(*narrowed(trained.numbers, lesson.scaling, top))
+        net = FloatNet(*narrowed(trained.numbers, task.scaling, top))
         beside = None if path is None else qat_file(path, wanted)
         mark = self.marks.of(further, wanted.name)
         mix = no_mix
         if companion is not None:
-            rules, beside_it = companion.rules, narrowed(companion.engine.parameters, lesson.scaling, top)
+            rules, beside_it = companion.rules, narrowed(companion.engine.parameters, task.scaling, top)
 
             def mix(given: EpochBatches, epoch: int, rate: Callable[[int], float]) -> EpochBatches:
                 return mixed(rules, *beside_it, given)
 
-        data, plain = _narrow_data(lesson, net, self.dataset.train.images[self.held])
+        data, plain = _narrow_data(task, net, self.dataset.train.images[self.held])
         with self._handing_over(lambda: trained):
             result, more = train_for(
                 *(wanted, net, own, further, data, plain, self.seed),
@@ -188,8 +188,8 @@ class Pipeline:
         return recipe.architecture(self.dataset.image_shape, len(self.dataset.labels))
 
     def _enter(self, recipe: Recipe) -> Callable[[int], ProgressMeter]:
-        """Return what begins the meter's next phase, given how many epochs are finished already."""
-        return lambda done: self.meter.enter(batches_of(recipe, len(self.kept)) * done)
+        """Return what begins the next phase, given how many epochs are finished already."""
+        return lambda done: self.progress.enter(batches_of(recipe, len(self.kept)) * done)
 
     def _teacher(self, recipe: Recipe, number: int, path: Path | None) -> Asked:
         """Return a trained teacher, counted from 0."""
@@ -207,16 +207,16 @@ def finished(trained: Trained) -> Trained:
     return replace(trained, numbers=numbers, scaling=scaling, qat=qat)
 
 
-def _narrow_data(lesson: _Lesson, net: FloatNet, held: NDArray[np.uint8]) -> tuple[TrainingData, NDArray[Any]]:
+def _narrow_data(task: _Task, net: FloatNet, held: NDArray[np.uint8]) -> tuple[TrainingData, NDArray[Any]]:
     """Return what `net` is trained on, and the images without augmentation, both in its codes."""
-    architecture, known = net.parameters.architecture, lesson.architecture
+    architecture, known = net.parameters.architecture, task.architecture
     if architecture.layers[: architecture.fixed] == known.layers[: known.fixed]:
-        return lesson.data, lesson.copies.plain
-    made = cache(lambda number: codes(architecture, lesson.copies.images(number)))
+        return task.data, task.copies.plain
+    made = cache(lambda number: codes(architecture, task.copies.images(number)))
     data = replace(
-        lesson.data,
-        codes=lambda epoch: made(lesson.copies.number(epoch)),
+        task.data,
+        codes=lambda epoch: made(task.copies.number(epoch)),
         held_codes=codes(architecture, held),
         scaling=net.scaling,
     )
-    return data, codes(architecture, lesson.copies.originals)
+    return data, codes(architecture, task.copies.originals)

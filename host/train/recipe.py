@@ -99,7 +99,7 @@ class Recipe:
             found["qat"] = f"{rounded}, need others for it"
             found["patience"] = f"{rounded}, need all epochs for it"
         if not self.validation_run:
-            found["rehearsal"] = "no validation run, need one to leave out"
+            found["validation_run"] = "no validation run, need one to leave out"
         if isinstance(self.optimiser, LbfgsB):
             found |= dict.fromkeys(("rate", "batch"), "optimiser l-bfgs-b, need sgd or adam for it")
         return found

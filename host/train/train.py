@@ -71,15 +71,15 @@ def train(
     network = finish.network(finished(pipeline.train(recipe, "train", checkpoint_path)))
     if not runs_again:
         return network
-    path = None if checkpoint_path is None else validation_file(checkpoint_path)
-    second = replace(
-        pipeline,
-        kept=kept,
-        held=np.empty(0, np.int64),
-        marks=replace(pipeline.marks, rows=len(kept)),
-        hand_over=lambda trained: None if interrupted is None else interrupted(network),
-    )
-    return _with_validation(network, second.train(validating(recipe), VALIDATION, path), dataset, held)
+    hand_over = replace(pipeline, hand_over=lambda trained: None if interrupted is None else interrupted(network))
+    trial = _validation_run(hand_over, recipe, kept, checkpoint_path)
+    return _with_validation(network, trial, dataset, held)
+
+
+def _validation_run(pipeline: Pipeline, recipe: Recipe, kept: NDArray[np.int64], path: Path | None) -> Trained:
+    """Train the same net on the images `kept` alone."""
+    second = replace(pipeline, kept=kept, marks=replace(pipeline.marks, rows=len(kept)))
+    return second.train(validating(recipe), VALIDATION, None if path is None else validation_file(path))
 
 
 def _check(recipe: Recipe, seed: int, engine: str, rows: int, has_validation: bool) -> None:

@@ -94,19 +94,19 @@ class Trainer:
     def run(self, show: Callable[[int], ProgressMeter], path: Path | None, mark: str) -> Parameters:
         """Train, from the checkpoint at `path` if there is one, and save one there after each epoch; return `best`.
 
-        `show` makes the meter, given how many epochs are finished already. Raises InputError when the loss is no
+        `show` begins to tell of it, given how many epochs are finished already. Raises InputError when the loss is no
         longer finite, or when the checkpoint belongs to another training than `mark`.
         """
         if path is not None:
             self._restore(checkpoint.load(path, mark))
-        meter = show(self._finished)
+        progress = show(self._finished)
         while self._finished < self._recipe.epochs and not self._patience_is_over():
-            self._epoch(meter)
+            self._epoch(progress)
             if path is not None:
                 checkpoint.save(path, mark, self._state())
         return self.best
 
-    def _epoch(self, meter: ProgressMeter) -> None:
+    def _epoch(self, progress: ProgressMeter) -> None:
         epoch, recipe, data = self._finished, self._recipe, self._data
         parts = batches(len(data.labels), recipe.batch, self._seed, epoch)
         steps, before = len(parts) * recipe.epochs, len(parts) * epoch
@@ -115,8 +115,9 @@ class Trainer:
             return recipe.schedule.at(before + index, steps)
 
         given = EpochBatches(data.codes(epoch), self._targets, parts, data.soft(epoch), data.labels)
+        mixed = self._mix(given, epoch, rate)
         result = self.engine.epoch(
-            self._mix(given, epoch, rate), epoch, rate, lambda index, loss: self._batch(meter, before + index + 1, loss)
+            mixed, epoch, rate, lambda index, loss: self._batch(progress, before + index + 1, loss)
         )
         arrays = (self.engine.parameters.flat, *self.engine.moments.values())
         if not (math.isfinite(result.loss) and all(np.isfinite(array).all() for array in arrays)):
@@ -130,13 +131,13 @@ class Trainer:
         self.history["loss"].append(result.loss)
         self.history["accuracy"].append(result.accuracy)
         self.history["batch_loss"] += result.losses.tolist()
-        meter.epoch(before + len(parts), result.loss, result.accuracy, self._validated())
+        progress.epoch(before + len(parts), result.loss, result.accuracy, self._validated())
 
-    def _batch(self, meter: ProgressMeter, done: int, loss: float) -> None:
+    def _batch(self, progress: ProgressMeter, done: int, loss: float) -> None:
         if self._average is not None:
             self.engine.refresh()
             self._average.add(self.engine.parameters, done)
-        meter.batch(done, loss)
+        progress.batch(done, loss)
 
     def _validated(self) -> float | None:
         """Measure the held-out images, remember the best numbers, return the loss."""

@@ -30,7 +30,7 @@ def rig(simulators: Path, tmp_path_factory: pytest.TempPathFactory) -> Rig:
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return train_preset(load("digits"), "preconv-seed", epochs=20, rehearsal=False)
+    return train_preset(load("digits"), "preconv-seed", epochs=20, validation_run=False)
 
 
 @pytest.fixture(scope="module")

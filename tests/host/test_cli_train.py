@@ -68,7 +68,7 @@ def test_a_learned_net_goes_from_training_to_a_board(tmp_path: Path, capsys: Cap
         ),
         (
             [*QUICK[1:], "--no-rehearsal"],
-            "train: rehearsal: found it with preset simple-cnn and no validation run, need",
+            "train: no-rehearsal: found it with preset simple-cnn and no validation run, need",
         ),
         (["--cycles", "3000"], "train: cycles: found it with preset preconv and no aim for cycles, need"),
         (["--preset", "preconv-seed", "--rate", "1"], "found it with preset preconv-seed and optimiser l-bfgs-b, need"),

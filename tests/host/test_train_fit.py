@@ -74,7 +74,10 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(preset):
 
 
 def test_the_rehearsal_changes_nothing_in_the_network():
-    with_it, without = train_preset(BARS, "preconv", epochs=3), train_preset(BARS, "preconv", epochs=3, rehearsal=False)
+    with_it, without = (
+        train_preset(BARS, "preconv", epochs=3),
+        train_preset(BARS, "preconv", epochs=3, validation_run=False),
+    )
     assert layers_of(with_it)[0].weights.tobytes() == layers_of(without)[0].weights.tobytes()
     assert "validation" not in without.provenance.metrics
 
@@ -104,7 +107,7 @@ def test_options_reach_the_network():
 
 @pytest.mark.parametrize("shape", [(16, 16), (28, 28), (9, 12), (15, 15)])
 def test_any_image_size_trains(shape):
-    network = train_preset(small_dataset(60, shape), "preconv", epochs=2, rehearsal=False)
+    network = train_preset(small_dataset(60, shape), "preconv", epochs=2, validation_run=False)
     assert network.image_shape == shape
     assert layers_of(network)[0].weights.shape[1] == (shape[0] // 2) * (shape[1] // 2)
 
@@ -184,7 +187,7 @@ def test_an_interrupt_of_the_rehearsal_hands_over_the_finished_network():
     kept = []
     with pytest.raises(KeyboardInterrupt):
         train_preset(BARS, "preconv", epochs=4, progress=interrupt_at(12), interrupted=kept.append)
-    whole = train_preset(BARS, "preconv", epochs=4, rehearsal=False)
+    whole = train_preset(BARS, "preconv", epochs=4, validation_run=False)
     assert layers_of(kept[0])[0].weights.tobytes() == layers_of(whole)[0].weights.tobytes()
     assert kept[0].provenance == whole.provenance
 

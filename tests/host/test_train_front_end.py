@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_train_fit import BARS
-from test_train_learned_fit import same
+from test_train_runs import same
 
 from host.errors import InputError
 from host.nn import fixed, inference
@@ -100,7 +100,7 @@ def test_what_is_held_out_on_demand_is_never_trained_on():
     assert set(network.provenance.metrics) == {"train", "validation", "test"}
     own = train(BARS, recipe_of("preconv", epochs=2))
     assert "validation_loss" not in own.provenance.history and "validation" in own.provenance.metrics
-    assert "validation" not in train(BARS, recipe_of("preconv", epochs=2, rehearsal=False)).provenance.metrics
+    assert "validation" not in train(BARS, recipe_of("preconv", epochs=2, validation_run=False)).provenance.metrics
 
 
 def test_options_change_the_one_thing_that_they_name():
@@ -124,7 +124,11 @@ def test_options_change_the_one_thing_that_they_name():
         ("preconv", {"cycles": 9}, "train: cycles: found it with preset preconv and no aim for cycles, need one"),
         ("preconv-cheap", {"qat": ["int8"]}, "train: qat: found it with preset preconv-cheap and weights that are"),
         ("preconv-cheap", {"patience": 3}, "train: patience: found it with preset preconv-cheap and weights that are"),
-        ("uno-cnn", {"rehearsal": False}, "train: rehearsal: found it with preset uno-cnn and no validation run, need"),
+        (
+            "uno-cnn",
+            {"validation_run": False},
+            "train: no-rehearsal: found it with preset uno-cnn and no validation run, need",
+        ),
         ("preconv-seed", {"rate": 0.1}, "train: rate: found it with preset preconv-seed and optimiser l-bfgs-b, need"),
         ("simple-cnn", {"optimiser": "l-bfgs-b", "batch": 9}, "train: batch: found it with preset simple-cnn and opt"),
     ],
@@ -137,7 +141,7 @@ def test_an_option_without_a_field_is_refused_by_the_recipe(preset, wish, messag
 
 def test_either_engine_trains_behind_the_front_end():
     pytest.importorskip("torch", reason="torch: found none, need the extra digitduino[torch]")
-    recipe = recipe_of("preconv", epochs=8, rehearsal=False)
+    recipe = recipe_of("preconv", epochs=8, validation_run=False)
     one, other = (train(BARS, recipe, engine=engine) for engine in ("numpy", "torch"))
     assert other.provenance.engine == "torch"
     np.testing.assert_allclose(one.provenance.history["loss"], other.provenance.history["loss"], rtol=1e-3)
@@ -145,7 +149,7 @@ def test_either_engine_trains_behind_the_front_end():
 
 
 def test_the_divisor_of_codes_ends_in_the_weights():
-    network = train(BARS, recipe_of("preconv", epochs=2, rehearsal=False, qat=["int8"]))
+    network = train(BARS, recipe_of("preconv", epochs=2, validation_run=False, qat=["int8"]))
     assert network.scaling.divisor == 1.0 and network.scaling.offset.dtype == np.int16
     assert split(replace(network, qat=())) is not None  # what files of version 1 could hold
     result = network.qat_for("int8")
@@ -158,7 +162,7 @@ def test_the_divisor_of_codes_ends_in_the_weights():
 @pytest.mark.parametrize("top", [63, 15])
 def test_a_net_on_codes_of_fewer_levels_says_nearly_the_same(rule, top):
     """Exactly, where codes are: rounding offsets moves nothing, for it goes into the biases."""
-    recipe = replace(recipe_of("preconv", epochs=3, rehearsal=False), scaling=rule)
+    recipe = replace(recipe_of("preconv", epochs=3, validation_run=False), scaling=rule)
     network = train(BARS, recipe)
     numbers, scaling = narrowed(network.parameters, network.scaling, top)
     assert numbers.architecture.layers[2] == MinMaxNormalise(top)
@@ -184,7 +188,7 @@ def test_a_top_above_the_nets_own_is_refused():
 @pytest.fixture(scope="module")
 def rounded():
     wanted = ("int8", "int4", "int4-6", "ternary", "ternary-4")
-    return train(BARS, recipe_of("preconv", epochs=20, rehearsal=False, qat=[",".join(wanted)]))
+    return train(BARS, recipe_of("preconv", epochs=20, validation_run=False, qat=[",".join(wanted)]))
 
 
 def test_each_format_and_top_is_trained_for_behind_the_front_end(rounded):

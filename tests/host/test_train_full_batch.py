@@ -1,10 +1,10 @@
-"""L-BFGS-B on a learned net: the gradient it is given, where it arrives, what it is not for."""
+"""L-BFGS-B on a small net: the gradient it is given, where it arrives, what it is not for."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_train_learned_fit import bars
+from test_train_runs import bars
 
 from host.data import Dataset
 from host.errors import InputError

@@ -81,7 +81,8 @@ __attribute__((noinline)) void nn_conv_i8_run(const nn_conv_i8 *stage, nn_far nu
     run(stage, numbers, in, out, convolve_i8);
 }
 
-__attribute__((noinline)) void nn_conv_packed_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+__attribute__((noinline)) void nn_conv_packed_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in,
+                                                  uint8_t *out)
 {
     run(stage, numbers, in, out, convolve_packed);
 }

@@ -12,7 +12,6 @@ from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv, Rows
 MAX_SIDE = 255
 MAX_POOL = 16
 MAX_INPUTS = 0xFFFF
-PRECONV_TOPS = (63, 255)
 
 CONV_STACK, DENSE_STACK = 236, 128
 """Two convolutions in turns take 226, with the serial line's interrupt on top; everything else less than 212. Nets
@@ -168,8 +167,6 @@ class PortablePreconv(OneOp[Preconv]):
 def preconv_refusal(op: Preconv) -> str | None:
     """What no kernel of the front end can compute."""
     sides = op.input_shape[1:]
-    if op.top not in PRECONV_TOPS:
-        return f"found activations of 0..{op.top}, need a largest one of {' or '.join(map(str, PRECONV_TOPS))}"
     if any(side % 2 or not 4 <= side <= 64 for side in sides):
         return f"found {sides[0]}x{sides[1]} pixels, need even sides of 4..64"
     return None

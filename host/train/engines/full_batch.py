@@ -48,7 +48,7 @@ class FullBatchTrainer:
 
         Raises InputError when the numbers are no longer finite.
         """
-        meter = show(0)
+        progress = show(0)
         loss_of = Loss(self._numbers, self._data.scaling, self._rules.reg, self._data.codes(0), self._targets)
 
         def evaluate(flat: Vector) -> tuple[float, float, Vector]:
@@ -64,7 +64,7 @@ class FullBatchTrainer:
             if found is not None:
                 self.history["validation_loss"].append(found[0])
                 self.history["validation_accuracy"].append(found[1])
-            meter.epoch(iteration, loss, accuracy, None if found is None else found[0])
+            progress.epoch(iteration, loss, accuracy, None if found is None else found[0])
 
         with threadpool_limits(limits=1, user_api="blas"):
             minimise(evaluate, self._numbers.flat.copy(), self._recipe.epochs, self._rules.gtol, report)
