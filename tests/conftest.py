@@ -10,11 +10,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from counting import arrange, counted, group
 from hypothesis import HealthCheck, settings
 
 # No verdict of a property depends on how fast this machine finds one out.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    group(item)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    arrange(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with counted(item.config, item.path):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

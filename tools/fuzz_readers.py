@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 with atheris.instrument_imports(
-    include=["host.data", "host.deploy", "host.link", "host.report", "host.train.checkpoint"]
+    include=["host.data", "host.link", "host.modelfile", "host.nn", "host.report", "host.train.checkpoint"]
 ):
     from host.data.files import load_path
     from host.errors import DigitduinoError, FrameError, InputError

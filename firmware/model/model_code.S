@@ -541,4 +541,4 @@ model_rom:
 
 #endif
 
-#define MODEL_CODE_EXPORT 0x432d621b
+#define MODEL_CODE_EXPORT 0xb940394b

@@ -5,12 +5,12 @@
 
 #include "model.h"
 
-#define MODEL_NET_EXPORT 0x432d621b
+#define MODEL_NET_EXPORT 0xb940394b
 #if !defined(NN_MARK)
 #define NN_MARK(step)
 #endif
 
-#if MODEL_IS_TWIN
+#if MODEL_IS_ASSEMBLY
 #include "avr/nn_avr.h"
 
 /* Each stage's blocks, or rows where its kernel is the portable one; in model_code.S. */

@@ -11,7 +11,7 @@ from pathlib import Path
 from host import data
 from host.cache import cache_directory
 from host.cli.console import Console
-from host.compile.export import Export
+from host.compile.candidates import Candidate
 from host.errors import InputError
 from host.link.journal import Journal, open_journal
 from host.modelfile.file import content_hash
@@ -25,7 +25,7 @@ def journal_of(
     network: Network,
     dataset: data.Dataset,
     split: data.Split,
-    exports: Sequence[Export],
+    carried: Sequence[Candidate],
 ) -> Iterator[Journal | None]:
     """The run's journal; None where the user asked for none and the usual place cannot be had."""
     path = Path(arguments.journal) if arguments.journal is not None else _usual_place(arguments)
@@ -37,7 +37,7 @@ def journal_of(
         "split": arguments.split,
         "n": len(split.images),
         "board": board,
-        "exports": sorted({exported.graph.hash for exported in exports}),
+        "exports": sorted({each.graph.hash for each in carried}),
         "profile": arguments.profile,
     }
     with ExitStack() as stack:

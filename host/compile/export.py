@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from host.compile.boards import Board, Family
-from host.compile.kernels.kernel import PORTABLE
+from host.compile.kernels.kinds import PORTABLE
 from host.compile.program import Program, title
 from host.quantise.graph import Graph
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from host.compile.boards import Board
 from host.compile.export import Export
-from host.compile.select import AUTO, all_exports, choose, plain
-from host.errors import DigitduinoError, InputError
-from host.nn.formats import NARROW_TOP, WeightFormat
+from host.compile.kernels.kinds import AUTO
+from host.compile.select import choose, plain
+from host.errors import InputError
+from host.nn.formats import WeightFormat
 from host.nn.network import Network
 from host.quantise.calibrate import export_top
 from host.quantise.graph import PER_TENSOR, Graph
@@ -21,10 +22,11 @@ def export_for(
     bits: int | None = None,
     *,
     per_tensor: bool = False,
+    profile: bool = False,
 ) -> Export:
     """The export for `board`; see select.choose and lower. `bits` None takes 6-bit activations where they cost no
     accuracy. It may still not fit: see advice.check_fit. Raise InputError for an option that would change nothing."""
-    return choose(lowered(network, fmt, bits, per_tensor=per_tensor), board, kernel)
+    return choose(lowered(network, fmt, bits, per_tensor=per_tensor), board, kernel, profile=profile)
 
 
 def lowered(
@@ -66,24 +68,6 @@ def refusal(network: Network, fmt: WeightFormat) -> str | None:
     except InputError as error:
         return str(error)
     return None
-
-
-def possible_exports(network: Network, fmt: WeightFormat) -> list[Export]:
-    """Every export of `network` in `fmt` that a board may carry, also one flashed before the net was trained for the
-    format, or before dead units were left out of it."""
-    graphs: dict[str, Graph] = {}
-    trained = {result.top for result in network.qat}
-    for top in sorted({NARROW_TOP, network.top, *trained}) if fmt.is_integer else (network.top,):
-        for per_tensor, post_training in ((False, False), (True, False), (False, True)):
-            for prune in (True, False):
-                try:
-                    graph = lower(
-                        network, fmt, top=top, per_tensor=per_tensor, post_training=post_training, prune=prune
-                    )
-                except DigitduinoError:
-                    continue
-                graphs.setdefault(graph.hash, graph)
-    return [export for graph in graphs.values() for export in all_exports(graph)]
 
 
 def _check_float(fmt: WeightFormat, bits: int | None, per_tensor: bool) -> None:

@@ -22,6 +22,9 @@ _STATIC = 203
 _READY_BYTES, _RESULT_BYTES = 44, 9
 """The longest reply of fixed length, and RESULT without its scores: one buffer holds either."""
 _SCORE_BYTES = 4
+"""Of a score, and of the ticks of a step."""
+_CLOCK_BYTES = 10
+"""What a profiling build keeps beside them: its clock, and the last time."""
 
 # What follows is firmware/src/ram_avr.h.
 _FRAME_BYTES = 6
@@ -46,18 +49,20 @@ def flash(program: Program, chip: Chip) -> int:
     return code + len(program.rom)
 
 
-def ram_static(program: Program, board: Board) -> int:
-    """Bytes of .data and .bss."""
-    scores = _SCORE_BYTES * program.graph.classes
-    reply = max(_READY_BYTES, _RESULT_BYTES + scores)
+def ram_static(program: Program, board: Board, *, profile: bool = False) -> int:
+    """Bytes of .data and .bss; `profile`: of a build that times every step."""
+    marks = len(program.marks) if profile else 0
+    scores, ticks = _SCORE_BYTES * program.graph.classes, _SCORE_BYTES * marks
+    reply = max(_READY_BYTES, _RESULT_BYTES + scores + ticks)
     slot = program.image_bytes if program.image_at is None else 0
-    return _STATIC + scores + reply + slot + program.arena_bytes + _receive_ring(program, slot, board)
+    others = _STATIC + (_CLOCK_BYTES + ticks if profile else 0)
+    return others + scores + reply + slot + program.arena_bytes + _receive_ring(program, slot, marks, board)
 
 
-def _receive_ring(program: Program, slot: int, board: Board) -> int:
+def _receive_ring(program: Program, slot: int, marks: int, board: Board) -> int:
     """Room for one whole IMAGE frame where the rest leaves it: then two images may be outstanding."""
     body = program.image_bytes + _FRAME_BYTES
     frame = body + body // 254 + 2
-    kept = slot + program.arena_bytes + _KEPT_FREE + 2 * _SCORE_BYTES * program.graph.classes
+    kept = slot + program.arena_bytes + _KEPT_FREE + 2 * _SCORE_BYTES * (program.graph.classes + marks)
     assert board.ram is not None
     return frame + _RX_SPARE if board.ram - kept >= frame + _RX_SPARE else _SHORT_RX

@@ -9,7 +9,8 @@ from functools import cached_property
 from itertools import groupby
 
 from host.compile.boards import Chip
-from host.compile.kernels.kernel import CODE, KINDS, Cost, Kernel, Ops, Packed
+from host.compile.kernels.kernel import Cost, Kernel, Ops, Packed
+from host.compile.kernels.kinds import CODE, KINDS
 from host.compile.memory import Layout, Pair, Place, RowUse, lay_out, row_use
 from host.quantise.graph import Graph
 from host.quantise.ops import Conv, Dense, elements, op_name

@@ -9,7 +9,8 @@ from host.compile.boards import ATMEGA328P, BOARDS, HOST, Board, Chip, Family
 from host.compile.budget import predict
 from host.compile.export import Export
 from host.compile.kernels.catalogue import CATALOGUE
-from host.compile.kernels.kernel import ASSEMBLY, CODE, PORTABLE, Ops
+from host.compile.kernels.kernel import Kernel, Ops
+from host.compile.kernels.kinds import ASSEMBLY, AUTO, CHOICES, CODE, PORTABLE
 from host.compile.memory import lay_out
 from host.compile.program import Program, Tile, alive_behind, as_pair, make_program, possible_pairs, row_uses, title
 from host.data.problem import near
@@ -17,8 +18,6 @@ from host.errors import InputError
 from host.quantise.graph import Graph
 from host.quantise.ops import op_name
 
-AUTO = "auto"
-CHOICES = (AUTO, PORTABLE, ASSEMBLY, CODE)
 _ALLOWED = {
     CODE: (CODE, ASSEMBLY, PORTABLE),
     ASSEMBLY: (ASSEMBLY, PORTABLE),
@@ -29,17 +28,17 @@ _LEAST_GAIN = 0.98
 """Weights as code take several times the flash: for less than two cycles in a hundred they stay data."""
 
 
-def choose(graph: Graph, board: Board, kernel: str = AUTO) -> Export:
+def choose(graph: Graph, board: Board, kernel: str = AUTO, *, profile: bool = False) -> Export:
     """The export for `board`. `kernel` auto is the quickest that fits; the image is left as it is, and each step done
     before the next, where there is room for that. It may still not fit: see budget.check_fit. Raise InputError for an
-    op that no kernel runs, or where `kernel` runs none of the ops."""
+    op that no kernel runs, or where `kernel` runs none of the ops. With `profile` a build that times each fits."""
     if kernel not in CHOICES:
         word = f"{kernel!r}{near(kernel, CHOICES)}"
         raise InputError(f"kernel: found {word}, need {', '.join(CHOICES)}; leave --kernel out for the best")
     if board.chip.family is not Family.AVR:
         portable = _portable(graph, keep_image=True, pair=None)
         return Export(graph, portable, None if kernel in (AUTO, PORTABLE) else _asked_for(graph, kernel, ATMEGA328P))
-    found = _first_that_fits(graph, board, kernel)
+    found = _first_that_fits(graph, board, kernel, profile)
     portable = _portable(graph, found.layout.image is None, found.layout.pair)
     return Export(graph, portable, None if found.kind == PORTABLE else found)
 
@@ -60,12 +59,12 @@ def all_exports(graph: Graph) -> list[Export]:
     return list(found.values())
 
 
-def _first_that_fits(graph: Graph, board: Board, kernel: str) -> Program:
+def _first_that_fits(graph: Graph, board: Board, kernel: str, profile: bool) -> Program:
     """The first program that fits, or the last one tried."""
     found: Program | None = None
     for tiles in _tilings(graph, board.chip, kernel):
         for found in _layouts(graph, board.chip, tiles):
-            budget = predict(found, board)
+            budget = predict(found, board, profile=profile)
             if budget.fits(board):
                 return found
             if board.flash is not None and budget.flash > board.flash:
@@ -121,7 +120,7 @@ def _best_pair(tiles: Sequence[Tile], keep_image: bool, pairs: bool) -> int | No
     return min(candidates, key=lambda pair: lay_out(uses, keep_image, as_pair(tiles, pair)).arena_bytes)
 
 
-def tile(graph: Graph, chip: Chip, kinds: Sequence[str]) -> list[Tile]:
+def tile(graph: Graph, chip: Chip, kinds: Sequence[str], catalogue: Sequence[Kernel] = CATALOGUE) -> list[Tile]:
     """The chain of ops as the kernels of least cycles that may run it, in one pass from its end. Raise InputError,
     naming the op, where none runs one."""
     ops = graph.ops
@@ -129,7 +128,7 @@ def tile(graph: Graph, chip: Chip, kinds: Sequence[str]) -> list[Tile]:
     for at in range(len(ops) - 1, -1, -1):
         found: list[tuple[float, list[Tile]]] = []
         refusals = []
-        for kernel in CATALOGUE:
+        for kernel in catalogue:
             taken = ops[at : at + kernel.takes(ops[at:])] if kernel.kind in kinds else ()
             if not taken:
                 continue

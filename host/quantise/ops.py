@@ -180,6 +180,11 @@ class Conv:
         return self.rows.outputs, height // self.pool[0], width // self.pool[1]
 
     @property
+    def is_square(self) -> bool:
+        """Whether rows and columns are taken alike; padding below and to the right follows from the output."""
+        return all(len(set(pair)) == 1 for pair in (self.kernel, self.strides, self.pads[:2], self.pool))
+
+    @property
     def share(self) -> float:
         """How often an input under the kernel is not zero; always, where nobody measured it."""
         return 1.0 if self.density is None else self.density
@@ -260,6 +265,11 @@ class Pool:
         return self.source
 
     @property
+    def is_square(self) -> bool:
+        """Whether rows and columns are taken alike."""
+        return len(set(self.size)) == len(set(self.strides)) == 1
+
+    @property
     def output_shape(self) -> MapShape:
         channels, height, width = self.input_shape
         return (
@@ -279,6 +289,13 @@ Op: TypeAlias = Preconv | Conv | Dense | Pool
 def elements(shape: Shape) -> int:
     """How many activations a shape holds."""
     return math.prod(shape)
+
+
+def computes_floats(op: Op) -> bool:
+    """Whether an op's numbers are float32."""
+    if isinstance(op, Conv | Dense):
+        return not op.rows.format.is_integer
+    return isinstance(op, Pool) and op.source.is_float
 
 
 def scores_as_codes(op: Op) -> bool:

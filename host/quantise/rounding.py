@@ -20,9 +20,8 @@ from host.quantise.ops import Codes, HalfUp, Rows
 
 _GROWTH = 1.02
 """How much coarser weights become at a time, until their sums fit 16 bits."""
-_MAX_SHIFT = {NARROW_TOP: 16}
-"""By the activations' top: what AVR requantisers of a whole layer shift by; a smaller shift is a larger multiplier."""
-_WIDEST_SHIFT = 24
+_NARROW_SHIFT, _WIDE_SHIFT = 16, 24
+"""What AVR requantisers of a whole layer shift by, by their sums; a smaller shift is a larger multiplier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +109,9 @@ def by_layer(layer: Layer, inputs: Inputs, top: int, output_max: float, scale: f
     """Rows with one scale and one multiplier up to 255, and the output's scale; `scale` is that of weights that were
     trained on one."""
     rows, accumulator = _one_scale(layer, inputs, scale)
-    multiplier, shift = numerics.choose_requantiser(accumulator, output_max, top, _MAX_SHIFT.get(top, _WIDEST_SHIFT))
+    multiplier, shift = numerics.choose_requantiser(
+        accumulator, output_max, top, _NARROW_SHIFT if top <= NARROW_TOP else _WIDE_SHIFT
+    )
     rule = HalfUp(np.full(rows.outputs, multiplier, np.uint16), shift)
     return Rows(layer.format, rows.weights, rows.bias, rule, Codes(top)), accumulator * 2.0**shift / multiplier
 
@@ -176,7 +177,7 @@ def float_rows(layer: Layer, inputs: Inputs, relu: bool, codes: Codes) -> Rows:
 
 
 def _may_be_wide(inputs: Inputs) -> bool:
-    return inputs.codes.high != NARROW_TOP
+    return inputs.codes.high > NARROW_TOP
 
 
 def _fits_int16(rows: Rows, inputs: Inputs) -> NDArray[np.bool_]:

@@ -12,20 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from host.deploy.deployment import AnyPlan, choose
 from patience import LIMIT_S
 
 from host.cli import main
 from host.compile.boards import BOARDS
+from host.compile.export import Export
+from host.compile.exports import export_for
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def planned(model: Path, fmt: str = "int8", board: str = "uno") -> AnyPlan:
-    """The plan that `host export` renders where the user leaves the choice open."""
-    return choose(model_file.load(model), WeightFormat[fmt.upper()], BOARDS[board])
+def exported(model: Path, fmt: str = "int8", board: str = "uno") -> Export:
+    """What `host export` renders where the user leaves the choice open."""
+    return export_for(model_file.load(model), WeightFormat[fmt.upper()], BOARDS[board])
 
 
 def verify_usps(place: Path, *arguments: object) -> tuple[int, dict[str, Any]]:

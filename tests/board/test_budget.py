@@ -21,9 +21,9 @@ from host.cli import main
 from host.compile.boards import BOARDS
 from host.data import Split, load
 from host.data.dataset import Dataset
+from host.nn.formats import WeightFormat
 from host.nn.network import Network
-from host.quantise.numerics import WeightFormat
-from host.train.two_layer import fit
+from host.train import train_preset
 
 IMAGES = 40
 TOLERANCE = 0.03
@@ -62,7 +62,7 @@ def trained_network(name: str) -> tuple[Network, Split]:
     dataset, hidden = name.split("-")
     whole = load(dataset)
     few = Dataset(whole.name, spread(whole.train, TRAINED_ON), whole.test, whole.sha256, whole.labels)
-    network = fit.train(few, "preconv-seed", hidden=int(hidden), epochs=30, rehearse=False)
+    network = train_preset(few, "preconv-seed", hidden=int(hidden), epochs=30, validation_run=False)
     streamed = spread(whole.test, IMAGES)
     return calibrate(network, streamed), streamed
 
@@ -114,7 +114,7 @@ def own_size(shape: tuple[int, int]) -> tuple[Network, Split]:
         return Split(split.images[:, :height, :width].copy(), split.labels)
 
     small = Dataset(whole.name, cut(spread(whole.train, TRAINED_ON)), cut(whole.test), whole.sha256, whole.labels)
-    network = fit.train(small, "preconv-seed", hidden=9, epochs=20, rehearse=False)
+    network = train_preset(small, "preconv-seed", hidden=9, epochs=20, validation_run=False)
     streamed = spread(small.test, IMAGES)
     return calibrate(network, streamed), streamed
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import LIMIT_S, descendants, planned, program_of, run_host, simulated, start_host, wait_until
+from commands import LIMIT_S, descendants, exported, program_of, run_host, simulated, start_host, wait_until
 
 from host.compile.boards import BOARDS
 from host.link.build import build_firmware
@@ -22,7 +22,7 @@ BOARD_PROGRAMS = ("simboard", "program")
 @pytest.fixture
 def elf(trained: Model) -> Path:
     """Firmware that carries the float16 form of `preconv`."""
-    return build_firmware(planned(trained("preconv"), "float16"), BOARDS["uno"]).program
+    return build_firmware(exported(trained("preconv"), "float16"), BOARDS["uno"]).program
 
 
 def boards_of(process: subprocess.Popen[str]) -> list[int]:

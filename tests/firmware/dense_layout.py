@@ -92,12 +92,12 @@ def long_bytes(layer: Dense, shapes: Sequence[tuple[int, int]]) -> bytes:
     return b"".join(parts)
 
 
-def blocks_text(layer: Dense) -> str:
-    """The initialiser of nn_avr_blocks."""
-    sizes, kernel = block_sizes(len(layer.bias)), PATCH_KERNELS[layer.bits]
+def blocks_text(outputs: int, bits: int, kernel: str) -> str:
+    """The initialiser of nn_avr_blocks for a kernel such as nn_avr_patch24."""
+    sizes = block_sizes(outputs)
     size = sizes[0]
     smaller = sum(other < size for other in sizes)
-    strides = [-(-count * layer.bits // 8) for count in (size, size - 1)]
+    strides = [-(-count * bits // 8) for count in (size, size - 1)]
     names = f"{kernel}_{size}", f"{kernel}_{size - 1}" if smaller else "0"
     return f"{{ {size}, {len(sizes) - smaller}, {smaller}, {strides[0]}, {strides[1]}, {names[0]}, {names[1]} }}"
 

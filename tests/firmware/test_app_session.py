@@ -231,6 +231,24 @@ def test_images_are_classified(core: ctypes.CDLL, images: list[bytes]) -> None:
         assert wire.Result.unpack(reply.payload, 3) == defined_result(image)
 
 
+def test_the_digest_is_of_the_image_as_it_lies_behind_the_inference(board: Board) -> None:
+    """What an inference does to its image must show: the clock is read right before and right behind it."""
+    image, readings = bytes(range(16)), []
+
+    def tick(_: int) -> int:
+        readings.append(board.state.raw.find(image))
+        if len(readings) == 2:
+            board.state[readings[-1]] = b"\xff"
+        return 1000 * len(readings)
+
+    board.port.ticks = CLOCK(tick)
+    (reply,) = board.ask(MessageType.IMAGE, image)
+    found = wire.Result.unpack(reply.payload, 3)
+    assert len(readings) == 2 and min(readings) >= 0
+    assert found.predicted == defined_result(image).predicted
+    assert found.digest == zlib.crc32(b"\xff" + image[1:])
+
+
 def test_no_result_comes_of_a_stack_that_has_run_into_other_data(board: Board) -> None:
     board.is_stack_whole = 0
     assert board.ask(MessageType.IMAGE, bytes(16), 7)[-1:] == refusal(ErrorCode.STACK_OVERFLOW, 0, sequence=7)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avr_machine import AVR, Answer, Call, Machine
-from dense_layout import SUM_BITS, Dense, block_sizes, blocks_text, long_bytes, piece_shapes, unpacking
+from dense_layout import PATCH_KERNELS, SUM_BITS, Dense, block_sizes, blocks_text, long_bytes, piece_shapes, unpacking
 from numpy.typing import NDArray
 
 Make = Callable[..., Machine]
@@ -47,7 +47,7 @@ def run(
             pieces=len(shapes),
             shift=layer.shift,
             top=layer.top,
-            blocks=blocks_text(layer),
+            blocks=blocks_text(len(layer.bias), layer.bits, PATCH_KERNELS[layer.bits]),
             kind="scores" if is_scores else "hidden",
             numbers="pgm_get_far_address(blob)" if is_far else "blob",
         )

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from conv_definition import patch_starts
 from dense_layout import PATCH_KERNELS, SUM_BITS, unpacking
 from numpy.typing import NDArray
 from patch_bench import Make, Walk, check
@@ -25,11 +26,7 @@ class Patch(Walk):
 
     @property
     def rom(self) -> bytes:
-        starts = [int(value) for value in self.bias]
-        for index in reversed(range(len(starts))):
-            place = index % self.in_a_byte
-            following = starts[index + 1] if index + 1 < len(starts) and place + 1 < self.in_a_byte else 0
-            starts[index] = starts[index] * 2 ** (self.bits * place) + following
+        starts = patch_starts(self.bias.tolist(), self.bits)
         fields = self.weights + 2 ** (self.bits - 1)
         rows = [b"".join(self.joined(one) for one in row) for row in fields]
         return self.block(starts, rows)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from firmware_build import LIB, ROOT, need
-from host.deploy.choose import choose
 
 from host.compile.boards import BOARDS
+from host.compile.exports import export_for
 from host.compile.render import RENDERED, write_headers
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
@@ -28,7 +28,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports")
     network = model_file.load(ROOT / "firmware/model/default.h5")
     for name, (format_, kernel) in EXPORTS.items():
-        write_headers(choose(network, format_, BOARDS["uno"], kernel), folder / name)
+        write_headers(export_for(network, format_, BOARDS["uno"], kernel), folder / name)
     return folder
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from host.quantise.numerics import requantise
 from numpy.typing import NDArray
 
+from host.compile.kernels.code import _sources
 from host.compile.kernels.unrolled.compiler import Source, Unrolled
+from host.quantise.graph import Graph
+from host.quantise.numerics import requantise
 
 LARGEST = {"ternary": 1, "int4": 7, "int8": 127}
 """Weights by format."""
@@ -55,6 +58,15 @@ def chain(
         )
         offset += inputs
     return sources
+
+
+def sources_of(graph: Graph) -> list[Source]:
+    """The layers of a graph of dense ops, each one's activations behind those of the one before."""
+    found: list[Source] = []
+    for source in _sources(graph.ops, 0, 0):
+        start = found[-1].target if found else 0
+        found.append(replace(source, source=start, target=start + source.weights.shape[1]))
+    return found
 
 
 def _numbers(

@@ -153,7 +153,7 @@ def test_the_price_that_training_descends_is_that_of_the_code(style):
     graph = dense_graph(np.random.default_rng(3), (32, 14, 10), style=style)
     code = compiled(graph)
     for index, source in enumerate(sources_of(graph)):
-        blocks = split_blocks(source.weights, source.density, source.levels, source.is_scores)
+        blocks = split_blocks(source.weights, source.density, source.levels, keep_order=source.is_scores)
         priced = expected_cycles(source.weights, source.density, source.levels, blocks)
         parts = [p for p in code.parts if p.layer == index and p.title.startswith("input ")]
         counted = sum(
@@ -191,10 +191,45 @@ def test_blocks_hold_each_output_once_and_never_cost_more_than_the_order_given(o
     random = np.random.default_rng(outputs)
     weights = np.rint(random.laplace(0, 9, (outputs, 10))).astype(np.int64)
     density = random.random(10)
-    blocks, given = (split_blocks(weights, density, 63, keep) for keep in (False, True))
+    blocks, given = (split_blocks(weights, density, 63, keep_order=keep) for keep in (False, True))
     assert sorted(itertools.chain(*blocks)) == list(itertools.chain(*given)) == list(range(outputs))
     assert max(map(len, blocks)) <= BLOCK_OUTPUTS
     assert expected_cycles(weights, density, 63, blocks) <= expected_cycles(weights, density, 63, given)
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "count"), [(12, 8, 2), (31, 9, 4), (1, 8, 2), (9, 2, 1), (10, 1, 1), (0, 9, 2)]
+)
+def test_blocks_of_sums_of_two_and_of_three_bytes_fit_the_registers(short, long, count):
+    random = np.random.default_rng(short)
+    sizes = random.permutation([2] * short + [3] * long)
+    weights = np.rint(random.laplace(0, 9, (len(sizes), 10))).astype(np.int64)
+    blocks = split_blocks(weights, random.random(10), 255, sizes)
+    assert sorted(itertools.chain(*blocks)) == list(range(len(sizes)))
+    assert len(blocks) == count and max(sizes[list(block)].sum() for block in blocks) <= 24
+
+
+def test_the_price_of_sums_of_three_bytes_is_that_of_the_code():
+    random = np.random.default_rng(9)
+    weights = np.rint(random.laplace(0, 12, (20, 32))).astype(np.int64)
+    weights[::2] = np.sign(weights[::2])
+    layer = replace(source(weights, multiplier=900, shift=16, levels=255), density=random.random(32), target=32)
+    assert set(layer.sum_bytes.tolist()) == {2, 3}
+    blocks = split_blocks(weights, layer.density, 255, layer.sum_bytes)
+    parts = [part for part in unroll([layer], sum_bits=24).parts if part.title.startswith("input ")]
+    counted = sum(
+        layer.density[p.input] * p.cycles_nonzero + (1 - layer.density[p.input]) * p.cycles_zero for p in parts
+    )
+    priced = expected_cycles(weights, layer.density, 255, blocks, layer.sum_bytes)
+    assert counted <= priced + 1e-6 and counted == pytest.approx(priced, rel=0.05)
+    assert priced > 1.05 * expected_cycles(weights, layer.density, 255, blocks)
+
+
+def test_sums_of_24_bits_are_taken_where_asked_for_and_no_longer_ones():
+    layer = source([[127] * 5], bias=0)
+    assert layer.sum_bytes.tolist() == [3] and unroll([layer], sum_bits=24)
+    with pytest.raises(InputError, match=r"layer 1: sums: found 8388545\.\.8388608, need 24 bits"):
+        unroll([source([[1]], bias=2**23 - 63)], sum_bits=24)
 
 
 def swapped_one_by_one(weights, density, levels):

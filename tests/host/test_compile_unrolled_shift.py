@@ -10,11 +10,12 @@ from host.compile.kernels.unrolled.requantise import NEGATIVE_CYCLES, Requantise
 from host.quantise.numerics import requantise
 
 TOP = 63
+(SUM,) = avr.sum_registers([2])
 
 
 def run(ops, low, high):
     """Execute straight code with forward branches; return what it stored and the cycles it took."""
-    registers = {**dict(zip(avr.sum_registers(0), (low, high), strict=True)), avr.ZERO: 0}
+    registers = {**dict(zip(SUM, (low, high), strict=True)), avr.ZERO: 0}
     labels = {op.text[:-1]: k for k, op in enumerate(ops) if op.text.endswith(":")}
     stored, at, cycles, carry, negative = None, 0, 0, 0, False
     while at < len(ops):
@@ -52,7 +53,7 @@ def run(ops, low, high):
 def test_every_sum_is_shifted_exactly_and_in_the_cycles_foretold(shift, clamp):
     half = 1 << (shift - 1)
     top = min(((256 if clamp else TOP + 1) << shift) - 1, 2**15 - 1)
-    ops = avr_requantise.requantise(Requantise(0, shift, TOP, clamp), avr.sum_registers(0), 5, ".Loff")
+    ops = avr_requantise.requantise(Requantise(0, shift, TOP, clamp), SUM, 5, ".Loff")
     for rounded in [*range(-(2**15), 0, 97), *range(-300, top + 1)]:
         stored, cycles = run(ops, rounded & 0xFF, rounded >> 8 & 0xFF)
         assert stored == requantise(np.array([rounded - half]), 1, shift, TOP)[0]

@@ -16,8 +16,8 @@ from yardstick import yardstick_s
 from host import data
 from host.data import sandbox
 from host.data.sandbox import Grant, read_in_sandbox
-from host.modelfile import file as model
 from host.errors import InputError
+from host.modelfile import file as model
 
 ENDLESS = "ac9d0058dd9e0785afafb9fbea0ed3e5d840bcbc"
 """Found by fuzzing: libhdf5 never comes back from reading its first attribute of text."""

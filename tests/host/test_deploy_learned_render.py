@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
+from host.deploy import learned_choose
 from host.deploy.deployment import all_plans, check_fit, choose
 from host.deploy.learned_plan import plan_learned
 from host.deploy.learned_quantise import quantise_learned
@@ -12,7 +13,6 @@ from learned_networks import LAYERS, learned_network
 
 from host.compile.boards import BOARDS
 from host.compile.render import render
-from host.deploy import learned_choose
 from host.errors import FitError, InputError
 from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU

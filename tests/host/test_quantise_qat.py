@@ -7,7 +7,6 @@ import pytest
 from networks import LAYERS, drawn_images, qat_network
 
 from host.compile.exports import possible_exports
-from host.nn.fixed import codes
 from host.nn.formats import WEIGHT_TOPS, WeightFormat
 from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU, preconv_layers
 from host.quantise.lower import lower
@@ -25,8 +24,7 @@ NETS = LAYERS | {
 
 
 def rounded_scores(network, fmt, images):
-    tuned, seen = network.qat_for(fmt), codes(network.architecture, images)
-    return freeze.scores(tuned.parameters, freeze.steps_of(tuned), network.scaling, seen)
+    return freeze.scores_of(network, network.qat_for(fmt), images)
 
 
 def score_unit(network, fmt):

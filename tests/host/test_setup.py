@@ -155,3 +155,10 @@ def test_a_checkout_is_its_own_root(repository: Path) -> None:
     from host.assets import asset_root
 
     assert asset_root() == repository
+
+
+@pytest.mark.xdist_group("of one")
+def test_groups_of_tests_stay_in_one_workers_hands(request: pytest.FixtureRequest) -> None:
+    """Where pytest and pytest-xdist do not agree about them they are forgotten without a word."""
+    is_grouped = request.node.nodeid.endswith("@of one")
+    assert is_grouped == getattr(request.config.option, "loadgroup", False)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
-from host.compile.render import c_numbers, write_headers
 from host.deploy.nets import DeployedDense, Int8Dense
 from host.deploy.plan import plan
 from host.deploy.quantise import LEVELS, quantise
 from host.deploy.reference import infer
+from numpy.typing import NDArray
+
+from host.compile.render import c_numbers, write_headers
 from host.errors import InputError
 from host.nn.formats import WeightFormat
 from host.nn.network import Network

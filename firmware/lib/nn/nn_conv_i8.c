@@ -21,7 +21,7 @@ static inline __attribute__((always_inline)) int32_t window_sum(const nn_conv_i8
     uint16_t first = at->skipped;
     sum = part_sum(layer, &at->patch, weights, first, in, sum, is_packed);
     for (uint8_t left = (uint8_t)(at->patches - 1); left; left--) {
-        first = (uint16_t)(first + (uint16_t)(layer->kernel * layer->group_inputs));
+        first = (uint16_t)(first + (uint16_t)(layer->kernel_width * layer->group_inputs));
         in += (uint16_t)(layer->width * layer->channels);
         sum = part_sum(layer, &at->patch, weights, first, in, sum, is_packed);
     }
@@ -31,7 +31,7 @@ static inline __attribute__((always_inline)) int32_t window_sum(const nn_conv_i8
 static inline __attribute__((always_inline)) void convolve(const nn_conv_i8 *layer, nn_far row, const nn_window *at,
                                                            uint8_t is_first, uint8_t *out, uint8_t is_packed)
 {
-    const uint16_t weights = (uint16_t)((uint16_t)(layer->kernel * layer->kernel) * layer->group_inputs);
+    const uint16_t weights = (uint16_t)((uint16_t)(layer->kernel * layer->kernel_width) * layer->group_inputs);
     const uint16_t row_bytes =
         (uint16_t)(ROW_WEIGHTS_AT + (is_packed ? nn_packed_bytes(weights, layer->bits) : weights));
     const uint8_t *in = at->in;

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from host.compile.boards import Chip, Family
+from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
-from host.compile.memory import Place
+from host.compile.kernels.kernel import Cost, OneOpOnAvr, Packed
 from host.quantise.ops import Dense, HalfUp
 
 MAX_NEAR_BYTES = 2**15 - 1
@@ -28,7 +27,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class BlockDense:
+class BlockDense(OneOpOnAvr[Dense]):
     """nn_avr_dense16 or nn_avr_dense24: exact where sums fit `bits`. Sums are written where the outputs will lie, and
     requantised in place."""
 
@@ -36,8 +35,8 @@ class BlockDense:
     block_max: int
     max_inputs: int
     sum_bytes: int
-    kind: str = ASSEMBLY
-    template: str = "avr8/dense.j2"
+    template = "avr8/dense.j2"
+    runs = Dense
 
     @property
     def name(self) -> str:
@@ -47,15 +46,8 @@ class BlockDense:
     def _shift(self) -> int:
         return self.bits  # of the kernels' requantisers
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Dense))
-
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        op = ops[0]
-        assert isinstance(op, Dense)
-        if chip.family is not Family.AVR:
-            return f"found {chip.name}, need an AVR"
-        refusal = portable.PortableDense().refuses(ops, chip)
+    def refusal(self, op: Dense) -> str | None:
+        refusal = portable.dense_refusal(op)
         if refusal is not None:
             return refusal
         bounds, rule = op.rows.bounds(op.source), op.rows.requantiser
@@ -69,16 +61,12 @@ class BlockDense:
             return "found a multiplier for each output, need one for all"
         return layouts.rule_refusal(op.rows, self._shift)
 
-    def room(self, ops: Ops) -> Room:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def scratch(self, op: Dense) -> int:
         if op.rows.requantiser is None and self.bits == 24:
-            return Room()  # sums of 32 bits are the scores
-        return Room(scratch=self.sum_bytes * op.rows.outputs)
+            return 0  # sums of 32 bits are the scores
+        return self.sum_bytes * op.rows.outputs
 
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def packed(self, op: Dense) -> Packed:
         rom, blocks, first = bytearray(), [], 0
         for size in layouts.even_blocks(op.rows.outputs, self.block_max):
             blocks.append(Block(size, first, len(rom)))
@@ -94,9 +82,7 @@ class BlockDense:
             return bias.astype("<i2").tobytes() + input_major.tobytes()
         return layouts.int24(bias.astype(np.int32)) + (input_major.astype(np.int16) + 128).astype(np.uint8).tobytes()
 
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
         nonzero, outputs, cycles = op.nonzero, op.rows.outputs, 0.0
         zero = op.inputs - nonzero
         sizes = layouts.even_blocks(outputs, self.block_max)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from host.compile.boards import Chip, Family
+from host.compile.boards import Chip
 from host.compile.kernels import avr_patch, layouts, portable
-from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
-from host.compile.memory import Place
+from host.compile.kernels.kernel import Cost, OneOpOnAvr, Packed
 from host.quantise.ops import Dense
 
 MAX_PIECES = 255
@@ -30,33 +29,20 @@ class Piece:
         return self.rows * self.run
 
 
-@dataclass(frozen=True)
-class LongDense:
+class LongDense(OneOpOnAvr[Dense]):
     """nn_avr_long: the blocks of nn_avr_rows, each row cut where its sum would leave the kernel's bits."""
 
-    name: str = "nn_avr_long"
-    kind: str = ASSEMBLY
-    template: str = "avr8/long.j2"
+    name = "nn_avr_long"
+    template = "avr8/long.j2"
+    runs = Dense
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Dense))
-
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        op = ops[0]
-        assert isinstance(op, Dense)
-        if chip.family is not Family.AVR:
-            return f"found {chip.name}, need an AVR"
-        if refusal := portable.PortableDense().refuses(ops, chip):
+    def refusal(self, op: Dense) -> str | None:
+        if refusal := portable.dense_refusal(op) or layouts.block_refusal(op.rows):
             return refusal
         count = len(cut(op))
         return None if 1 < count <= MAX_PIECES else f"found {count} pieces of a row, need 2..{MAX_PIECES}"
 
-    def room(self, ops: Ops) -> Room:
-        return Room()
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def packed(self, op: Dense) -> Packed:
         blocks, pieces = avr_patch.cut(op.rows), cut(op)
         multipliers, shift = layouts.board_rule(op.rows)
         weights = layouts.map_order(op)
@@ -72,9 +58,7 @@ class LongDense:
             first += size
         return Packed(bytes(rom), {"blocks": blocks, "shift": shift, "pieces": len(pieces)})
 
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
         blocks, shares, cycles = avr_patch.cut(op.rows), op.shares, float(_STEP_CYCLES)
         pieces = cut(op)
         for piece in pieces:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from host.compile.boards import Chip, Family
+from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
-from host.compile.memory import Place
+from host.compile.kernels.kernel import Cost, OneOpOnAvr, Packed
 from host.quantise.ops import Conv, Dense, Pool, Rows
 
 BLOCK_MAX = 6
@@ -90,12 +89,9 @@ def _starts(bias: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
     return starts.astype(np.int32)  # the kernels count in 24 bits, and so modulo 2^24
 
 
-def _refusal(op: Conv | Dense, chip: Chip) -> str | None:
+def _refusal(op: Conv | Dense) -> str | None:
     """What none of these kernels can compute."""
-    if chip.family is not Family.AVR:
-        return f"found {chip.name}, need an AVR"
-    refusal = portable.rows_refusal(op.rows, op.source)
-    if refusal is not None:
+    if refusal := portable.rows_refusal(op.rows, op.source) or layouts.block_refusal(op.rows):
         return refusal
     bounds, bits = op.rows.bounds(op.source), SUM_BITS[op.rows.format.bits]
     if bounds.min() < -(2 ** (bits - 1)) or bounds.max() >= 2 ** (bits - 1):
@@ -135,38 +131,25 @@ def _unpacking(size: int, bits: int) -> int:
     return 3 * (bits - 1) - 5 + 3 * bits * (min(size, in_a_byte) - 1) + differences + shifts
 
 
-@dataclass(frozen=True)
-class PatchConv:
+class PatchConv(OneOpOnAvr[Conv]):
     """nn_avr_conv: one group, a kernel row of at most 255 inputs."""
 
-    name: str = "nn_avr_conv"
-    kind: str = ASSEMBLY
-    template: str = "avr8/conv.j2"
+    name = "nn_avr_conv"
+    template = "avr8/conv.j2"
+    runs = Conv
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Conv))
-
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        op = ops[0]
-        assert isinstance(op, Conv)
+    def refusal(self, op: Conv) -> str | None:
         if op.groups != 1:
             return f"found {op.groups} groups, need 1"
         if op.kernel[1] * op.input_shape[0] > RUN_MAX:
             return f"found {op.kernel[1] * op.input_shape[0]} inputs in a kernel's row, need {RUN_MAX} at most"
-        return portable.PortableConv().refuses(ops, chip) or _refusal(op, chip)
+        return portable.conv_refusal(op) or _refusal(op)
 
-    def room(self, ops: Ops) -> Room:
-        return Room()
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        op = ops[0]
-        assert isinstance(op, Conv)
+    def packed(self, op: Conv) -> Packed:
         blocks = cut(op.rows)
         return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
 
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Conv)
+    def cost_of(self, op: Conv, chip: Chip, alive: float | None) -> Cost:
         blocks, total = cut(op.rows), 0.0
         for (y, x), count in portable.windows(op).items():
             run = x * op.input_shape[0]
@@ -175,38 +158,25 @@ class PatchConv:
         return Cost(total, code, stack=portable.CONV_STACK)
 
 
-@dataclass(frozen=True)
-class DepthConv:
+class DepthConv(OneOpOnAvr[Conv]):
     """nn_avr_depth: an output for each channel, int8."""
 
-    name: str = "nn_avr_depth"
-    kind: str = ASSEMBLY
-    template: str = "avr8/conv.j2"
+    name = "nn_avr_depth"
+    template = "avr8/conv.j2"
+    runs = Conv
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Conv))
-
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        op = ops[0]
-        assert isinstance(op, Conv)
+    def refusal(self, op: Conv) -> str | None:
         if not op.is_depthwise:
             return f"found {op.groups} groups, need one for each of {op.input_shape[0]} channels and its output"
         if op.rows.format.bits != 8:
             return f"found {op.rows.format.label} weights, need int8"
-        return portable.PortableConv().refuses(ops, chip) or _refusal(op, chip)
+        return portable.conv_refusal(op) or _refusal(op)
 
-    def room(self, ops: Ops) -> Room:
-        return Room()
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        op = ops[0]
-        assert isinstance(op, Conv)
+    def packed(self, op: Conv) -> Packed:
         blocks = cut(op.rows, is_depthwise=True)
         return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
 
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Conv)
+    def cost_of(self, op: Conv, chip: Chip, alive: float | None) -> Cost:
         blocks, total = cut(op.rows, is_depthwise=True), 0.0
         for (y, x), count in portable.windows(op).items():
             total += count * _POSITION_CYCLES
@@ -217,38 +187,25 @@ class DepthConv:
         return Cost(total, code, stack=portable.CONV_STACK)
 
 
-@dataclass(frozen=True)
-class PatchDense:
+class PatchDense(OneOpOnAvr[Dense]):
     """nn_avr_rows: a dense op whose inputs are taken as `pieces` of `piece`, neither above 255."""
 
-    name: str = "nn_avr_rows"
-    kind: str = ASSEMBLY
-    template: str = "avr8/patch_dense.j2"
+    name = "nn_avr_rows"
+    template = "avr8/patch_dense.j2"
+    runs = Dense
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Dense))
-
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def refusal(self, op: Dense) -> str | None:
         if pieces(op.inputs) is None:
             return f"found {op.inputs} inputs, need a product of two numbers up to {RUN_MAX}"
-        return portable.PortableDense().refuses(ops, chip) or _refusal(op, chip)
+        return portable.dense_refusal(op) or _refusal(op)
 
-    def room(self, ops: Ops) -> Room:
-        return Room()
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def packed(self, op: Dense) -> Packed:
         blocks, found = cut(op.rows), pieces(op.inputs)
         assert found is not None
         facts = {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1], "pieces": found[0], "piece": found[1]}
         return Packed(block_bytes(op, blocks), facts)
 
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
         blocks, found = cut(op.rows), pieces(op.inputs)
         assert found is not None
         cycles = _STEP_CYCLES + _blocks_cycles(blocks, *found, op.nonzero / op.inputs)
@@ -266,31 +223,19 @@ def pieces(inputs: int) -> tuple[int, int] | None:
     return next(found, None)
 
 
-@dataclass(frozen=True)
-class AvrPool:
+class AvrPool(OneOpOnAvr[Pool]):
     """nn_avr_pool_max and nn_avr_pool_average: all channels of a window at once."""
 
-    name: str = "nn_avr_pool"
-    kind: str = ASSEMBLY
-    template: str = "avr8/pool.j2"
+    name = "nn_avr_pool"
+    template = "avr8/pool.j2"
+    runs = Pool
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Pool))
+    def refusal(self, op: Pool) -> str | None:
+        if not op.is_square:
+            return f"found windows {op.size}, strides {op.strides}, need the same in both directions"
+        return portable.pool_refusal(op)
 
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        if chip.family is not Family.AVR:
-            return f"found {chip.name}, need an AVR"
-        return portable.pool_refusal(ops)
-
-    def room(self, ops: Ops) -> Room:
-        return Room()
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        return Packed(b"")
-
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Pool)
+    def cost_of(self, op: Pool, chip: Chip, alive: float | None) -> Cost:
         channels, height, width = op.output_shape
         size = op.size[0]
         # Half of a mean's bits are ones.

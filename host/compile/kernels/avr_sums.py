@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from host.compile.boards import Chip, Family
+from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
 from host.compile.kernels.avr_dense import Block, argmax_cycles, sums16_cycles
-from host.compile.kernels.kernel import ASSEMBLY, Cost, Ops, Packed, Room
-from host.compile.memory import Place
+from host.compile.kernels.kernel import Cost, OneOpOnAvr, Packed
 from host.quantise.ops import Dense
 
 _CALL = 26
@@ -20,42 +19,31 @@ _ROUTINE_BYTES = {16: (172, 40), 24: (150, 44)}
 
 
 @dataclass(frozen=True)
-class SumsDense:
+class SumsDense(OneOpOnAvr[Dense]):
     """nn_avr_sums16 or nn_avr_sums24, exact where sums fit `bits`. Sums are written where the outputs will lie, and
     made activations in place."""
 
     bits: int
     block_max: int
-    kind: str = ASSEMBLY
-    template: str = "avr8/sums.j2"
+    template = "avr8/sums.j2"
+    runs = Dense
 
     @property
     def name(self) -> str:
         return f"nn_avr_sums{self.bits}"
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Dense))
-
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        op = ops[0]
-        assert isinstance(op, Dense)
-        if chip.family is not Family.AVR:
-            return f"found {chip.name}, need an AVR"
-        if refusal := portable.PortableDense().refuses(ops, chip):
+    def refusal(self, op: Dense) -> str | None:
+        if refusal := portable.dense_refusal(op):
             return refusal
         bounds, limit = op.rows.bounds(op.source), 2 ** (self.bits - 1)
         if bounds.min() < -limit or bounds.max() >= limit:
             return f"found sums {bounds.min()}..{bounds.max()}, need {self.bits} bits"
         return None
 
-    def room(self, ops: Ops) -> Room:
-        op = ops[0]
-        assert isinstance(op, Dense)
-        return Room(scratch=self.bits // 8 * op.rows.outputs)
+    def scratch(self, op: Dense) -> int:
+        return self.bits // 8 * op.rows.outputs
 
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def packed(self, op: Dense) -> Packed:
         rom, blocks, first = bytearray(), [], 0
         weights = layouts.map_order(op).astype(np.int16)
         for size in layouts.even_blocks(op.rows.outputs, self.block_max):
@@ -70,9 +58,7 @@ class SumsDense:
         facts = {"bits": self.bits, "blocks": blocks, "shift": shift, "multipliers": len(rom)}
         return Packed(bytes(rom) + (multipliers.astype("<u2").tobytes() if shift else b""), facts)
 
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
         sizes = layouts.even_blocks(op.rows.outputs, self.block_max)
         cycles = sum(self._block_cycles(size, op.inputs, op.nonzero) for size in sizes)
         cycles += self._end_cycles(op, op.rows.outputs if alive is None else alive)

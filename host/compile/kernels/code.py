@@ -9,30 +9,27 @@ import numpy as np
 
 from host.compile.boards import Chip, Family
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import CODE, Cost, Ops, Packed, Room
+from host.compile.kernels.kernel import Cost, Ops, Packed, Room
+from host.compile.kernels.kinds import CODE
 from host.compile.kernels.unrolled.compiler import Source, Unrolled, least_flash_bytes, unroll
 from host.compile.memory import Place
 from host.errors import InputError
-from host.quantise.ops import Dense, HalfUp
+from host.quantise.ops import Dense, HalfUp, computes_floats
 
-_NARROW, _WIDE = 16, 24
+_SUM_BITS = 24
 
 
 @dataclass(frozen=True)
 class DenseCode:
-    """model_dense: the routine, which returns the first maximum of the scores. Sums fit `sum_bits`; those that need 24
-    bits come fewer to a block."""
+    """model_dense: the routine, which returns the first maximum of the scores. Sums that need 24 bits come fewer to a
+    block."""
 
-    sum_bits: int = _NARROW
+    name: str = "code"
     kind: str = CODE
     template: str = "avr8/code.j2"
 
-    @property
-    def name(self) -> str:
-        return f"code{self.sum_bits}"
-
     def takes(self, ops: Ops) -> int:
-        return len(ops) if all(isinstance(op, Dense) for op in ops) else 0
+        return len(ops) if all(isinstance(op, Dense) and not computes_floats(op) for op in ops) else 0
 
     def refuses(self, ops: Ops, chip: Chip) -> str | None:
         if chip.family is not Family.AVR:
@@ -42,13 +39,11 @@ class DenseCode:
             if refusal := portable.rows_refusal(op.rows, op.source):
                 return refusal
         try:
-            if self.sum_bits == _WIDE and _need_no_more(ops):
-                return f"found sums of {_NARROW} bits, need wider ones"
             sources = _sources(ops, 0, _behind(ops))
             least = least_flash_bytes(sources)
             if chip.flash is not None and least > chip.flash:
                 return f"found {least:,} bytes of code at least, need {chip.flash:,} at most"
-            _compiled(ops, 0, _behind(ops), self.sum_bits)
+            _compiled(ops, 0, _behind(ops))
         except InputError as error:
             return str(error)
         return None
@@ -61,19 +56,13 @@ class DenseCode:
     def pack(self, ops: Ops, place: Place) -> Packed:
         assert place.source is not None
         work = _behind(ops) if place.target is None else place.target
-        code = _compiled(ops, place.source, work, self.sum_bits)
+        code = _compiled(ops, place.source, work)
         return Packed(code.machine_code, {"code": code}, align=2)
 
     def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        code = _compiled(ops, 0, _behind(ops), self.sum_bits)
+        code = _compiled(ops, 0, _behind(ops))
         densities = [op.shares for op in ops if isinstance(op, Dense)]
         return Cost(code.expected_cycles(densities), {}, stack=portable.DENSE_STACK)
-
-
-def _need_no_more(ops: Ops) -> bool:
-    """Whether every sum fits 16 bits."""
-    bounds = [op.rows.bounds(op.source) for op in ops if isinstance(op, Dense)]
-    return all(bound.min() >= -(2**15) and bound.max() < 2**15 for bound in bounds)
 
 
 def _hidden_sizes(ops: Ops) -> tuple[int, int]:
@@ -114,6 +103,6 @@ def _sources(ops: Ops, start: int, work: int) -> list[Source]:
 
 
 @lru_cache(maxsize=16)
-def _compiled(ops: Ops, start: int, work: int, sum_bits: int) -> Unrolled:
+def _compiled(ops: Ops, start: int, work: int) -> Unrolled:
     """Raise InputError where the compiler cannot; ops are told apart by their identity."""
-    return unroll(_sources(ops, start, work), sum_bits)
+    return unroll(_sources(ops, start, work), _SUM_BITS)

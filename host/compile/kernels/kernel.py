@@ -6,18 +6,17 @@ what the user reads.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
-from host.compile.boards import Chip
+from host.compile.boards import Chip, Family
+from host.compile.kernels.kinds import ASSEMBLY, PORTABLE
 from host.compile.memory import Place
-from host.quantise.ops import Op
+from host.quantise.ops import Conv, Dense, Op, Pool, Preconv, computes_floats
 
 Ops: TypeAlias = tuple[Op, ...]
-PORTABLE, ASSEMBLY, CODE = "portable", "asm", "unrolled"
-KINDS = (PORTABLE, ASSEMBLY, CODE)
-"""What --kernel names: C for every chip, AVR assembly with the weights as data, and weights compiled into AVR code."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Kernel(Protocol):
 
     @property
     def kind(self) -> str:
-        """One of KINDS."""
+        """One of kinds.KINDS."""
 
     @property
     def template(self) -> str:
@@ -81,3 +80,57 @@ class Kernel(Protocol):
 
     def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
         """`alive`: how many outputs are not zero on average, None where they are scores or nobody knows."""
+
+
+OpT = TypeVar("OpT", Preconv, Conv, Dense, Pool)
+
+
+class OneOp(ABC, Generic[OpT]):
+    """A kernel that runs one op of a kind, in C on every chip; what such kernels share, so that each says only what
+    sets it apart."""
+
+    kind = PORTABLE
+    runs: type[OpT]
+    on_floats = False
+
+    def takes(self, ops: Ops) -> int:
+        return int(isinstance(ops[0], self.runs) and computes_floats(ops[0]) == self.on_floats)
+
+    def refuses(self, ops: Ops, chip: Chip) -> str | None:
+        return self.refusal(cast(OpT, ops[0]))
+
+    def room(self, ops: Ops) -> Room:
+        return Room(scratch=self.scratch(cast(OpT, ops[0])))
+
+    def pack(self, ops: Ops, place: Place) -> Packed:
+        return self.packed(cast(OpT, ops[0]))
+
+    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
+        return self.cost_of(cast(OpT, ops[0]), chip, alive)
+
+    @abstractmethod
+    def refusal(self, op: OpT) -> str | None:
+        """As Kernel.refuses, of an op of the kind and a chip of the family."""
+
+    def scratch(self, op: OpT) -> int:
+        """As Room.scratch."""
+        return 0
+
+    def packed(self, op: OpT) -> Packed:
+        """As Kernel.pack."""
+        return Packed(b"")
+
+    @abstractmethod
+    def cost_of(self, op: OpT, chip: Chip, alive: float | None) -> Cost:
+        """As Kernel.cost."""
+
+
+class OneOpOnAvr(OneOp[OpT]):
+    """The same in AVR assembly."""
+
+    kind = ASSEMBLY
+
+    def refuses(self, ops: Ops, chip: Chip) -> str | None:
+        if chip.family is not Family.AVR:
+            return f"found {chip.name}, need an AVR"
+        return super().refuses(ops, chip)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts
-from host.compile.kernels.kernel import PORTABLE, Cost, Ops, Packed, Room
-from host.compile.memory import Place
+from host.compile.kernels.kernel import Cost, OneOp, Packed
 from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv, Rows
 
 MAX_SIDE = 255
@@ -32,8 +30,6 @@ _POOLED_CYCLES, _POOLED_CYCLES_PER_INPUT = 60, 17
 
 def rows_refusal(rows: Rows, source: Codes) -> str | None:
     """What no kernel of u8 activations and rows of numbers can compute, whatever the op."""
-    if not rows.format.is_integer or source.is_float:
-        return f"found {rows.format.label} weights, need an integer format"
     if source.zero or source.low or rows.codes.zero or rows.codes.low:
         zero = rows.codes.zero or source.zero
         return f"found codes that stand for 0 at {zero}, need 0"
@@ -53,36 +49,20 @@ def windows(op: Conv) -> Counter[tuple[int, int]]:
     return Counter((y, x) for y in op.covered(0) for x in op.covered(1))
 
 
-@dataclass(frozen=True)
-class PortableConv:
+class PortableConv(OneOp[Conv]):
     """nn_conv: convolution, activation and max-pool in one pass."""
 
-    name: str = "nn_conv"
-    kind: str = PORTABLE
-    template: str = "c/conv.j2"
+    name = "nn_conv"
+    template = "c/conv.j2"
+    runs = Conv
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Conv))
+    def refusal(self, op: Conv) -> str | None:
+        return conv_refusal(op)
 
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        op = ops[0]
-        assert isinstance(op, Conv)
-        if max(*op.input_shape, op.rows.outputs, *op.output_shape) > MAX_SIDE or max(op.pool) > MAX_POOL:
-            found = f"{'x'.join(map(str, op.input_shape))}, {op.rows.outputs} channels out, pool {max(op.pool)}"
-            return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-        return shape_refusal(op) or rows_refusal(op.rows, op.source)
-
-    def room(self, ops: Ops) -> Room:
-        return Room()
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        op = ops[0]
-        assert isinstance(op, Conv)
+    def packed(self, op: Conv) -> Packed:
         return Packed(layouts.row_bytes(op), {"shift": layouts.board_rule(op.rows)[1]})
 
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Conv)
+    def cost_of(self, op: Conv, chip: Chip, alive: float | None) -> Cost:
         share, bits, total = op.input_shape[0] // op.groups, op.rows.format.bits, 0.0
         for (y, x), count in windows(op).items():
             # One patch, or one for each kernel row whose runs are single pixels.
@@ -92,11 +72,16 @@ class PortableConv:
         return Cost(total, {"nn_conv": 1400, **_packed_code(bits)}, stack=CONV_STACK)
 
 
-def shape_refusal(op: Conv) -> str | None:
-    """What a convolution's descriptor has no field for."""
-    if len(set(op.kernel)) > 1 or len(set(op.strides)) > 1 or len(set(op.pads)) > 1 or len(set(op.pool)) > 1:
-        sides = f"kernel {op.kernel}, strides {op.strides}, padding {op.pads}, pool {op.pool}"
-        return f"found {sides}, need the same in both directions"
+def conv_refusal(op: Conv) -> str | None:
+    """What no convolution kernel of u8 activations can compute."""
+    return sides_refusal(op) or rows_refusal(op.rows, op.source)
+
+
+def sides_refusal(op: Conv) -> str | None:
+    """What a convolution's description has no room for."""
+    if max(*op.input_shape, op.rows.outputs, *op.output_shape) > MAX_SIDE or max(op.pool) > MAX_POOL:
+        found = f"{'x'.join(map(str, op.input_shape))}, {op.rows.outputs} channels out, pool {max(op.pool)}"
+        return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
     return None
 
 
@@ -104,35 +89,20 @@ def _packed_code(bits: int) -> dict[str, int]:
     return {"nn_packed_sum": 200} if bits < 8 else {}
 
 
-@dataclass(frozen=True)
-class PortableDense:
+class PortableDense(OneOp[Dense]):
     """nn_rows: fully connected, over a whole map as it lies in memory."""
 
-    name: str = "nn_rows"
-    kind: str = PORTABLE
-    template: str = "c/dense.j2"
+    name = "nn_rows"
+    template = "c/dense.j2"
+    runs = Dense
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Dense))
+    def refusal(self, op: Dense) -> str | None:
+        return dense_refusal(op)
 
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        op = ops[0]
-        assert isinstance(op, Dense)
-        if op.inputs > MAX_INPUTS or op.rows.outputs > MAX_SIDE:
-            return f"found dense {op.inputs}-{op.rows.outputs}, need at most {MAX_INPUTS}-{MAX_SIDE}"
-        return rows_refusal(op.rows, op.source)
-
-    def room(self, ops: Ops) -> Room:
-        return Room()
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def packed(self, op: Dense) -> Packed:
         return Packed(layouts.row_bytes(op), {"shift": layouts.board_rule(op.rows)[1]})
 
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Dense)
+    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
         bits = op.rows.format.bits
         products = patch_cycles(op.inputs, bits, chip.far_flash)
         cycles = _STEP_CYCLES + op.rows.outputs * (products + _DENSE_CYCLES)
@@ -140,88 +110,69 @@ class PortableDense:
         return Cost(cycles, code | _packed_code(bits), stack=DENSE_STACK)
 
 
-@dataclass(frozen=True)
-class PortablePool:
+def dense_refusal(op: Dense) -> str | None:
+    """What no dense kernel of u8 activations can compute."""
+    return units_refusal(op) or rows_refusal(op.rows, op.source)
+
+
+def units_refusal(op: Dense) -> str | None:
+    """What a dense layer's description has no room for."""
+    if op.inputs > MAX_INPUTS or op.rows.outputs > MAX_SIDE:
+        return f"found dense {op.inputs}-{op.rows.outputs}, need at most {MAX_INPUTS}-{MAX_SIDE}"
+    return None
+
+
+class PortablePool(OneOp[Pool]):
     """nn_pool_max and nn_pool_average."""
 
-    name: str = "nn_pool"
-    kind: str = PORTABLE
-    template: str = "c/pool.j2"
+    name = "nn_pool"
+    template = "c/pool.j2"
+    runs = Pool
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Pool))
+    def refusal(self, op: Pool) -> str | None:
+        return pool_refusal(op)
 
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        return pool_refusal(ops)
-
-    def room(self, ops: Ops) -> Room:
-        return Room()
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        return Packed(b"")
-
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Pool)
+    def cost_of(self, op: Pool, chip: Chip, alive: float | None) -> Cost:
         channels, height, width = op.output_shape
         each = _POOLED_CYCLES + _POOLED_CYCLES_PER_INPUT * op.size[0] * op.size[1]
         return Cost(_STEP_CYCLES + channels * height * width * each, {"nn_pool": 470}, stack=CONV_STACK)
 
 
-def pool_refusal(ops: Ops) -> str | None:
+def pool_refusal(op: Pool) -> str | None:
     """What the pools' descriptor has no field for."""
-    op = ops[0]
-    assert isinstance(op, Pool)
     if max(*op.input_shape) > MAX_SIDE or max(*op.size, *op.strides) > MAX_POOL:
         found = f"{'x'.join(map(str, op.input_shape))}, pool {max(*op.size, *op.strides)}"
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-    if op.source.is_float:
-        return "found a map of floats, need codes"
-    if len(set(op.size)) > 1 or len(set(op.strides)) > 1:
-        return f"found windows {op.size}, strides {op.strides}, need the same in both directions"
     return None
 
 
-@dataclass(frozen=True)
-class PortablePreconv:
+class PortablePreconv(OneOp[Preconv]):
     """nn_preconv, for any even sides; it pools into u16 where its features will lie."""
 
-    name: str = "nn_preconv"
-    kind: str = PORTABLE
-    template: str = "c/preconv.j2"
+    name = "nn_preconv"
+    template = "c/preconv.j2"
+    runs = Preconv
 
-    def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], Preconv))
+    def refusal(self, op: Preconv) -> str | None:
+        return preconv_refusal(op)
 
-    def refuses(self, ops: Ops, chip: Chip) -> str | None:
-        return preconv_refusal(ops)
+    def scratch(self, op: Preconv) -> int:
+        return preconv_scratch(op)
 
-    def room(self, ops: Ops) -> Room:
-        return preconv_room(ops)
-
-    def pack(self, ops: Ops, place: Place) -> Packed:
-        return Packed(b"")
-
-    def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
-        op = ops[0]
-        assert isinstance(op, Preconv)
+    def cost_of(self, op: Preconv, chip: Chip, alive: float | None) -> Cost:
         _, rows, columns = op.output_shape
         return Cost(435 + 117 * columns + 219 * rows * columns, {"nn_preconv": 600}, stack=DENSE_STACK)
 
 
-def preconv_refusal(ops: Ops) -> str | None:
+def preconv_refusal(op: Preconv) -> str | None:
     """What no kernel of the front end can compute."""
-    op = ops[0]
-    assert isinstance(op, Preconv)
     sides = op.input_shape[1:]
     if any(side % 2 or not 4 <= side <= 64 for side in sides):
         return f"found {sides[0]}x{sides[1]} pixels, need even sides of 4..64"
     return None
 
 
-def preconv_room(ops: Ops) -> Room:
+def preconv_scratch(op: Preconv) -> int:
     """Two bytes for each feature, while the map is not yet normalised."""
-    op = ops[0]
-    assert isinstance(op, Preconv)
     _, rows, columns = op.output_shape
-    return Room(scratch=2 * rows * columns)
+    return 2 * rows * columns

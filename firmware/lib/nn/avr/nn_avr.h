@@ -133,7 +133,7 @@ typedef struct {
 
 /* The stages of nn.h; both in flash. */
 typedef struct {
-    nn_conv_i8 layer; /* one group and kernel * channels at most 255; or depthwise, an output for each channel */
+    nn_conv_i8 layer; /* one group and kernel_width * channels up to 255; or depthwise, an output for each channel */
     nn_avr_blocks blocks;
 } nn_avr_conv;
 

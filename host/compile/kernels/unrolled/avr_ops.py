@@ -15,6 +15,9 @@ LOWEST_IMMEDIATE = 16
 """LDI and CPI know only r16..r31."""
 
 
+Registers = tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Op:
     """One instruction or label; `cycles` is for the path on which no branch is taken."""
@@ -32,9 +35,13 @@ def cycles(ops: Iterable[Op]) -> int:
     return sum(op.cycles for op in ops)
 
 
-def sum_registers(slot: int, size: int = 2) -> tuple[int, ...]:
-    """Which hold sum `slot` of a block whose sums have `size` bytes, lowest first."""
-    return tuple(range(FIRST_SUM + size * slot, FIRST_SUM + size * (slot + 1)))
+def sum_registers(sizes: Iterable[int]) -> list[Registers]:
+    """Which hold the sums of a block, sums of so many bytes: each one's, lowest first."""
+    found, at = [], FIRST_SUM
+    for size in sizes:
+        found.append(tuple(range(at, at + size)))
+        at += size
+    return found
 
 
 def label(name: str) -> Op:
@@ -57,9 +64,9 @@ def load_constant(register: int, value: int) -> list[Op]:
     return [Op(f"ldi r{FACTOR}, {value}"), Op(f"mov r{register}, r{FACTOR}")]
 
 
-def load_biases(biases: Sequence[int], size: int = 2) -> list[Op]:
+def load_biases(biases: Sequence[int], sums: Sequence[Registers]) -> list[Op]:
     ops = []
-    for slot, bias in enumerate(biases):
-        for place, register in enumerate(sum_registers(slot, size)):
+    for bias, registers in zip(biases, sums, strict=True):
+        for place, register in enumerate(registers):
             ops += load_constant(register, bias >> 8 * place & 0xFF)
     return ops

@@ -1,7 +1,7 @@
 """Compiles dense layers of integers into straight AVR code: the weights are the program.
 
 A pure function from integers to operations; templates/model_code.S.j2 only prints them. For every block of up to
-twelve outputs, or eight that need 24 bits, the sums stay in registers; each input is loaded once, skipped whole when it
+twelve outputs (eight that need 24 bits) the sums stay in registers; each input is loaded once, skipped whole when it
 is zero, and meets its weights as additions of shared products (product_plan.py). Zero weights cost nothing. Registers
 that a block leaves free hold its most frequent factors.
 
@@ -13,7 +13,7 @@ that the plan gave them, and returns the first maximum of the scores. Where the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +83,7 @@ class Unrolled:
     def cycles(self, nonzero: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
         """Cycles of each of N inferences, call and return included; nonzero[layer] is (N, inputs): the inputs of that
         layer that are not 0. What they do not tell is left out: a hidden sum that is not negative and rounds to 0 takes
-        some ten cycles more, and each score that is larger than all before it takes one."""
+        some ten to forty cycles more, and each score that is larger than all before it takes one, or three if long."""
         total = np.full(len(nonzero[0]), CALL_CYCLES, dtype=np.int64)
         for part in self.parts:
             if part.input < 0:
@@ -95,27 +95,19 @@ class Unrolled:
 
 def unroll(layers: Sequence[Source], sum_bits: int = 16) -> Unrolled:
     """Compile `layers`. Raises InputError where sums of `sum_bits` cannot be proved: 16, or 24, where outputs that need
-    them are computed eight at a time and at half as much again for each weight."""
+    them take half as many registers again, and cycles for each weight."""
     parts = [_fixed(0, "save registers; r28 = 0", _prologue(layers[-1].is_scores))]
     pointer = 0
     for index, layer in enumerate(layers):
         check(layer, index, sum_bits)
-        for number, (outputs, size) in enumerate(_blocks(layer)):
-            block = _Block(layer, index, number, outputs, size, pointer)
+        # The first maximum is looked for in the order of the classes.
+        blocks = split_blocks(layer.weights, layer.density, layer.levels, layer.sum_bytes, layer.is_scores)
+        for number, outputs in enumerate(blocks):
+            block = _Block(layer, index, number, outputs, pointer)
             parts += block.compile()
             pointer = block.pointer
     parts.append(_fixed(len(layers) - 1, "restore registers", _epilogue()))
     return Unrolled(tuple(parts))
-
-
-def _blocks(layer: Source) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Which outputs share registers, and how many bytes their sums have."""
-    for size in sorted(set(layer.sum_bytes.tolist())):
-        (rows,) = np.nonzero(layer.sum_bytes == size)
-        # The first maximum is looked for in the order of the classes.
-        blocks = split_blocks(layer.weights[rows], layer.density, layer.levels, layer.is_scores, size)
-        for block in blocks:
-            yield tuple(rows[list(block)].tolist()), size
 
 
 def least_flash_bytes(layers: Sequence[Source]) -> int:
@@ -143,8 +135,8 @@ def _fewest_words_at_the_end(layer: Source) -> int:
     outputs = len(layer.bias)
     if not layer.is_scores:
         return 3 * outputs
-    size = int(layer.sum_bytes.max())
-    return avr.words([*store_scores(outputs, size), *first_maximum(outputs, 0, size)])
+    sums = avr.sum_registers(layer.sum_bytes.tolist())
+    return avr.words([*store_scores(sums), *first_maximum(sums)])
 
 
 def _fixed(layer: int, title: str, ops: Sequence[Op]) -> Part:
@@ -164,12 +156,11 @@ def _epilogue() -> list[Op]:
 class _Block:
     """Compiles one block of one layer; `pointer` follows where in the arena Z points."""
 
-    def __init__(
-        self, layer: Source, index: int, number: int, outputs: tuple[int, ...], size: int, pointer: int
-    ) -> None:
+    def __init__(self, layer: Source, index: int, number: int, outputs: tuple[int, ...], pointer: int) -> None:
         self.layer, self.index, self.number, self.outputs, self.pointer = layer, index, number, outputs, pointer
-        self.weights, self.size = layer.weights[list(outputs)], size
-        free = range(avr.FIRST_SUM + size * len(outputs), avr.FIRST_SUM + avr.SUM_REGISTERS)
+        self.weights = layer.weights[list(outputs)]
+        self.sums = avr.sum_registers(layer.sum_bytes[list(outputs)].tolist())
+        free = range(self.sums[-1][-1] + 1, avr.FIRST_SUM + avr.SUM_REGISTERS)
         self.spare = [*reversed([r for r in free if r >= avr.LOWEST_IMMEDIATE]), avr.SPARE]
         self.held = self._choose_held()
 
@@ -179,7 +170,7 @@ class _Block:
         for slot, rule in enumerate(rules):
             if rule.multiplier == 0:
                 biases[slot] += 1 << (rule.shift - 1)
-        start = avr.load_biases(biases, self.size)
+        start = avr.load_biases(biases, self.sums)
         for factor, register in self.held.items():
             start += avr.load_constant(register, factor)
         parts = [_fixed(self.index, f"layer {self.index + 1}, outputs {_list(self.outputs)}", start)]
@@ -254,7 +245,7 @@ class _Block:
             if abs(int(weight)) == magnitude:
                 first, other = ("add", "adc") if weight > 0 else ("sub", "sbc")
                 # A sum of two bytes ends before the zero.
-                terms = zip((first, other, other), avr.sum_registers(slot, self.size), (*pair, avr.ZERO), strict=False)
+                terms = zip((first, other, other), self.sums[slot], (*pair, avr.ZERO), strict=False)
                 ops += [Op(f"{name} r{register}, r{term}") for name, register, term in terms]
         return ops
 
@@ -263,7 +254,7 @@ class _Block:
         for slot, (output, rule) in enumerate(zip(self.outputs, rules, strict=True)):
             parts += self._move(self.layer.target + output)
             offset = self.layer.target + output - self.pointer
-            ops = tuple(requantise(rule, avr.sum_registers(slot, self.size), offset, f".Loff_{self.index}_{output}"))
+            ops = tuple(requantise(rule, self.sums[slot], offset, f".Loff_{self.index}_{output}"))
             work = avr.cycles(ops)
             off = NEGATIVE_CYCLES if rule.branches else work
             parts.append(Part(self.index + 1, output, f"output {output}", ops, work, off))
@@ -271,14 +262,14 @@ class _Block:
 
     def _finish_scores(self) -> list[Part]:
         """Store them behind those of the blocks before, and see whether one is larger than theirs."""
-        count, first, size = len(self.outputs), self.outputs[0], self.size
-        is_last = first + count == len(self.layer.bias)
+        first, size = self.outputs[0], len(self.sums[0])
+        is_last = self.outputs[-1] + 1 == len(self.layer.bias)
         before = resume_largest(size) if first else []
         after = [] if is_last else pause_scores(size)
-        store = [*point_to_scores(keep=not is_last), *store_scores(count, size)]
+        store = [*point_to_scores(keep=not is_last), *store_scores(self.sums)]
         return [
             _fixed(self.index, "scores, 32 bits each", store),
-            _fixed(self.index, "argmax", [*before, *first_maximum(count, first, size), *after]),
+            _fixed(self.index, "argmax", [*before, *first_maximum(self.sums, first), *after]),
         ]
 
 

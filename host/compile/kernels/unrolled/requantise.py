@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from host.compile.kernels.unrolled.avr_ops import FACTOR, INPUT, SPARE, ZERO, Op, label
+from host.compile.kernels.unrolled.avr_ops import FACTOR, INPUT, SPARE, ZERO, Op, Registers, label
 
 NEGATIVE_CYCLES = 6
 """What requantising takes where the work on a negative sum is skipped."""
@@ -26,7 +26,7 @@ class Requantise:
         return self.multiplier != 0 or self.shift < 8
 
 
-def requantise(rule: Requantise, registers: tuple[int, ...], offset: int, name: str) -> list[Op]:
+def requantise(rule: Requantise, registers: Registers, offset: int, name: str) -> list[Op]:
     """The sum in two or three registers becomes the byte Z + offset. Cycles are those of a positive sum; a negative one
     is quicker."""
     body, result = _body(rule, registers)
@@ -38,7 +38,7 @@ def requantise(rule: Requantise, registers: tuple[int, ...], offset: int, name: 
     return [*skip, *body, label(name), Op(f"std Z+{offset}, r{result}", 1, 2)]
 
 
-def _body(rule: Requantise, registers: tuple[int, ...]) -> tuple[list[Op], int]:
+def _body(rule: Requantise, registers: Registers) -> tuple[list[Op], int]:
     """What becomes of a sum that is not negative, and where."""
     if len(registers) == 3:
         return _scaled_long(rule, *registers), SPARE

@@ -75,8 +75,8 @@ class Source:
         top = self.levels if self.output_levels is None else self.output_levels
         sums, multipliers = self.highest[list(outputs)], np.array(self.multipliers)[list(outputs)]
         # Those of one multiplier have one rule, made for the largest of their sums.
-        may_shift = bool((self.sum_bytes[list(outputs)] == 2).all())
-        return tuple(_rule(int(m), self.shift, top, int(sums[multipliers == m].max()), may_shift) for m in multipliers)
+        may_rotate = bool((self.sum_bytes[list(outputs)] == 2).all())
+        return tuple(_rule(int(m), self.shift, top, int(sums[multipliers == m].max()), may_rotate) for m in multipliers)
 
 
 def check(layer: Source, index: int, sum_bits: int) -> None:
@@ -111,7 +111,7 @@ def _at_whole_bytes(multiplier: int, shift: int) -> tuple[int, int] | None:
     return None
 
 
-def _rule(multiplier: int, shift: int, top: int, highest: int, may_shift: bool) -> Requantise:
+def _rule(multiplier: int, shift: int, top: int, highest: int, may_rotate: bool) -> Requantise:
     found = _at_whole_bytes(multiplier, shift)
     assert found is not None
     multiplier, shift = found
@@ -119,6 +119,6 @@ def _rule(multiplier: int, shift: int, top: int, highest: int, may_shift: bool) 
     by = shift + 1 - multiplier.bit_length()
     is_power = multiplier & (multiplier - 1) == 0
     rounded = highest + (1 << (by - 1))
-    if may_shift and is_power and by >= CHEAPEST_SHIFT and rounded < 2**15 and rounded >> by <= 0xFF:
+    if may_rotate and is_power and by >= CHEAPEST_SHIFT and rounded < 2**15 and rounded >> by <= 0xFF:
         return Requantise(0, by, top, clamp)
     return Requantise(multiplier, shift, top, clamp)
