@@ -53,9 +53,7 @@ def all_exports(graph: Graph) -> list[Export]:
     found = {portable.crc: Export(graph, portable)}
     for chip in AVR_CHIPS:
         for kind in (CODE, ASSEMBLY):
-            tiles = tile(graph, chip, _ALLOWED[kind])
-            for keep_image in _image_places(tiles):
-                program = make_program(graph, chip, tiles, keep_image=keep_image, pair=None)
+            for program in _layouts(graph, chip, tile(graph, chip, _ALLOWED[kind])):
                 found.setdefault(program.crc, Export(graph, portable, program))
     return list(found.values())
 
