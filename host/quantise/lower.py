@@ -23,6 +23,7 @@ from host.nn.layers import (
 )
 from host.nn.layers import Dense as DenseLayer
 from host.nn.network import Network, QatResult
+from host.nn.preconv import LEVELS
 from host.nn.shapes import Shape
 from host.quantise import rounding
 from host.quantise.graph import AFTER, AWARE, PER_TENSOR, Graph
@@ -138,6 +139,12 @@ class _Walk:
         )
 
     def _take_front_end(self) -> None:
+        if self._top not in LEVELS:
+            need = " or ".join(map(str, sorted(LEVELS)))
+            raise InputError(
+                f"{self._format.label}: front end: found activations of 0..{self._top}, need a largest one of {need}; "
+                "choose --activation-bits 6"
+            )
         trained_top = cast(MinMaxNormalise, self._layers[_FRONT_END - 1]).top
         # A feature of fewer levels is the same feature in larger steps.
         self.rules.begin_behind_front_end(self._top, trained_top / self._top)
