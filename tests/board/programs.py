@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from networks import LAYERS, network_of, random_network
+from networks import LAYERS, limited_network, network_of, random_network
 from numpy.typing import NDArray
 
 from host.compile.boards import BOARDS, Board
@@ -86,6 +86,7 @@ NETS = {
     **{name: layered(name, boards=BOTH if name in ("padded", "depthwise", "pools") else ("uno",)) for name in LAYERS},
     **{f"{name}, int4": layered(name, INT4, BOTH) for name in ("padded", "strided", "depthwise")},
     **{f"{name}, ternary": layered(name, TERNARY) for name in ("padded", "pools")},
+    "limited": Net(limited_network),
     "far": layered(FAR, boards=("mega",)),
     "far, int4": layered((Conv2d(16, 3), ReLU(), Flatten(), Dense(50), ReLU()), INT4, ("mega",)),
     "lean": layered(LEAN, side=28),
