@@ -149,7 +149,8 @@ class _Walk:
 
     def _take_conv(self, layer: Conv2d | FixedConv2d) -> None:
         at = self.index
-        if self.rules.is_offset and any(layer.pads):
+        self._check_one_offset()
+        if self.rules.is_offset and isinstance(layer, Conv2d) and any(layer.pads):
             raise self._wrong(
                 "padding around pixels with a mean subtracted", "none, or unit scaling, whose zero is a pixel's"
             )
@@ -175,10 +176,17 @@ class _Walk:
         self._append(Dense(self._map, rows, source))
 
     def _take_pool(self, layer: MaxPool2d | AveragePool2d) -> None:
+        self._check_one_offset()
         shape = cast(MapShape, self._map)
         self.index += 1
         is_average = isinstance(layer, AveragePool2d)
         self._append(Pool(shape, layer.window, layer.strides, is_average, self._source))
+
+    def _check_one_offset(self) -> None:
+        """Raise InputError where each input has an offset of its own: a window meets several of them."""
+        if self.rules.inputs.offset is not None and self.rules.inputs.offset.ndim:
+            name = type(self._layers[self.index]).__name__
+            raise self._wrong(f"{name} over inputs with an offset each", "one offset for all, or a dense layer first")
 
     def _following(self, at: int, layer: LayerSpec) -> tuple[tuple[int, int], int]:
         """(window of the max-pool that runs in the convolution's pass, index of its ReLU). ReLU and max-pool commute.
@@ -265,15 +273,18 @@ class _Rules:
     def fixed(self, spec: FixedConv2d, at: int, relu: int, channels: int) -> Rows:
         kernel = np.asarray(spec.kernel, np.float64)
         weights = np.broadcast_to(kernel, (channels, 1, *kernel.shape))
-        layer = rounding.Layer(self._name(), self.format, weights, np.zeros(channels))
+        # What is subtracted is subtracted from what the kernel makes.
+        offset = 0.0 if self.inputs.offset is None else float(self.inputs.offset)
+        bias = np.full(channels, -offset * self.inputs.scale)
+        layer, inputs = rounding.Layer(self._name(), self.format, weights, bias), replace(self.inputs, offset=None)
         if not self.format.is_integer:
-            return self._go_on(rounding.float_rows(layer, self.inputs, True, self._floats), 1.0, relu)
+            return self._go_on(rounding.float_rows(layer, inputs, True, self._floats), 1.0, relu)
         if np.abs(kernel).max() > self.format.weight_max:
             raise InputError(
                 f"{self.format.label}: layer {at}: found a fixed kernel with {np.abs(kernel).max():.0f}, need numbers "
                 f"up to {self.format.weight_max}; use a format with more bits"
             )
-        return self._go_on(*rounding.fixed(layer, self.inputs, self.top, self.network.output_max[relu]), relu)
+        return self._go_on(*rounding.fixed(layer, inputs, self.top, self.network.output_max[relu]), relu)
 
     def scores(self, at: int) -> Rows:
         layer = self._layer(at)

@@ -21,9 +21,9 @@ from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 from host.nn.layers import BatchNorm, Conv2d, Dense, Flatten, MaxPool2d, ReLU
 from host.quantise.calibrate import calibrate
+from host.train import train
 from host.train.optimisers import Adam, Schedule
-from host.train.recipe import LearnedRecipe
-from host.train.train import train_sequential
+from host.train.recipe import Recipe
 
 PACKED = ("int4", "ternary")
 
@@ -46,11 +46,11 @@ def assert_equal(result: dict[str, Any], count: int) -> None:
 def test_a_net_with_overlapping_pools_goes_the_whole_way(tmp_path: Path, board: str) -> None:
     """Trained, saved, loaded, exported and streamed, as a user would: the pools that overlap are in every step."""
     layers = (Conv2d(4, 3), BatchNorm(), ReLU(), MaxPool2d(3, 2), Conv2d(12, 3), BatchNorm(), MaxPool2d(3, 1))
-    recipe = LearnedRecipe(
+    recipe = Recipe(
         (*layers, ReLU(), Flatten()), epochs=1, schedule=Schedule(0.01, "cosine", 0.1), optimiser=Adam(), batch=32
     )
     digits = data.load("digits")
-    trained = calibrate(train_sequential(digits, recipe), digits.train)
+    trained = calibrate(train(digits, recipe), digits.train)
     assert trained.provenance.metrics["test"] > 0.5  # chance is 0.1
     model, target = tmp_path / "net.h5", tmp_path / "result.json"
     model_file.save(trained, model)
@@ -140,8 +140,7 @@ def test_packed_weights_behind_the_front_end(tmp_path: Path, fmt: str) -> None:
     ("command", "words"),
     [
         ("export --format text", "text: found"),
-        ("export --format float16", "float16: conv 3x3 6, pool 3: found float16 weights, need an integer format"),
-        ("evaluate --data digits --format float16", "float16: conv 3x3 6, pool 3: found float16 weights"),
+        ("export --kernel unrolled --format float16", "unrolled: found conv 5x5 4, pool 2; conv 3x3 6"),
     ],
 )
 def test_what_a_net_cannot_have_is_refused_in_one_line(

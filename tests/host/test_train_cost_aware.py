@@ -4,13 +4,10 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from host.deploy.budget import predict
-from host.deploy.calibrate import calibrate
-from host.deploy.choose import choose
-from host.deploy.quantise import quantise
-from host.deploy.reference import infer, layer_inputs
 
 from host.compile.boards import board
+from host.compile.budget import predict
+from host.compile.exports import export_for
 from host.compile.kernels.unrolled.blocks import expected_cycles
 from host.data import Dataset, Split, load
 from host.errors import InputError
@@ -18,6 +15,9 @@ from host.modelfile import file as model_file
 from host.nn.dense_chain import split as layers_of
 from host.nn.formats import WeightFormat
 from host.nn.preconv import preconv_features
+from host.quantise.calibrate import calibrate
+from host.quantise.lower import lower
+from host.quantise.reference import infer, op_inputs
 from host.train import PRESETS, train_preset
 from host.train.qat.cost_aware import FewValued
 from host.train.qat.cycle_prices import column_cycles, prune_to, rest_cycles
@@ -109,24 +109,28 @@ def test_the_simple_prices_are_close_to_the_compilers():
     assert column_cycles(weights.T != 0, density) == pytest.approx(exact, rel=0.1)
 
 
+def program_for(network):
+    return export_for(network, WeightFormat.INT8, board("uno"), "unrolled").on(board("uno"))
+
+
 def test_deployment_takes_the_trained_whole_numbers(network):
-    net = quantise(network, WeightFormat.INT8, prune=False)
-    for layer, trained, magnitudes in zip(net.layers, layers_of(network), RULES.magnitudes, strict=True):
-        assert set(np.abs(layer.weights).ravel().tolist()) <= {0, *magnitudes}
-        assert (layer.weights * np.float32(trained.weight_step) == trained.weights).all()
-    rule = net.layers[0].requantiser
-    assert rule.multiplier == 128 and 7 <= rule.shift <= 16  # a power of two: the sum is only shifted
+    net = lower(network, WeightFormat.INT8, prune=False)
+    for op, trained, magnitudes in zip(net.ops[1:], layers_of(network), RULES.magnitudes, strict=True):
+        assert set(np.abs(op.rows.weights).ravel().tolist()) <= {0, *magnitudes}
+        assert (op.rows.weights * np.float32(trained.weight_step) == trained.weights).all()
+    rule = net.ops[1].rows.requantiser
+    assert rule.shared == 128 and 7 <= rule.shift <= 16  # a power of two: the sum is only shifted
 
 
 def test_the_board_computes_what_the_loss_saw(network):
     """The rounded float forward pass of training and the integers agree on every score, up to their one scale."""
-    net = quantise(network, WeightFormat.INT8, prune=False)
-    rule = net.layers[0].requantiser
+    net = lower(network, WeightFormat.INT8, prune=False)
+    rule = net.ops[1].rows.requantiser
     first, last = layers_of(network)
     step = first.weight_step * 2.0 ** (rule.shift - 7)
     x = preconv_features(BARS.test.images, 63).astype(np.float64)
     hidden = np.minimum(np.rint(np.maximum(x @ first.weights.T + first.bias, 0) / step), 63)
-    stored = layer_inputs(net, x.astype(np.uint8))[1]
+    stored = op_inputs(net, BARS.test.images)[2]
     # Half to even in training and half up on the board: they differ on exact halves only.
     assert np.abs(hidden - stored).max() <= 1 and (hidden != stored).mean() < 0.05
     scores = stored * step @ last.weights.T + last.bias
@@ -143,8 +147,8 @@ def test_a_smaller_wish_gives_a_quicker_net(network):
     quick = calibrate(
         train_preset(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1100, validation_run=False), BARS.train
     )
-    plans = [choose(net, WeightFormat.INT8, board("uno"), "unrolled") for net in (network, quick)]
-    dear, cheap = (sum(spent for _, spent in predict(plan, board("uno")).parts[1:]) for plan in plans)
+    programs = [program_for(net) for net in (network, quick)]
+    dear, cheap = (sum(spent for _, spent in predict(program, board("uno")).parts[1:]) for program in programs)
     assert cheap < dear
     assert dear < 1600 * 1.1 and cheap < 1100 * 1.1
     assert (layers_of(quick)[0].weights == 0).mean() > (layers_of(network)[0].weights == 0).mean()
@@ -178,7 +182,7 @@ def test_the_model_file_keeps_the_step(network, tmp_path):
     model_file.save(network, path)
     back = model_file.load(path)
     assert [layer.weight_step for layer in layers_of(back)] == [layer.weight_step for layer in layers_of(network)]
-    assert quantise(back, WeightFormat.INT8).hash == quantise(network, WeightFormat.INT8).hash
+    assert lower(back, WeightFormat.INT8).hash == lower(network, WeightFormat.INT8).hash
 
 
 @pytest.mark.slow
@@ -187,8 +191,8 @@ def test_the_default_wish_gives_96_percent_in_10700_cycles_on_usps(real_data):
     right, spent = [], []
     for seed in range(3):
         network = calibrate(train_preset(usps, "preconv-cheap", seed=seed, validation_run=False), usps.train)
-        plan = choose(network, WeightFormat.INT8, board("uno"), "unrolled")
-        right.append(np.mean(infer(plan.net, usps.test.images).classes == usps.test.labels))
-        spent.append(predict(plan, board("uno")).cycles)
+        program = program_for(network)
+        right.append(np.mean(infer(program.graph, usps.test.images).classes == usps.test.labels))
+        spent.append(predict(program, board("uno")).cycles)
     assert mean(right) >= 0.96
     assert mean(spent) <= 10700

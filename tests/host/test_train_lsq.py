@@ -10,6 +10,8 @@ from host.data import Dataset
 from host.errors import InputError
 from host.nn.formats import WEIGHT_TOPS, WeightFormat
 from host.nn.layers import Architecture, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.quantise.lower import lower
+from host.quantise.reference import infer
 from host.train import train
 from host.train.optimisers import Schedule
 from host.train.overrides import Wishes, customised
@@ -63,13 +65,13 @@ def test_it_learns_and_the_integers_agree_with_the_rounded_net(dataset, network)
         losses = history[f"{tuned.format}_loss"]
         assert len(losses) == 2 and len(history[f"{tuned.format}_validation_loss"]) == 2
         scores = freeze.scores_of(network, tuned, images)
-        found = infer(quantise_learned(network, WeightFormat[tuned.format.upper()]), images)
+        found = infer(lower(network, WeightFormat[tuned.format.upper()]), images)
         assert np.mean(scores.argmax(axis=1) == found.classes) >= 0.99
         loss = network.provenance.metrics["test"] - np.mean(found.classes == labels)
         assert loss < {"int8": 0.02, "ternary": 0.15}[tuned.format]
     assert history["ternary_loss"][-1] < history["ternary_loss"][0]
-    after = infer(quantise_learned(network, WeightFormat.TERNARY, post_training=True), images)
-    trained = infer(quantise_learned(network, WeightFormat.TERNARY), images)
+    after = infer(lower(network, WeightFormat.TERNARY, post_training=True), images)
+    trained = infer(lower(network, WeightFormat.TERNARY), images)
     assert np.mean(trained.classes == labels) > np.mean(after.classes == labels)
 
 

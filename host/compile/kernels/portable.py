@@ -7,11 +7,12 @@ from collections import Counter
 from host.compile.boards import Chip
 from host.compile.kernels import layouts
 from host.compile.kernels.kernel import Cost, OneOp, Packed
-from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv, Rows
+from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv, Rows, elements
 
 MAX_SIDE = 255
 MAX_POOL = 16
 MAX_INPUTS = 0xFFFF
+"""Also of bytes of a map, and of weights of one output: the kernels count both in 16 bits, on every machine."""
 
 CONV_STACK, DENSE_STACK = 236, 128
 """Two convolutions in turns take 226, with the serial line's interrupt on top; everything else less than 212. Nets
@@ -82,7 +83,18 @@ def sides_refusal(op: Conv) -> str | None:
     if max(*op.input_shape, op.rows.outputs, *op.output_shape) > MAX_SIDE or max(op.pool) > MAX_POOL:
         found = f"{'x'.join(map(str, op.input_shape))}, {op.rows.outputs} channels out, pool {max(op.pool)}"
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-    return None
+    if max(*op.kernel, *op.strides, *op.pads, *op.used) > MAX_SIDE:
+        found = f"kernel {op.kernel}, strides {op.strides}, padding {op.pads}, {op.used} positions"
+        return f"found {found}, need each up to {MAX_SIDE}"
+    if op.rows.flat.shape[1] > MAX_INPUTS:
+        return f"found {op.rows.flat.shape[1]:,} weights of one output, need {MAX_INPUTS:,} at most"
+    return map_refusal(op)
+
+
+def map_refusal(op: Conv | Pool) -> str | None:
+    """What the kernels cannot count in 16 bits."""
+    largest = max(op.source.item * elements(op.input_shape), op.codes.item * elements(op.output_shape))
+    return f"found a map of {largest:,} bytes, need {MAX_INPUTS:,} at most" if largest > MAX_INPUTS else None
 
 
 def _packed_code(bits: int) -> dict[str, int]:
@@ -143,7 +155,7 @@ def pool_refusal(op: Pool) -> str | None:
     if max(*op.input_shape) > MAX_SIDE or max(*op.size, *op.strides) > MAX_POOL:
         found = f"{'x'.join(map(str, op.input_shape))}, pool {max(*op.size, *op.strides)}"
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-    return None
+    return map_refusal(op)
 
 
 class PortablePreconv(OneOp[Preconv]):

@@ -1,0 +1,61 @@
+"""Sizes that the kernels' counters do not hold are refused by name: never computed wrongly, nor left to a compiler."""
+
+import numpy as np
+import pytest
+from graphs import conv, dense_graph, graph_of, random_rows
+
+from host.compile.boards import ATMEGA2560, BOARDS, HOST
+from host.compile.kernels.catalogue import CATALOGUE
+from host.compile.select import choose
+from host.errors import InputError
+from host.quantise.ops import Dense, Pool
+
+NEAR_THE_LIMIT = (
+    Pool((1, 255, 255), (5, 5), (5, 5), False),
+    Pool((5, 100, 131), (2, 2), (2, 2), True),
+    conv(np.random.default_rng(0), (1, 1, 255), 2, (1, 5), pads=(0, 2, 0, 2), pool=(1, 3)),
+    conv(np.random.default_rng(0), (1, 100, 100), 6, (3, 3)),
+    conv(np.random.default_rng(0), (255, 16, 16), 1, (16, 16)),
+    conv(np.random.default_rng(0), (1, 20, 20), 2, (3, 3), strides=(255, 1)),
+)
+BEYOND = {
+    "found a map of 120,000 bytes, need 65,535 at most": [
+        Pool((3, 200, 200), (8, 8), (8, 8), False),
+        conv(np.random.default_rng(1), (3, 200, 200), 2, (3, 3), pool=(8, 8)),
+        conv(np.random.default_rng(1), (1, 200, 100), 6, (1, 1)),
+    ],
+    "found 73,695 weights of one output, need 65,535 at most": [
+        conv(np.random.default_rng(1), (255, 17, 17), 2, (17, 17)),
+    ],
+    "positions, need each up to 255": [
+        conv(np.random.default_rng(1), (1, 1, 255), 2, (1, 5), pads=(0, 4, 0, 4), pool=(1, 2)),
+        conv(np.random.default_rng(1), (1, 250, 2), 2, (300, 1), pads=(60, 0, 60, 0)),
+        conv(np.random.default_rng(1), (1, 20, 20), 2, (3, 3), strides=(1, 300)),
+    ],
+}
+
+
+def refusals(op, chip):
+    return [kernel.refuses((op,), chip) for kernel in CATALOGUE if kernel.takes((op,))]
+
+
+@pytest.mark.parametrize("op", NEAR_THE_LIMIT)
+def test_what_the_counters_hold_is_taken(op):
+    assert None in refusals(op, HOST)
+
+
+@pytest.mark.parametrize("chip", [HOST, ATMEGA2560])
+@pytest.mark.parametrize(("reason", "op"), [(reason, op) for reason, ops in BEYOND.items() for op in ops])
+def test_what_they_do_not_is_refused_by_every_kernel(reason, op, chip):
+    found = refusals(op, chip)
+    assert None not in found and found[-1].startswith("found ") and found[-1].endswith(reason)
+
+
+@pytest.mark.parametrize("kernel", ["auto", "portable", "asm", "unrolled"])
+@pytest.mark.parametrize("board", ["native", "uno"])
+def test_scores_that_are_codes_have_no_kernel_yet(board, kernel):
+    random = np.random.default_rng(2)
+    *first, last = dense_graph(random, (6, 5, 3), top=255).ops
+    last = Dense(last.input_shape, random_rows(random, (3, 5), 255, top=255), last.source)
+    with pytest.raises(InputError, match="int8: dense 5-3: found scores that are codes, need sums; "):
+        choose(graph_of(*first, last), BOARDS[board], kernel)
