@@ -13,7 +13,7 @@ from host.compile.kernels.avr_patch import DepthConv, PatchConv
 from host.compile.kernels.avr_preconv import AvrPreconv
 from host.compile.kernels.avr_sums import SUMS16, SUMS24
 from host.compile.kernels.catalogue import CATALOGUE
-from host.compile.kernels.kernel import PORTABLE
+from host.compile.kernels.kinds import PORTABLE
 from host.compile.kernels.portable import PortableConv, PortablePreconv
 from host.compile.memory import Place
 from host.nn.formats import WeightFormat

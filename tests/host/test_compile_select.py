@@ -12,7 +12,7 @@ from host.compile.advice import check_fit
 from host.compile.boards import ATMEGA328P, BOARDS, HOST
 from host.compile.budget import fits, predict
 from host.compile.kernels.catalogue import CATALOGUE
-from host.compile.kernels.kernel import ASSEMBLY, CODE, KINDS, PORTABLE
+from host.compile.kernels.kinds import ASSEMBLY, CODE, KINDS, PORTABLE
 from host.compile.program import alive_behind
 from host.compile.select import AUTO, CHOICES, all_exports, choose, plain, tile
 from host.data import Split
