@@ -22,7 +22,7 @@ extern "C" {
 /* Raised whenever a rendered model made for an older core would compute something else. */
 #define NN_ABI 1
 
-/* Front end of the pre-convolved net: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
+/* The fixed front end: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
  * image: height*width u8, row-major; both even, 4..64. levels: 255 or 63.
  * features: (height/2)*(width/2) u8. pooled: scratch, as many u16; may be the features' own memory.
  * A constant image gives all zeros. */

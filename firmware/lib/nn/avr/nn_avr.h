@@ -82,7 +82,7 @@ void nn_avr_widen24(const uint8_t *sums, uint8_t outputs, int32_t *scores); /* s
 void nn_avr_add24(const uint8_t *sums, uint8_t count, int32_t *totals);
 uint8_t nn_avr_argmax32(const int32_t *scores, uint8_t classes);
 
-/* Learned nets: one block of B outputs, B up to NN_AVR_PATCH24_MAX, over a patch of inputs, rows that need not touch.
+/* One block of B outputs, B up to NN_AVR_PATCH24_MAX, over a patch of inputs, rows that need not touch.
  * Sums of three bytes each, exact where they fit 24 bits. block, in flash: int24 bias[B], `skip` bytes, then for each
  * input the weights of all outputs: a byte each, the weight + 128. nn_avr_patch4 and nn_avr_patch2 take weights of 4
  * and 2 bits and need 20 and 18; each has its own form of the biases. */
