@@ -131,12 +131,12 @@ typedef struct {
     uint8_t shift; /* 16 or 24 */
     uint8_t bits;  /* of a weight */
     uint8_t top;   /* the largest activation; 0: 255 */
-} nn_rows_i8;
+} nn_dense;
 
-void nn_rows_i8_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
-void nn_rows_i8_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
-void nn_rows_packed_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
-void nn_rows_packed_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+void nn_dense_hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_dense_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+void nn_dense_packed_hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_dense_packed_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
 /* Pools over windows of size x size_width, one each `stride` rows and `stride_width` columns; those left over are
  * dropped. The mean is rounded, halves up, of at most 256 inputs. */
