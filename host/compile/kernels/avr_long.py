@@ -30,7 +30,7 @@ class Piece:
 
 
 class LongDense(OneOpOnAvr[Dense]):
-    """nn_avr_long: the blocks of nn_avr_rows, each row cut where its sum would leave the kernel's bits."""
+    """nn_avr_long: the blocks of nn_avr_dense, each row cut where its sum would leave the kernel's bits."""
 
     name = "nn_avr_long"
     template = "avr8/long.j2"

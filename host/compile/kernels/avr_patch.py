@@ -188,9 +188,9 @@ class DepthConv(OneOpOnAvr[Conv]):
 
 
 class PatchDense(OneOpOnAvr[Dense]):
-    """nn_avr_rows: a dense op whose inputs are taken as `pieces` of `piece`, neither above 255."""
+    """nn_avr_dense: a dense op whose inputs are taken as `pieces` of `piece`, neither above 255."""
 
-    name = "nn_avr_rows"
+    name = "nn_avr_dense"
     template = "avr8/patch_dense.j2"
     runs = Dense
 
@@ -209,7 +209,7 @@ class PatchDense(OneOpOnAvr[Dense]):
         blocks, found = cut(op.rows), pieces(op.inputs)
         assert found is not None
         cycles = _STEP_CYCLES + _blocks_cycles(blocks, *found, op.nonzero / op.inputs)
-        code = {"nn_avr_rows hidden": 500} if op.rows.requantiser is not None else {"nn_avr_rows scores": 1690}
+        code = {"nn_avr_dense hidden": 500} if op.rows.requantiser is not None else {"nn_avr_dense scores": 1690}
         return Cost(cycles, code | routines(blocks), stack=portable.CONV_STACK)
 
 

@@ -77,9 +77,9 @@ class FloatConv(OneOp[Conv]):
 
 
 class FloatDense(OneOp[Dense]):
-    """nn_rows_f32 and nn_rows_f16, over codes or floats."""
+    """nn_dense_f32 and nn_dense_f16, over codes or floats."""
 
-    name = "nn_rows_float"
+    name = "nn_dense_float"
     template = "c/dense_float.j2"
     runs = Dense
     on_floats = True
@@ -94,7 +94,7 @@ class FloatDense(OneOp[Dense]):
         costs, outputs = _CYCLES[op.rows.format], op.rows.outputs
         products = _products(op.rows, op.inputs, op.nonzero / op.inputs, chip) + costs.output
         argmax = 0.0 if op.rows.relu else _COMPARED_CYCLES * outputs
-        code = {f"nn_rows_{_CALLED[op.rows.format]}": costs.code}
+        code = {f"nn_dense_{_CALLED[op.rows.format]}": costs.code}
         return Cost(_STEP_CYCLES + outputs * products + argmax, code, stack=portable.DENSE_STACK)
 
 

@@ -102,9 +102,9 @@ def _packed_code(bits: int) -> dict[str, int]:
 
 
 class PortableDense(OneOp[Dense]):
-    """nn_rows: fully connected, over a whole map as it lies in memory."""
+    """nn_dense: fully connected, over a whole map as it lies in memory."""
 
-    name = "nn_rows"
+    name = "nn_dense"
     template = "c/dense.j2"
     runs = Dense
 
@@ -118,7 +118,7 @@ class PortableDense(OneOp[Dense]):
         bits = op.rows.format.bits
         products = patch_cycles(op.inputs, bits, chip.far_flash)
         cycles = _STEP_CYCLES + op.rows.outputs * (products + _DENSE_CYCLES)
-        code = {"nn_rows hidden": 410} if op.rows.requantiser is not None else {"nn_rows scores": 1500}
+        code = {"nn_dense hidden": 410} if op.rows.requantiser is not None else {"nn_dense scores": 1500}
         return Cost(cycles, code | _packed_code(bits), stack=DENSE_STACK)
 
 
