@@ -25,7 +25,7 @@ from host.errors import DigitduinoError, InputError  # noqa: E402
 from host.modelfile import file as model_file  # noqa: E402
 from host.nn.dense_chain import split  # noqa: E402
 from host.nn.network import Network  # noqa: E402
-from host.train.two_layer import fit  # noqa: E402
+from host.train import train_preset  # noqa: E402
 from tools.bench.contenders import prepare  # noqa: E402
 from tools.bench.measure import Row, measure, verdicts  # noqa: E402
 from tools.bench.rig import FLAGS, Rig  # noqa: E402
@@ -93,7 +93,7 @@ def _dataset(name: str | None) -> Dataset:
 def _network(model: Path | None, dataset: Dataset) -> Network:
     """Raises InputError for a model that the contenders written by hand cannot compute."""
     if model is None:
-        return calibrate(fit.train(dataset, PRESET, seed=0, rehearse=False), dataset.train)
+        return calibrate(train_preset(dataset, PRESET, seed=0, validation_run=False), dataset.train)
     network = model_file.load(model)
     layers = split(network) or ()
     if len(layers) != 2 or network.top != 255 or network.image_shape != dataset.test.images.shape[1:]:

@@ -25,7 +25,7 @@ from host.nn.network import Scaling
 from host.nn.parameters import initial
 from host.train.batches import Lesson, batches
 from host.train.engines.numpy_engine import NumpyEngine
-from host.train.learned_presets import LEARNED_PRESETS
+from host.train.presets import PRESETS
 
 SHAPE, CLASSES = (28, 28), 10
 
@@ -121,7 +121,7 @@ def main():
     kernels = {f"{entry['internal_api']} {entry.get('architecture', '')}".strip() for entry in threadpool_info()}
     print(f"matrix products and threads by: {', '.join(sorted(kernels))}")
     for preset in options.preset:
-        recipe = LEARNED_PRESETS[preset].recipe_for(SHAPE)
+        recipe = PRESETS[preset].recipe_for(SHAPE)
         for threads in options.threads:
             show_times(
                 preset,

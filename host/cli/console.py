@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from tqdm import tqdm
-
 from host.atomic import check_writable, write_text
 
 _BAR = "{desc} {percentage:3.0f} %|{bar}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
@@ -51,10 +49,12 @@ class Console:
 
         It reckons the time left by itself where it is not told.
         """
-        hidden = not sys.stderr.isatty()
-        with tqdm(
-            desc=what, unit=unit, file=sys.stderr, disable=hidden, leave=False, bar_format=_BAR, **_shape()
-        ) as bar:
+        if not sys.stderr.isatty():
+            yield _unseen
+            return
+        from tqdm import tqdm  # only where it shows
+
+        with tqdm(desc=what, unit=unit, file=sys.stderr, leave=False, bar_format=_BAR, **_shape()) as bar:
 
             def update(done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
                 bar.total = total
@@ -64,6 +64,10 @@ class Console:
                 bar.update(done - bar.n)
 
             yield update
+
+
+def _unseen(done: int, total: int, note: str = "", seconds_left: float | None = None) -> None:
+    """No bar to move."""
 
 
 def _write(text: str, stream: TextIO) -> None:

@@ -17,7 +17,7 @@ from host.nn.formats import WeightFormat
 from host.quantise.calibrate import calibrate
 from host.quantise.reference import infer
 from host.report.compare import accuracy
-from host.train.two_layer import fit
+from host.train import train_preset
 
 BOARD = "uno"
 _SEEDS = 3
@@ -83,14 +83,14 @@ def run(console: Console, arguments: argparse.Namespace) -> int:
 def _measure(dataset: data.Dataset, setting: Setting, seed: int, epochs: int | None) -> Outcome | None:
     """None where the net fits the board with no kernel."""
     start = time.monotonic()
-    network = fit.train(
+    network = train_preset(
         dataset,
         setting.preset,
         seed=seed,
         hidden=setting.hidden,
         epochs=epochs,
         cycles=setting.cycles,
-        rehearse=False,
+        validation_run=False,
     )
     network = calibrate(network, dataset.train)
     target = board(BOARD)

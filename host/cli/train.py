@@ -22,14 +22,12 @@ from host.nn.network import Network
 from host.quantise.calibrate import calibrate
 from host.quantise.reference import infer
 from host.report.compare import accuracy
-from host.train import checkpoint, presets
-from host.train.learned_presets import LEARNED_PRESETS
+from host.train import checkpoint, presets, train
+from host.train.optimisers import LbfgsB
 from host.train.overrides import customised
-from host.train.pipeline import checkpoint_files
+from host.train.phases import checkpoint_files
 from host.train.progress import Progress
-from host.train.recipe import LearnedRecipe
-from host.train.train import train_sequential
-from host.train.two_layer import fit
+from host.train.recipe import Recipe
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         train_options.check_list(arguments)
         return _list(console)
     preset = presets.find(arguments.preset or DEFAULT_PRESET)
-    train_options.check(arguments, preset.name)
+    train_options.check(arguments)
     if arguments.sweep_cost:
         return run_sweep(console, arguments)
     if arguments.output is None:
@@ -51,14 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(output)
     dataset = data.load(arguments.data)
     recipe = preset.recipe_for(dataset.image_shape, len(dataset.train.labels))
+    recipe = customised(recipe, train_options.wishes(arguments), preset.name)
+    train_options.check_amounts(arguments, recipe, dataset.train.labels)
     start = time.monotonic()
-    network: Network
-    if isinstance(recipe, LearnedRecipe):
-        network = _train_learned(console, dataset, arguments, recipe, output)
-    else:
-        network = _train_preconv(console, dataset, arguments, output)
-    seconds = time.monotonic() - start
-    _report(console, network, dataset, output, seconds)
+    network = _train(console, dataset, arguments, preset.name, recipe, output)
+    _report(console, network, dataset, output, time.monotonic() - start)
     return 0
 
 
@@ -72,7 +67,7 @@ def _list(console: Console) -> int:
             "presets": [
                 {
                     "name": preset.name,
-                    "family": "learned" if preset.name in LEARNED_PRESETS else "preconv",
+                    "family": "preconv" if preset.has_front_end else "learned",
                     "summary": preset.summary,
                     "figure": preset.figure,
                 }
@@ -83,70 +78,47 @@ def _list(console: Console) -> int:
     return 0
 
 
-def _train_preconv(console: Console, dataset: data.Dataset, arguments: argparse.Namespace, output: Path) -> Network:
-    """Train and save as `arguments` say, with a bar; on Ctrl-C save the best so far, where asked for."""
-    with console.progress("training", "step") as update:
-        network = fit.train(
-            dataset,
-            arguments.preset or DEFAULT_PRESET,
-            seed=arguments.seed,
-            hidden=arguments.hidden,
-            epochs=arguments.epochs,
-            reg=arguments.reg,
-            cycles=arguments.cycles,
-            rehearse=not arguments.no_rehearsal,
-            progress=_shown_by(update),
-            checkpoint=_saver(console, dataset, output) if arguments.checkpoint else None,
-        )
-    return _saved(network, dataset, output)
-
-
-def _train_learned(
-    console: Console, dataset: data.Dataset, arguments: argparse.Namespace, preset: LearnedRecipe, output: Path
+def _train(
+    console: Console, dataset: data.Dataset, arguments: argparse.Namespace, name: str, recipe: Recipe, output: Path
 ) -> Network:
-    """The same; with `--checkpoint` the state after each epoch lies beside the model until that is saved."""
-    recipe = customised(
-        preset,
-        epochs=arguments.epochs,
-        holdout=arguments.holdout,
-        patience=arguments.patience,
-        rate=arguments.rate,
-        batch=arguments.batch,
-        optimiser=arguments.optimiser,
-        qat=arguments.qat,
-    )
-    train_options.check_amounts(arguments, recipe, dataset.train.labels)
-    if arguments.patience is not None and arguments.patience >= recipe.epochs and recipe.holdout:
-        console.say(
-            f"--patience {arguments.patience}: not below the {recipe.epochs} of --epochs, stops nothing sooner; "
-            "the net of the lowest validation loss is kept"
-        )
+    """Train and save as `arguments` say, with a bar; on Ctrl-C save the best so far, where asked for. Then the state
+    after each epoch lies beside the model until that is saved, but for l-bfgs-b, whose state cannot be kept."""
+    _say_patience(console, arguments, recipe)
     keeps = arguments.checkpoint or arguments.resume
+    has_state = keeps and not isinstance(recipe.optimiser, LbfgsB)
     path = output.with_name(f"{output.name}.checkpoint")
     files = checkpoint_files(path, recipe)
     if keeps:
         _check_checkpoint(console, path, files, arguments.resume)
     try:
         with console.progress("training", "step") as update:
-            network = train_sequential(
+            network = train(
                 dataset,
                 recipe,
-                preset=arguments.preset,
+                preset=name,
                 seed=arguments.seed,
                 engine=arguments.engine or "numpy",
                 device=arguments.device or "cpu",
                 progress=_shown_by(update),
-                checkpoint_path=path if keeps else None,
+                checkpoint_path=path if has_state else None,
                 interrupted=_saver(console, dataset, output) if keeps else None,
             )
     except KeyboardInterrupt:
-        if keeps and any(file.exists() for file in files):
+        if has_state and any(file.exists() for file in files):
             console.say(f"kept {path}; --resume instead of --checkpoint goes on from there")
         raise
     saved = _saved(network, dataset, output)
     if keeps:
         checkpoint.remove(files)
     return saved
+
+
+def _say_patience(console: Console, arguments: argparse.Namespace, recipe: Recipe) -> None:
+    if arguments.patience is not None and arguments.patience >= recipe.epochs and recipe.holdout:
+        console.say(
+            f"--patience {arguments.patience}: not below the {recipe.epochs} of --epochs, stops nothing sooner; "
+            "the net of the lowest validation loss is kept"
+        )
 
 
 def _check_checkpoint(console: Console, path: Path, files: list[Path], resume: bool) -> None:

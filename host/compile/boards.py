@@ -64,6 +64,7 @@ class Board:
 
 HOST = Chip("host", Family.HOST)
 ATMEGA328P = Chip("atmega328p", Family.AVR, 32 * 1024)
+ATMEGA1284P = Chip("atmega1284p", Family.AVR, 128 * 1024)
 ATMEGA2560 = Chip("atmega2560", Family.AVR, 256 * 1024)
 BOARDS = {
     board.name: board
@@ -73,9 +74,9 @@ BOARDS = {
         Board("nanoatmega328", ATMEGA328P, "nanoatmega328", Runner.SIMAVR, 30720, 2048, 16_000_000),
         Board("nanoatmega328new", ATMEGA328P, "nanoatmega328new", Runner.SIMAVR, 32256, 2048, 16_000_000),
         Board("mega", ATMEGA2560, "mega", Runner.SIMAVR, 253952, 8192, 16_000_000),
+        Board("atmega1284p", ATMEGA1284P, "atmega1284p", Runner.SIMAVR, 130048, 16384, 16_000_000),
     )
 }
-AVR_CHIPS = (ATMEGA328P, ATMEGA2560)
 
 
 def board(name: str) -> Board:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
-from host.compile.boards import ATMEGA328P, AVR_CHIPS, HOST, Board, Chip, Family
+from host.compile.boards import ATMEGA328P, BOARDS, HOST, Board, Chip, Family
 from host.compile.budget import predict
 from host.compile.export import Export
 from host.compile.kernels.catalogue import CATALOGUE
@@ -51,10 +52,10 @@ def all_exports(graph: Graph) -> list[Export]:
     """Every export of `graph` whose bytes in flash differ: a board may carry any of them."""
     portable = plain(graph).portable
     found = {portable.crc: Export(graph, portable)}
-    for chip in AVR_CHIPS:
-        for kind in (CODE, ASSEMBLY):
-            for program in _layouts(graph, chip, tile(graph, chip, _ALLOWED[kind])):
-                found.setdefault(program.crc, Export(graph, portable, program))
+    chips = dict.fromkeys(board.chip for board in BOARDS.values() if board.chip.family is Family.AVR)
+    for chip, kind in itertools.product(chips, (CODE, ASSEMBLY)):
+        for program in _layouts(graph, chip, tile(graph, chip, _ALLOWED[kind])):
+            found.setdefault(program.crc, Export(graph, portable, program))
     return list(found.values())
 
 
@@ -93,7 +94,7 @@ def _cycles(graph: Graph, chip: Chip, tiles: Sequence[Tile]) -> float:
 
 
 def _layouts(graph: Graph, chip: Chip, tiles: Sequence[Tile]) -> Iterator[Program]:
-    for pairs in (False, True):
+    for pairs in (False, True) if possible_pairs(tiles) else (False,):
         for keep_image in _image_places(tiles):
             yield make_program(graph, chip, tiles, keep_image=keep_image, pair=_best_pair(tiles, keep_image, pairs))
 

@@ -22,7 +22,7 @@ from host.compile.export import Export
 from host.errors import InputError, ToolMissing
 from host.link.elf import elf_sizes
 from host.link.process import last_error, run_tool
-from host.link.project import stage_project
+from host.link.project import project_digest, stage_project
 from host.link.replay import PROGRAMS, build, surroundings_digest
 
 
@@ -45,11 +45,11 @@ def build_firmware(export: Export, board: Board, *, profile: bool = False, flags
     """Compile `export` for `board`, or find it in the cache; with `profile` it times every layer, and `flags` are
     handed to the compiler. Raise ToolMissing or InputError with the compiler's words."""
     wanted = f"{flags} -DMODEL_PROFILE" if profile else flags
-    with _workspace("builds") as work:
-        stage_project(export, work)
-        state = f"{tree_digest(work)} {surroundings_digest()} {wanted}"
-        final = work.parent / f"{board.environment}-{hashlib.sha256(state.encode()).hexdigest()[:24]}"
-        if not final.is_dir():
+    state = f"{project_digest(export)} {surroundings_digest()} {wanted}"
+    final = cache_directory() / "builds" / f"{board.environment}-{hashlib.sha256(state.encode()).hexdigest()[:24]}"
+    if not final.is_dir():
+        with _workspace(final.parent) as work:
+            stage_project(export, work)
             made = build(work, board.environment, wanted, cache_directory() / "objects")
             _publish(made, PROGRAMS, final)
     elf = final / "firmware.elf"
@@ -59,9 +59,9 @@ def build_firmware(export: Export, board: Board, *, profile: bool = False, flags
 def build_simulator() -> Path:
     """The path of `simboard`, compiled on first use. Raise ToolMissing where libsimavr or a compiler is missing."""
     sources = asset_root() / "firmware" / "sim"
-    with _workspace("simulator") as work:
-        final = work.parent / tree_digest(sources)
-        if not final.is_dir():
+    final = cache_directory() / "simulator" / tree_digest(sources)
+    if not final.is_dir():
+        with _workspace(final.parent) as work:
             command = ["make", "-C", str(sources), f"BUILD={work}"]
             try:
                 result = run_tool(command)
@@ -77,9 +77,8 @@ def build_simulator() -> Path:
 
 
 @contextmanager
-def _workspace(kind: str) -> Iterator[Path]:
+def _workspace(parent: Path) -> Iterator[Path]:
     """A temporary directory inside the cache, so that a finished build can be moved into place."""
-    parent = cache_directory() / kind
     try:
         parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".making-", dir=parent))

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-
 _NO_PROGRAM = (".eeprom", ".fuse", ".lock")
 _BUILD_ID = ".note.gnu.build-id"
 """A digest that the linker takes of debugging information too, which names the folder of the build."""
@@ -15,6 +11,9 @@ _BUILD_ID = ".note.gnu.build-id"
 
 def elf_sizes(elf: Path) -> tuple[int, int]:
     """(flash, static RAM) in bytes, as the linker placed them: .data counts for both."""
+    from elftools.elf.constants import SH_FLAGS  # not where no chip's program is looked at
+    from elftools.elf.elffile import ELFFile
+
     flash = ram = 0
     with elf.open("rb") as file:
         for section in ELFFile(file).iter_sections():
@@ -30,6 +29,10 @@ def elf_sizes(elf: Path) -> tuple[int, int]:
 def image(program: Path) -> list[tuple[str, int, int, bytes]]:
     """All that is loaded to run `program`: name, address, size and content of each section. Of a file that is no ELF
     all its bytes."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.constants import SH_FLAGS
+    from elftools.elf.elffile import ELFFile
+
     with program.open("rb") as file:
         try:
             sections = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -47,6 +48,16 @@ def stage_project(export: Export, directory: Path) -> None:
                 raise InputError(f"{why}; choose another place for the project") from error
             copy_file(root / place, target)
     write_headers(export, directory / MODEL_FOLDER)
+
+
+def project_digest(export: Export) -> str:
+    """Of all that `stage_project` would write into an empty directory: names and contents."""
+    root, state = asset_root(), hashlib.sha256()
+    contents = {place: (root / place).read_bytes() for place in _sources()}
+    contents |= {MODEL_FOLDER / name: text.encode() for name, text in render(export).items()}
+    for place, content in sorted(contents.items()):
+        state.update(place.as_posix().encode() + b"\0" + hashlib.sha256(content).digest())
+    return state.hexdigest()
 
 
 def check_project(export: Export, directory: Path) -> Known:

@@ -207,21 +207,27 @@ class Frame:
     payload: bytes
 
 
+_SHORT_RUN = tuple(bytes((length + 1,)) for length in range(254))
+
+
 def cobs_encode(data: bytes) -> bytes:
     r"""Consistent Overhead Byte Stuffing (Cheshire and Baker 1999); no delimiter added.
 
     >>> cobs_encode(b"\x11\x00\x22").hex()
     '02110222'
     """
+    runs = data.split(DELIMITER)
+    if max(map(len, runs)) < 254:
+        return b"".join([_SHORT_RUN[len(run)] + run for run in runs])
     out = bytearray()
-    for index, run in enumerate(runs := data.split(DELIMITER)):
+    for index, run in enumerate(runs):
         last = index == len(runs) - 1
         while len(run) >= 254:
             out += b"\xff" + run[:254]
             run = run[254:]
             if not run and last:
                 return bytes(out)
-        out.append(len(run) + 1)
+        out += _SHORT_RUN[len(run)]
         out += run
     return bytes(out)
 

@@ -7,23 +7,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from host.errors import InputError
 from host.nn import numpy as layers
 from host.nn.layers import Architecture, BatchNorm, Conv2d, Dense, Dropout
 from host.nn.parameters import Parameters, empty
 from host.nn.scaling import Scaling
-from host.nn.workers import Crew
+from host.nn.workers import Workers, one_blas_thread, worker_count
 
 _BATCH = 64  # images through the layers at once: their buffers should stay in the cache
-_WORKERS = 2
 
 
-def scores(parameters: Parameters, scaling: Scaling, codes: NDArray[Any]) -> NDArray[np.float32]:
-    """Return float32 scores (N, classes) for codes (N, H, W) or (N, C, H, W); see `fixed.codes`."""
-    classes = parameters.architecture.classes
-    return through(lambda size: layers.Sequential(parameters, size), classes, scaling, codes)
+def scores(parameters: Parameters, scaling: Scaling, codes: NDArray[Any], at_once: int = _BATCH) -> NDArray[np.float32]:
+    """Return float32 scores (N, classes) for codes (N, H, W) or (N, C, H, W), so many at once; see `fixed.codes`."""
+    architecture = parameters.architecture
+    return through(lambda size: layers.Sequential(parameters, size), architecture, scaling, codes, at_once=at_once)
 
 
 def scores_and_ranges(
@@ -38,31 +36,33 @@ def scores_and_ranges(
         with lock:
             tops[index] = max(tops[index], top)
 
-    classes = parameters.architecture.classes
-    found = through(lambda size: layers.Sequential(parameters, size), classes, scaling, codes, see)
+    architecture = parameters.architecture
+    found = through(lambda size: layers.Sequential(parameters, size), architecture, scaling, codes, see)
     return found, tuple(tops.tolist())
 
 
 def through(
     make: Callable[[int], layers.Sequential],
-    classes: int,
+    architecture: Architecture,
     scaling: Scaling,
     codes: NDArray[Any],
     see: layers.Observer = lambda index, values: None,
+    at_once: int = _BATCH,
 ) -> NDArray[np.float32]:
-    """Return scores (N, classes) of the net that `make` builds for a batch size.
+    """Return scores (N, classes) of the net of `architecture` that `make` builds for a batch size.
 
-    `see` is called by both workers, without a common order.
+    `see` is called by all workers, without a common order.
     """
-    found = np.empty((len(codes), classes), np.float32)
+    found = np.empty((len(codes), architecture.classes), np.float32)
+    workers = Workers(worker_count(architecture))
 
     def work(number: int) -> None:
         net = cache(make)
-        for rows in list(_chunks(len(codes)))[number::_WORKERS]:
+        for rows in list(_chunks(len(codes), at_once))[number :: workers.size]:
             found[rows] = layers.observe(net(rows.stop - rows.start), scaling.apply(codes[rows]), see).T
 
-    with threadpool_limits(limits=1, user_api="blas"):
-        Crew(_WORKERS).run(work)
+    with one_blas_thread():
+        workers.run(work)
     return found
 
 
@@ -97,5 +97,5 @@ def for_use(parameters: Parameters) -> Parameters:
     return result
 
 
-def _chunks(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH))
+def _chunks(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -37,10 +37,10 @@ class QatResult:
 class Provenance:
     """Where a network comes from. It never influences a score.
 
-    `history` holds one value per epoch (`preconv`) or per evaluation of the loss (`preconv-seed`). `metrics` holds
-    accuracies 0..1: "train" and "test" are of this network. "validation" is of a rehearsal, not of this network: the
-    same recipe and seed trained without the held-out images and measured on them, since the network itself was trained
-    on all of them. It is missing where the rehearsal was skipped or interrupted.
+    `history` holds one value for each epoch, or for each iteration where all images are taken at once; its `batch_loss`
+    one for each batch or evaluation. `metrics` holds accuracies 0..1: "train" and "test" are of this network, and so is
+    "validation" where images were held out. Where the network was trained on all of them it is of another, by the same
+    recipe and seed without some images, measured on those; it is missing where that run was left out or interrupted.
     """
 
     dataset: str

@@ -18,7 +18,7 @@ from host.nn.shapes import Shape
 
 _STREAM = 10  # the random stream of a seed that starts a net
 
-INITIAL_RULES = ("he", "seed-001")
+INITIAL_RULES = ("he", "seed-000", "seed-001")
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ class Parameters:
         """Return the arrays of a layer by name, as views; empty for a layer without numbers."""
         return self._views.get(layer, {})
 
+    @cached_property
+    def weighted(self) -> tuple[int, ...]:
+        """The indices of the layers that have weights."""
+        return tuple(sorted({slot.layer for slot in slots(self.architecture) if slot.name == "weights"}))
+
     def copy(self) -> "Parameters":
         """Return a copy that shares nothing."""
         return Parameters(self.architecture, self.flat.copy(), self.measured.copy())
@@ -107,8 +112,8 @@ def initial(
 ) -> Parameters:
     """Return a net's first numbers; the same seed gives the same ones to every engine. Biases are zero.
 
-    `he`: normal with deviation √(2 / inputs of one output) (He, Zhang, Ren, Sun: ICCV 2015). `seed-001`: convolutions
-    normal with deviation 1 / √(product of the shape), dense layers normal × 0.01.
+    `he`: normal with deviation √(2 / inputs of one output) (He, Zhang, Ren, Sun: ICCV 2015). `seed-000`: normal × 1e-5.
+    `seed-001`: convolutions normal with deviation 1 / √(product of the shape), dense layers normal × 0.01.
     """
     if rule not in INITIAL_RULES:
         raise InputError(f"train: initial: found '{rule}', need one of {', '.join(INITIAL_RULES)}; choose one")
@@ -126,4 +131,6 @@ def initial(
 def _deviation(rule: str, shape: Shape) -> float:
     if rule == "he":
         return math.sqrt(2 / math.prod(shape[1:]))
+    if rule == "seed-000":
+        return 1e-5
     return 0.01 if len(shape) == 2 else 1 / math.sqrt(math.prod(shape))

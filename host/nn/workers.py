@@ -7,14 +7,37 @@ trains, never by the machine, because it decides in which order floats are added
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, TypeVar
 
+import numpy as np  # noqa: F401 - its BLAS must be there before it is looked for
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+from host.nn.layers import Architecture, Conv2d
 
 Result = TypeVar("Result")
 
 
-class Crew:
+@cache
+def _libraries() -> ThreadpoolController:
+    """Looking for them takes longer than an epoch of a small net."""
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Hold NumPy's matrix products to one thread: the workers already use the cores, and idle BLAS threads spin."""
+    limit: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
+    return limit
+
+
+def worker_count(architecture: Architecture) -> int:
+    """Return into how many parts a batch is split: what dense layers take is less than two threads need to meet."""
+    return 2 if any(isinstance(layer, Conv2d) for layer in architecture.layers) else 1
+
+
+class Workers:
     """`size` workers, of which number 0 is the caller's own thread, so that an interrupt reaches it."""
 
     def __init__(self, size: int) -> None:

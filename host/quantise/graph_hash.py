@@ -38,7 +38,7 @@ def little_endian(array: NDArray[np.generic]) -> bytes:
 def _is_of_the_first_kind(fmt: WeightFormat, ops: Ops) -> bool:
     """The front end, then dense layers alone, as floats or as int8 with one multiplier up to 255 a layer."""
     first, *others = ops
-    if not isinstance(first, Preconv) or fmt in (WeightFormat.INT4, WeightFormat.TERNARY):
+    if not isinstance(first, Preconv) or (fmt.is_integer and fmt is not WeightFormat.INT8):
         return False
     tops = {first.top, *(op.codes.high for op in others[:-1])}
     return len(tops) == 1 and all(

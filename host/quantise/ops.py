@@ -291,6 +291,13 @@ def elements(shape: Shape) -> int:
     return math.prod(shape)
 
 
+def computes_floats(op: Op) -> bool:
+    """Whether an op's numbers are float32."""
+    if isinstance(op, Conv | Dense):
+        return not op.rows.format.is_integer
+    return isinstance(op, Pool) and op.source.is_float
+
+
 def scores_as_codes(op: Op) -> bool:
     """Whether a last op's scores are codes, not sums."""
     return isinstance(op, Dense) and op.rows.requantiser is not None

@@ -189,7 +189,7 @@ def _in_order(rows: Rows, weights: NDArray[Any], inputs: NDArray[np.float32]) ->
     """(outputs, M) of weights (outputs, n) and inputs (n, M): bias first, then one product after the other; images run
     along the last axis, so that each step of the sum is one vector operation."""
     inputs = np.ascontiguousarray(inputs)
-    sums = np.repeat(rows.bias.astype(np.float32)[:, None], inputs.shape[1], axis=1)
+    sums = np.repeat(rows.bias.astype(np.float32)[:, None] + np.float32(0), inputs.shape[1], axis=1)  # −0 counts as +0
     for column, values in zip(weights.T.astype(np.float32), inputs, strict=True):
         sums += column[:, None] * values
     return np.where(sums > 0, sums, np.float32(0.0)) if rows.relu else sums

@@ -1,4 +1,5 @@
-"""What an engine is given for each epoch: images, targets, the teacher's opinion, and the order in which to take them.
+"""What an engine is given for each epoch: codes of images, targets, the teacher's opinion, and the order of taking
+them.
 
 Everything random here is named by the seed and the epoch, so that a resumed training goes on exactly as if it had not
 been interrupted, and every engine sees the same batches.
@@ -6,6 +7,7 @@ been interrupted, and every engine sees the same batches.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ SMALLEST_BATCH = 2  # a single image left over at an epoch's end is skipped: it 
 
 
 @dataclass(frozen=True, eq=False)
-class Soft:
+class SoftTargets:
     """A teacher's opinion on every image: softmax of its scores divided by the temperature, (N, classes)."""
 
     probabilities: NDArray[np.float32]
@@ -24,13 +26,20 @@ class Soft:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """One epoch: u8 images (N, H, W), targets (N, classes), batches of row numbers in the order to take them."""
+class EpochBatches:
+    """One epoch: codes (N, H, W) or (N, C, H, W), targets (N, classes), batches of row numbers in the order to take
+    them. Without `labels` (N,) the largest target is what counts as right."""
 
-    images: NDArray[np.uint8]
+    codes: NDArray[Any]
     targets: NDArray[np.float32]
     batches: tuple[NDArray[np.int64], ...]
-    soft: Soft | None = None
+    soft: SoftTargets | None = None
+    labels: NDArray[np.int64] | None = None
+
+    @property
+    def right(self) -> NDArray[np.int64]:
+        """(N,): the class that is right for each image."""
+        return self.targets.argmax(axis=1) if self.labels is None else self.labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""A fixed stratified split of the training images, for rehearsals; knows labels only."""
+"""A fixed stratified split of the training images, for validation; knows labels only."""
 
 import numpy as np
 from numpy.typing import NDArray

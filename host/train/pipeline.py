@@ -1,104 +1,178 @@
-"""One net's way through its recipe: the teacher first, then the net itself, then its tunings for weight formats."""
+"""One net's way through its recipe: teachers first, then the net itself, then its trainings for weight formats."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from host.data import Dataset
 from host.nn import inference
+from host.nn.fixed import codes
 from host.nn.layers import Architecture
 from host.nn.network import QatResult, Scaling
-from host.nn.numpy import softmax
 from host.nn.parameters import Parameters, initial
-from host.train import checkpoint
 from host.train.augment.prefetch import Copies, interleave
-from host.train.batches import Soft, batch_count
-from host.train.engines.full_batch import FullBatchCourse
-from host.train.optimisers import LbfgsB
-from host.train.progress import Meter, Stage
-from host.train.qat.recipe import Tuning
-from host.train.qat.train import tune, tuning_recipe
-from host.train.recipe import LearnedRecipe, Teacher
-from host.train.trainer import Course, MakeEngine, Material
+from host.train.batches import EpochBatches
+from host.train.companion import CompanionNet, mixed
+from host.train.engine import MakeEngine
+from host.train.engines.full_batch import FullBatchTrainer
+from host.train.marks import Marks
+from host.train.opinions import Asked, opinions
+from host.train.optimisers import LbfgsB, OptimiserSpec
+from host.train.phases import batches_of, qat_file, teacher_file, teacher_name, teaching
+from host.train.progress import ProgressMeter
+from host.train.qat.cost_aware import CostAwareRounding
+from host.train.qat.cost_engine import CostAwareEngine
+from host.train.qat.narrow import narrowed, own_top
+from host.train.qat.recipe import QatRecipe
+from host.train.qat.train import FloatNet, qat_recipe, top_for, train_for
+from host.train.recipe import Recipe
+from host.train.scaling import folded, scaling_of
+from host.train.targets import target_rows
+from host.train.trainer import Trainer, TrainingData, no_mix
 
 _COPIES_STREAM = 13  # a random stream of the seed
+History = dict[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a recipe led to, the numbers ready for use."""
+    """What a recipe led to, the numbers ready for use; `output_max` where it is decided and not measured, by layer."""
 
     numbers: Parameters
-    tuned: tuple[QatResult, ...]
-    history: dict[str, tuple[float, ...]]
+    scaling: Scaling
+    qat: tuple[QatResult, ...]
+    history: History
+    output_max: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
-class School:
+class _Task:
+    """The net of one recipe, and what it is trained on."""
+
+    recipe: Recipe
+    architecture: Architecture
+    scaling: Scaling
+    copies: Copies  # of codes
+    data: TrainingData
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
     """What the net and its teachers have in common."""
 
     dataset: Dataset
     kept: NDArray[np.int64]
     held: NDArray[np.int64]
-    scaling: Scaling
     seed: int
     make: MakeEngine
-    engine: tuple[str, str]  # its name and device: others give other bits
+    marks: Marks
     hand_over: Callable[[Trained], None]  # called with the best so far when the training is interrupted
-    meter: Meter = field(default_factory=lambda: Meter(None, ()))
+    progress: ProgressMeter
 
-    def stages(self, recipe: LearnedRecipe, name: str) -> list[Stage]:
-        """Return what `train` goes through, in its order; the cost of a step is about in proportion to the net's."""
-        found: list[Stage] = []
-        if recipe.teacher is not None:
-            for number in range(recipe.teacher.count):
-                found += self.stages(_teaching(recipe, recipe.teacher), _teacher_name(recipe.teacher, number))
-        cost = self._architecture(recipe).macs
-        parts = [(name, recipe), *((tuning.format, tuning_recipe(recipe, tuning)) for tuning in recipe.tuning)]
-        return found + [Stage(word, self._steps(part) * part.epochs, cost) for word, part in parts]
-
-    def train(self, recipe: LearnedRecipe, stage: str, path: Path | None) -> Trained:
+    def train(self, recipe: Recipe, phase: str, path: Path | None) -> Trained:
         """Train by one recipe; `path` is where its checkpoint is kept."""
-        data = self.dataset.train
         with ExitStack() as stack:
-            warps = interleave(recipe.copies, recipe.epochs) if recipe.copies else []
-            copies = stack.enter_context(Copies(data.images[self.kept], warps, (self.seed, _COPIES_STREAM)))
-            soft = self._opinions(recipe, copies, path)
-            held_images, held_labels = data.images[self.held], data.labels[self.held]
-            material = Material(copies.at, soft, data.labels[self.kept], held_images, held_labels, self.scaling)
-            trained = self._float(recipe, stage, path, material)
-            for tuning in recipe.tuning:
-                trained = self._tuned(trained, tuning, recipe, path, material)
+            task = self._task(recipe, path, stack)
+            trainer, companion = self._trainer(task)
+            with self._handing_over(lambda: self._reached(trainer, task) if trainer.history["loss"] else None):
+                if isinstance(trainer, FullBatchTrainer):
+                    trainer.run(self._enter(recipe))
+                else:
+                    trainer.run(self._enter(recipe), path, self.marks.of(replace(recipe, qat=()), phase))
+            trained = self._reached(trainer, task)
+            for wanted in recipe.qat:
+                trained = self._with_format(trained, wanted, task, companion, path)
         return trained
 
-    def _float(self, recipe: LearnedRecipe, stage: str, path: Path | None, material: Material) -> Trained:
-        """Train without any rounding."""
-        start = initial(self._architecture(recipe), self.seed, recipe.initial)
-        course = (
-            FullBatchCourse(material, recipe, start)
-            if isinstance(recipe.optimiser, LbfgsB)
-            else Course(material, recipe, start, self.seed, self.make)
+    def _task(self, recipe: Recipe, path: Path | None, stack: ExitStack) -> _Task:
+        """Threads that make augmented copies end with `stack`."""
+        train, architecture = self.dataset.train, self._architecture(recipe)
+        warps = interleave(recipe.copies, recipe.epochs) if recipe.copies else []
+        copies = stack.enter_context(
+            Copies(
+                train.images[self.kept], warps, (self.seed, _COPIES_STREAM), lambda images: codes(architecture, images)
+            )
         )
-        with self._handing_over(lambda: _reached(course) if course.history["loss"] else None):
-            course.run(self._enter(recipe), path, self._mark(replace(recipe, tuning=()), stage))
-        return _reached(course)
+        scaling = scaling_of(recipe.scaling, copies.plain, own_top(architecture) or 255)
+        teachers = [
+            self._teacher(recipe, number, path) for number in range(recipe.teacher.count if recipe.teacher else 0)
+        ]
+        soft = opinions(recipe, architecture, teachers, copies)
+        held = codes(architecture, train.images[self.held])
+        data = TrainingData(copies.at, soft, train.labels[self.kept], held, train.labels[self.held], scaling)
+        return _Task(recipe, architecture, scaling, copies, data)
 
-    def _tuned(
-        self, trained: Trained, tuning: Tuning, recipe: LearnedRecipe, path: Path | None, material: Material
+    def _trainer(self, task: _Task) -> tuple[Trainer | FullBatchTrainer, CompanionNet | None]:
+        recipe, data = task.recipe, task.data
+        start = initial(task.architecture, self.seed, recipe.initial)
+        if isinstance(recipe.optimiser, LbfgsB):
+            return FullBatchTrainer(data, recipe, start), None
+        companion = self._companion(task)
+        mix = companion.learn_and_mix if companion else no_mix
+        beside = companion.state() if companion else None
+        return Trainer(data, recipe, start, self.seed, self._maker(task), mix, beside), companion
+
+    def _maker(self, task: _Task) -> MakeEngine:
+        recipe = task.recipe
+        if recipe.cost is None:
+            return self.make
+        facts = (recipe.cost, recipe.epochs, task.architecture, task.copies.plain, task.scaling)
+        rounding = CostAwareRounding(*facts)
+
+        def make(numbers: Parameters, scaling: Scaling, rules: OptimiserSpec, seed: int) -> CostAwareEngine:
+            return CostAwareEngine(numbers, scaling, rules, seed, rounding)
+
+        return make
+
+    def _companion(self, task: _Task) -> CompanionNet | None:
+        recipe, rules = task.recipe, task.recipe.companion
+        if rules is None or isinstance(recipe.optimiser, LbfgsB):
+            return None
+        wide = self._architecture(replace(recipe, layers=rules.layers))
+        engine = self.make(initial(wide, self.seed, recipe.initial), task.scaling, recipe.optimiser, self.seed)
+        hard = target_rows(task.data.labels, wide.classes, 0.0, np.float32)
+        return CompanionNet(rules, engine, task.scaling, hard, rules.rate / recipe.schedule.rate)
+
+    def _reached(self, trainer: Trainer | FullBatchTrainer, task: _Task) -> Trained:
+        history = {name: tuple(values) for name, values in trainer.history.items()}
+        engine = trainer.engine if isinstance(trainer, Trainer) else None
+        settled = engine.rounding.settled(trainer.best) if isinstance(engine, CostAwareEngine) else None
+        if settled is None:
+            return Trained(inference.for_use(trainer.best), task.scaling, (), history)
+        hidden = task.architecture.fixed + 2
+        return Trained(settled.parameters, Scaling(0, 1.0), (settled.result,), history, {hidden: settled.hidden_max})
+
+    def _with_format(
+        self, trained: Trained, wanted: QatRecipe, task: _Task, companion: CompanionNet | None, path: Path | None
     ) -> Trained:
         """Train the finished net on for one weight format."""
-        further = tuning_recipe(recipe, tuning)
-        beside = None if path is None else _tuning_file(path, tuning)
-        mark, images = self._mark(further, tuning.format), self.dataset.train.images[self.kept]
-        enter = self._enter(further)
+        further = qat_recipe(task.recipe, wanted)
+        own = FloatNet(trained.numbers, task.scaling)
+        top = top_for(wanted, trained.numbers)
+        net = FloatNet(*narrowed(trained.numbers, task.scaling, top))
+        beside = None if path is None else qat_file(path, wanted)
+        mark = self.marks.of(further, wanted.name)
+        mix = no_mix
+        if companion is not None:
+            rules, beside_it = companion.rules, narrowed(companion.engine.parameters, task.scaling, top)
+
+            def mix(given: EpochBatches, epoch: int, rate: Callable[[int], float]) -> EpochBatches:
+                return mixed(rules, *beside_it, given)
+
+        data, plain = _narrow_data(task, net, self.dataset.train.images[self.held])
         with self._handing_over(lambda: trained):
-            result, more = tune(trained.numbers, tuning, further, material, images, self.seed, enter, beside, mark)
-        return Trained(trained.numbers, (*trained.tuned, result), trained.history | more)
+            result, more = train_for(
+                *(wanted, net, own, further, data, plain, self.seed),
+                lambda trainer: trainer.run(self._enter(further), beside, mark),
+                mix,
+            )
+        return replace(trained, qat=(*trained.qat, result), history=trained.history | more)
 
     @contextmanager
     def _handing_over(self, so_far: Callable[[], Trained | None]) -> Iterator[None]:
@@ -107,75 +181,42 @@ class School:
         except KeyboardInterrupt:
             best = so_far()
             if best is not None:
-                self.hand_over(best)
+                self.hand_over(finished(best))
             raise
 
-    def _architecture(self, recipe: LearnedRecipe) -> Architecture:
+    def _architecture(self, recipe: Recipe) -> Architecture:
         return recipe.architecture(self.dataset.image_shape, len(self.dataset.labels))
 
-    def _steps(self, recipe: LearnedRecipe) -> int:
-        """Return the meter's steps in an epoch."""
-        return 1 if isinstance(recipe.optimiser, LbfgsB) else batch_count(len(self.kept), recipe.batch)
+    def _enter(self, recipe: Recipe) -> Callable[[int], ProgressMeter]:
+        """Return what begins the next phase, given how many epochs are finished already."""
+        return lambda done: self.progress.enter(batches_of(recipe, len(self.kept)) * done)
 
-    def _enter(self, recipe: LearnedRecipe) -> Callable[[int], Meter]:
-        """Return what begins the meter's next stage, given how many epochs are finished already."""
-        return lambda done: self.meter.enter(self._steps(recipe) * done)
-
-    def _mark(self, recipe: LearnedRecipe, stage: str) -> str:
-        """Return what a checkpoint must have in common with the training that goes on from it."""
-        facts = {known.name: getattr(recipe, known.name) for known in fields(recipe)}
-        facts |= {"rate": recipe.schedule.rate, "schedule": replace(recipe.schedule, rate=1.0)}
-        engine, device = self.engine
-        others = {"seed": self.seed, "data": self.dataset.sha256, "stage": stage, "engine": engine, "device": device}
-        return checkpoint.mark_of(facts | others)
-
-    def _opinions(self, recipe: LearnedRecipe, copies: Copies, path: Path | None) -> Callable[[int], Soft | None]:
-        """Return what gives the teacher's opinion on an epoch's images; each copy is asked about once."""
-        teacher = recipe.teacher
-        if teacher is None:
-            return lambda epoch: None
-        nets = [self._teacher(recipe, teacher, number, path) for number in range(teacher.count)]
-
-        @cache
-        def ask(number: int) -> Soft:
-            said = [inference.scores(net, self.scaling, copies.at(number)) for net in nets]
-            softened = [softmax(found.T / teacher.temperature).T for found in said]
-            return Soft(np.mean(softened, axis=0, dtype=np.float32), teacher.temperature, teacher.hard)
-
-        return lambda epoch: ask(copies.number(epoch))
-
-    def _teacher(self, recipe: LearnedRecipe, teacher: Teacher, number: int, path: Path | None) -> Parameters:
-        """Return the trained numbers of a teacher, counted from 0."""
-        beside = None if path is None else _teacher_file(path, number)
-        school = replace(self, seed=self.seed + number, hand_over=lambda trained: None)
-        return school.train(_teaching(recipe, teacher), _teacher_name(teacher, number), beside).numbers
+    def _teacher(self, recipe: Recipe, number: int, path: Path | None) -> Asked:
+        """Return a trained teacher, counted from 0."""
+        assert recipe.teacher is not None
+        beside = None if path is None else teacher_file(path, number)
+        pipeline = replace(self, seed=self.seed + number, hand_over=lambda trained: None)
+        pipeline = replace(pipeline, marks=replace(self.marks, seed=self.seed + number))
+        trained = pipeline.train(teaching(recipe, recipe.teacher), teacher_name(recipe.teacher, number), beside)
+        return Asked(trained.numbers, trained.scaling)
 
 
-def checkpoint_files(path: Path, recipe: LearnedRecipe) -> list[Path]:
-    """Return every file in which a training with this `path` keeps its state."""
-    teachers = range(recipe.teacher.count if recipe.teacher else 0)
-    beside = [_tuning_file(path, tuning) for tuning in recipe.tuning]
-    return [path, *(_teacher_file(path, number) for number in teachers), *beside]
+def finished(trained: Trained) -> Trained:
+    """Return the same with the divisor of codes in the weights, where files and boards have always had it."""
+    numbers, scaling, qat = folded(trained.numbers, trained.scaling, trained.qat)
+    return replace(trained, numbers=numbers, scaling=scaling, qat=qat)
 
 
-def _reached(course: Course | FullBatchCourse) -> Trained:
-    history = {name: tuple(values) for name, values in course.history.items()}
-    return Trained(inference.for_use(course.best), (), history)
-
-
-def _teaching(recipe: LearnedRecipe, teacher: Teacher) -> LearnedRecipe:
-    """Return the recipe by which the teacher itself is trained."""
-    epochs = teacher.epochs or recipe.epochs
-    return replace(recipe, layers=teacher.layers, epochs=epochs, teacher=None, patience=None, tuning=())
-
-
-def _teacher_name(teacher: Teacher, number: int) -> str:
-    return "teacher" if teacher.count == 1 else f"teacher {number + 1}/{teacher.count}"
-
-
-def _teacher_file(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.name}.teacher{number + 1 if number else ''}")
-
-
-def _tuning_file(path: Path, tuning: Tuning) -> Path:
-    return path.with_name(f"{path.name}.{tuning.format}")
+def _narrow_data(task: _Task, net: FloatNet, held: NDArray[np.uint8]) -> tuple[TrainingData, NDArray[Any]]:
+    """Return what `net` is trained on, and the images without augmentation, both in its codes."""
+    architecture, known = net.parameters.architecture, task.architecture
+    if architecture.layers[: architecture.fixed] == known.layers[: known.fixed]:
+        return task.data, task.copies.plain
+    made = cache(lambda number: codes(architecture, task.copies.images(number)))
+    data = replace(
+        task.data,
+        codes=lambda epoch: made(task.copies.number(epoch)),
+        held_codes=codes(architecture, held),
+        scaling=net.scaling,
+    )
+    return data, codes(architecture, task.copies.originals)

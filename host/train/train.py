@@ -1,10 +1,12 @@
-"""Training of learned kernels from a data set and a recipe to a finished `Network`, by either engine.
+"""Training from a data set and a recipe to a finished `Network`, by either engine; the entry point of this package.
 
-Validation images are never trained on, neither by the net nor by its teacher; the test split is only measured.
+Validation images are never trained on, neither by the net nor by its teacher, except where a recipe has a validation
+run: then the net learns from all images, and a second one, without those, shows what the first is worth. The test split
+is only measured.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +15,27 @@ from numpy.typing import NDArray
 from host.data import Dataset
 from host.errors import InputError, ToolMissing
 from host.nn import inference
-from host.nn.network import Network, Provenance, Scaling
-from host.nn.parameters import Parameters
+from host.nn.fixed import codes
+from host.nn.network import Network, Provenance
 from host.train.batches import SMALLEST_BATCH
 from host.train.checks import check_whole
+from host.train.engine import MakeEngine
 from host.train.engines import numpy_engine
 from host.train.engines.full_batch import check_recipe
 from host.train.holdout import holdout_rows
+from host.train.marks import Marks
 from host.train.optimisers import LbfgsB
-from host.train.pipeline import School, Trained
-from host.train.progress import Meter, Progress
-from host.train.recipe import LearnedRecipe
-from host.train.trainer import MakeEngine
+from host.train.phases import VALIDATION, phases, validating, validation_file
+from host.train.pipeline import Pipeline, Trained, finished
+from host.train.progress import Progress, ProgressMeter
+from host.train.recipe import Recipe
 
 ENGINES = ("numpy", "torch")
-SCALINGS = ("unit", "standard")
 
 
-def train_sequential(
+def train(
     dataset: Dataset,
-    recipe: LearnedRecipe,
+    recipe: Recipe,
     *,
     preset: str = "custom",
     seed: int = 0,
@@ -45,47 +48,55 @@ def train_sequential(
     """Train a net; the same arguments give the same arrays, bit for bit, on one machine.
 
     With `checkpoint_path` the state is saved there after every epoch (a teacher's beside it), and a training that finds
-    its own checkpoint goes on from it to the same result; deleting `school.checkpoint_files` is the caller's business.
-    `device` is for torch. On KeyboardInterrupt `interrupted` gets the best network so far, if an epoch of the net
-    itself has ended, then the interrupt goes on. Raises InputError on an unusable recipe, a foreign checkpoint or a
-    loss that is no longer finite, ToolMissing where torch is asked for and not installed.
+    its own checkpoint goes on from it to the same result; deleting `phases.checkpoint_files` is the caller's business.
+    L-BFGS-B keeps no state. `device` is for torch. On KeyboardInterrupt `interrupted` gets the best network so far, if
+    an epoch of the net itself has ended, then the interrupt goes on. Raises InputError on an unusable recipe, a foreign
+    checkpoint or a loss that is no longer finite, ToolMissing where torch is asked for and not installed.
     """
     kept, held = holdout_rows(dataset.train.labels, recipe.holdout)
-    if recipe.patience is not None and len(held) == 0:
+    runs_again = recipe.validation_run and len(held) > 0
+    rows = np.arange(len(dataset.train.labels)) if recipe.validation_run else kept
+    _check(recipe, seed, engine, len(rows), has_validation=len(held) > 0 and not recipe.validation_run)
+    make = _maker(engine, device)
+    parts = phases(recipe, "train", len(rows), dataset)
+    if runs_again:
+        parts += phases(validating(recipe), VALIDATION, len(kept), dataset)
+    finish = _Finish(dataset, rows, np.empty(0, np.int64) if recipe.validation_run else held, preset, seed, engine)
+    pipeline = Pipeline(
+        *(dataset, rows, finish.held, seed, make),
+        Marks(seed, dataset.sha256, len(rows), engine, device),
+        lambda trained: None if interrupted is None else interrupted(finish.network(trained)),
+        ProgressMeter(progress, parts),
+    )
+    network = finish.network(finished(pipeline.train(recipe, "train", checkpoint_path)))
+    if not runs_again:
+        return network
+    hand_over = replace(pipeline, hand_over=lambda trained: None if interrupted is None else interrupted(network))
+    trial = _validation_run(hand_over, recipe, kept, checkpoint_path)
+    return _with_validation(network, trial, dataset, held)
+
+
+def _validation_run(pipeline: Pipeline, recipe: Recipe, kept: NDArray[np.int64], path: Path | None) -> Trained:
+    """Train the same net on the images `kept` alone."""
+    second = replace(pipeline, kept=kept, marks=replace(pipeline.marks, rows=len(kept)))
+    return second.train(validating(recipe), VALIDATION, None if path is None else validation_file(path))
+
+
+def _check(recipe: Recipe, seed: int, engine: str, rows: int, has_validation: bool) -> None:
+    """Raise InputError for what cannot be trained."""
+    if recipe.patience is not None and not has_validation:
         raise InputError("train: patience: found it without validation images, need some; set holdout")
-    if len(kept) < SMALLEST_BATCH:
-        raise InputError(
-            f"train: images: found {len(kept)} to train on, need {SMALLEST_BATCH} or more; give more images"
-        )
+    if rows < SMALLEST_BATCH:
+        raise InputError(f"train: images: found {rows} to train on, need {SMALLEST_BATCH} or more; give more images")
     check_whole("seed", seed, 0)
     if recipe.teacher is not None:
         check_whole("teachers", recipe.teacher.count, 1)
-    make = _maker(engine, device)
     if isinstance(recipe.optimiser, LbfgsB):
-        check_recipe(recipe, engine, saves=checkpoint_path is not None)
-    scaling = _scaling(recipe.scaling, dataset.train.images[kept])
-
-    def finish(trained: Trained) -> Network:
-        source = Provenance(dataset.name, dataset.sha256, preset, seed, engine, trained.history)
-        network = _finished(dataset, trained.numbers, scaling, source, kept, held)
-        return replace(network, qat=trained.tuned)
-
-    def hand_over(trained: Trained) -> None:
-        if interrupted is not None:
-            interrupted(finish(trained))
-
-    school = School(dataset, kept, held, scaling, seed, make, (engine, device), hand_over)
-    school = replace(school, meter=Meter(progress, school.stages(recipe, "train")))
-    return finish(school.train(recipe, "train", checkpoint_path))
-
-
-def _scaling(rule: str, images: NDArray[np.uint8]) -> Scaling:
-    """Return how pixels become inputs; "standard" takes whole numbers, as seed 001 did."""
-    if rule not in SCALINGS:
-        raise InputError(f"train: scaling: found '{rule}', need one of {', '.join(SCALINGS)}; choose one")
-    if rule == "unit":
-        return Scaling()
-    return Scaling(int(images.mean()), float(max(1, int(images.std()))))
+        check_recipe(recipe, engine)
+    if recipe.cost is not None and engine != numpy_engine.NAME:
+        raise InputError(
+            f"train: engine: found {engine} with an aim for cycles, need {numpy_engine.NAME} for it; choose that"
+        )
 
 
 def _maker(engine: str, device: str) -> MakeEngine:
@@ -101,23 +112,44 @@ def _maker(engine: str, device: str) -> MakeEngine:
     return maker(device)
 
 
-def _finished(
-    dataset: Dataset,
-    numbers: Parameters,
-    scaling: Scaling,
-    source: Provenance,
-    kept: NDArray[np.int64],
-    held: NDArray[np.int64],
-) -> Network:
-    """Measure the finished net: activation ranges on the images trained on, accuracies on every part."""
-    train, test = dataset.train, dataset.test
-    found, ranges = inference.scores_and_ranges(numbers, scaling, train.images[kept])
-    metrics = {"train": _share_right(found, train.labels[kept])}
-    if len(held):
-        metrics["validation"] = _share_right(inference.scores(numbers, scaling, train.images[held]), train.labels[held])
-    if len(test.labels):
-        metrics["test"] = _share_right(inference.scores(numbers, scaling, test.images), test.labels)
-    return Network(numbers, scaling, dataset.labels, replace(source, metrics=metrics), ranges)
+@dataclass(frozen=True, eq=False)
+class _Finish:
+    """Measures a finished net: ranges on the images trained on, accuracies on every part."""
+
+    dataset: Dataset
+    kept: NDArray[np.int64]
+    held: NDArray[np.int64]
+    preset: str
+    seed: int
+    engine: str
+
+    def network(self, trained: Trained) -> Network:
+        dataset, numbers, scaling = self.dataset, trained.numbers, trained.scaling
+        train, test = dataset.train, dataset.test
+        given = codes(numbers.architecture, train.images[self.kept])
+        found, ranges = inference.scores_and_ranges(numbers, scaling, given)
+        metrics = {"train": _share_right(found, train.labels[self.kept])}
+        for name, images, labels in (
+            ("validation", train.images[self.held], train.labels[self.held]),
+            ("test", test.images, test.labels),
+        ):
+            if len(labels):
+                said = inference.scores(numbers, scaling, codes(numbers.architecture, images))
+                metrics[name] = _share_right(said, labels)
+        source = Provenance(
+            *(dataset.name, dataset.sha256, self.preset, self.seed, self.engine), trained.history, metrics
+        )
+        tops = tuple(trained.output_max.get(index, top) for index, top in enumerate(ranges))
+        return Network(numbers, scaling, dataset.labels, source, tops, qat=trained.qat)
+
+
+def _with_validation(network: Network, trial: Trained, dataset: Dataset, held: NDArray[np.int64]) -> Network:
+    """Return the network with what the run without the held-out images says of them."""
+    given = codes(trial.numbers.architecture, dataset.train.images[held])
+    said = inference.scores(trial.numbers, trial.scaling, given)
+    source = network.provenance
+    metrics = {**source.metrics, VALIDATION: _share_right(said, dataset.train.labels[held])}
+    return replace(network, provenance=replace(source, metrics=metrics))
 
 
 def _share_right(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

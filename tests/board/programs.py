@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from networks import LAYERS, drawn_images, network_of, random_network
+from networks import LAYERS, network_of, random_network
 from numpy.typing import NDArray
 
-from host.compile.boards import BOARDS, Board
+from host.compile.boards import Board
 from host.compile.budget import fits
 from host.compile.export import Export
 from host.compile.kernels.catalogue import CATALOGUE
-from host.compile.kernels.kernel import Kernel, Ops
 from host.compile.kernels.kinds import CODE
-from host.compile.program import Tile, make_program
+from host.compile.program import Program, Tile, make_program
 from host.compile.select import choose, plain
-from host.data import Split
+from host.data import Split, load
 from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU, preconv_layers
 from host.nn.network import Network
@@ -62,7 +61,7 @@ class Net:
     boards: tuple[str, ...] = ("uno",)
 
 
-def front_end(fmt: WeightFormat, top: int | None = None, boards: tuple[str, ...] = BOTH, **options: object) -> Net:
+def front_end(fmt: WeightFormat, top: int | None = None, boards: tuple[str, ...] = ("uno",), **options: object) -> Net:
     return Net(lambda: random_network(**{"shape": (16, 16), "hidden": 17, "classes": 10} | options), fmt, top, boards)
 
 
@@ -72,20 +71,26 @@ def layered(
     return Net(lambda: network_of(layers, **options), fmt, None, boards)
 
 
+ON_OTHERS = {"padded": (*BOTH, "atmega1284p"), "pools": BOTH, "depthwise": ("mega",)}
 INT8, INT4, TERNARY = WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY
 NETS = {
-    "front end": front_end(INT8),
-    "front end, 6 bits": front_end(INT8, 63),
+    "front end": front_end(INT8, boards=BOTH),
+    "front end, 6 bits": front_end(INT8, 63, BOTH),
     "front end, int4": front_end(INT4, 63),
     "front end, ternary": front_end(TERNARY),
     "front end, float16": front_end(WeightFormat.FLOAT16),
-    "front end, float32": front_end(WeightFormat.FLOAT32),
-    "front end of 28x28": front_end(INT8, 63, ("uno",), shape=(28, 28), hidden=9),
-    "front end of 12x14": front_end(INT8, 63, ("uno",), shape=(12, 14), hidden=9),
+    "front end, float32": front_end(WeightFormat.FLOAT32, boards=BOTH),
+    "front end of 28x28": front_end(INT8, 63, shape=(28, 28), hidden=9),
+    "front end of 12x14": front_end(INT8, 63, shape=(12, 14), hidden=9),
     "front end and convolutions": layered(BEHIND_FRONT_END),
-    **{name: layered(name, boards=BOTH if name in ("padded", "depthwise", "pools") else ("uno",)) for name in LAYERS},
-    **{f"{name}, int4": layered(name, INT4, BOTH) for name in ("padded", "strided", "depthwise")},
+    **{name: layered(name, boards=ON_OTHERS.get(name, ("uno",))) for name in LAYERS},
+    "padded, int4": layered("padded", INT4),
+    "strided, int4": layered("strided", INT4, BOTH),
+    "depthwise, int4": layered("depthwise", INT4, ("mega",)),
     **{f"{name}, ternary": layered(name, TERNARY) for name in ("padded", "pools")},
+    "padded, float32": layered("padded", WeightFormat.FLOAT32, ("mega",)),
+    "pools, float16": layered("pools", WeightFormat.FLOAT16, BOTH),
+    "pools, float32": layered("pools", WeightFormat.FLOAT32),
     "far": layered(FAR, boards=("mega",)),
     "far, int4": layered((Conv2d(16, 3), ReLU(), Flatten(), Dense(50), ReLU()), INT4, ("mega",)),
     "lean": layered(LEAN, side=28),
@@ -100,9 +105,19 @@ def graph_of(name: str) -> tuple[Graph, NDArray[np.uint8]]:
     """The integers of a net, calibrated on the very images that are streamed: formulas are judged, not a sample."""
     net = NETS[name]
     network = net.make()
-    images = drawn_images(IMAGES, network.image_shape)
+    images = digits(network.image_shape)
     network = calibrate(network, Split(images, np.zeros(len(images), np.int64)))
     return lower(network, net.format, top=net.top), images
+
+
+def digits(shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Real ones, cut or with empty ground around them."""
+    test = load("digits").test.images
+    images = test[:: len(test) // IMAGES][:IMAGES]
+    more = [max(0, side - 16) for side in shape]
+    padded = np.pad(images, ((0, 0), *((each // 2, each - each // 2) for each in more)))
+    top, left = ((side - kept) // 2 for side, kept in zip(padded.shape[1:], shape, strict=True))
+    return padded[:, top : top + shape[0], left : left + shape[1]].copy()
 
 
 def choices(graph: Graph, board: Board) -> list[list[Tile]]:
@@ -132,25 +147,17 @@ def tilings(options: list[list[Tile]]) -> Iterator[list[Tile]]:
 def exports(name: str, board: Board) -> list[Export]:
     """All programs of a net on a board: those made to try the kernels, where they fit, and what the user gets."""
     graph, _ = graph_of(name)
-    found: dict[str, Export] = {}
+    found: dict[tuple[object, ...], Export] = {}
     for tiles in tilings(choices(graph, board)):
         keep_image = not tiles[0][0].room(tiles[0][1]).in_arena
         program = make_program(graph, board.chip, tiles, keep_image=keep_image, pair=None)
-        if fits(program, board):
-            found[label(program.steps)] = Export(graph, plain(graph).portable, program)
+        found[label(program), program.memory] = Export(graph, plain(graph).portable, program)
     for kernel in ("auto", "portable"):
         export = choose(graph, board, kernel)
-        if fits(export.on(board), board):
-            found.setdefault(label(export.on(board).steps) + " as chosen", export)
-    return [replace(export) for export in found.values()]
+        found.setdefault((label(export.on(board)), export.on(board).memory), export)
+    return [export for export in found.values() if fits(export.on(board), board)]
 
 
-def label(steps: object) -> str:
-    return " + ".join(step.kernel.name for step in steps)  # type: ignore[attr-defined]
-
-
-def kernel_named(name: str) -> Kernel:
-    return next(kernel for kernel in CATALOGUE if kernel.name == name)
-
-
-__all__ = ["BOARDS", "NETS", "Ops", "exports", "graph_of", "label"]
+def label(program: Program) -> str:
+    """Its kernels."""
+    return " + ".join(step.kernel.name for step in program.steps)

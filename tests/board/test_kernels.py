@@ -20,7 +20,7 @@ from host.compile.exports import export_for
 from host.data import load
 from host.link.run import identity
 from host.modelfile import file as model_file
-from host.quantise.numerics import WeightFormat
+from host.nn.formats import WeightFormat
 
 DIGITS = 2007
 FEW = 150

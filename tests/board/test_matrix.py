@@ -52,7 +52,7 @@ def test_on_an_avr(workbench: Workbench, name: str, board: str) -> None:
         # Every class and score is compared here.
         measured, profiled = (workbench.measure(export, target, images, flags) for flags in ("", "-DMODEL_PROFILE"))
         found = misses(program, target, measured, profiled)
-        wrong |= {label(program.steps): found} if found else {}
+        wrong |= {label(program): found} if found else {}
     assert not wrong, "\n".join(f"{kernels}:\n  " + "\n  ".join(lines) for kernels, lines in wrong.items())
 
 

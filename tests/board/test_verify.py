@@ -13,6 +13,7 @@ import pytest
 from commands import exported, verify_usps
 
 from host.cli import main
+from host.compile import render
 from host.compile.boards import BOARDS
 from host.compile.export import Export
 from host.link import build, project
@@ -196,17 +197,16 @@ def test_one_changed_weight_is_refused(
     name: str,
     number: str,
 ) -> None:
-    write_headers = project.write_headers
+    right = render.render
 
-    def write_wrong_headers(export: Export, directory: Path) -> list[Path]:
-        paths = write_headers(export, directory)
-        source = directory / name
-        text, found = re.subn(number, lambda m: m[1] + str(int(m[2]) ^ 1), source.read_text(), count=1)
+    def wrong(export: Export) -> dict[str, str]:
+        texts = right(export)
+        texts[name], found = re.subn(number, lambda m: m[1] + str(int(m[2]) ^ 1), texts[name], count=1)
         assert found == 1
-        source.write_text(text)
-        return paths
+        return texts
 
-    monkeypatch.setattr(project, "write_headers", write_wrong_headers)
+    for module in (render, project):
+        monkeypatch.setattr(module, "render", wrong)
     target = tmp_path / "result.json"
     arguments = ["--data", "usps", "--board", board, "--kernel", kernel, "--json", str(target)]
     assert main(["verify", str(trained("preconv")), *arguments]) == 3

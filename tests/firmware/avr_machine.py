@@ -103,7 +103,7 @@ class Machine:
         if root is not None:
             flags += ["-ffunction-sections", "-Wl,--gc-sections", "-Wl,-u,room", f"-Wl,-u,{root}"]
         self._elf = folder / "machine.elf"
-        compile_c([need("avr-gcc", "gcc-avr avr-libc"), *flags, *parts, "-o", self._elf])
+        compile_c([need("avr-gcc", "gcc-avr avr-libc"), *flags, *parts, "-lm", "-o", self._elf])
         with self._elf.open("rb") as file:
             table = ELFFile(file).get_section_by_name(".symtab")
             self._symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}

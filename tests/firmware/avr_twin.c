@@ -95,6 +95,65 @@ static void run_f32(void)
     say('F', (const uint8_t *)scores.words, sizeof scores);
 }
 
+static float maps[2][4 * 4 * 3];
+
+/* In lines that simavr does not cut. */
+static void say_floats(char name, const float *values, uint8_t count)
+{
+    for (; count; count--, values++)
+        say(name, (const uint8_t *)values, sizeof *values);
+}
+
+/* A net of convolutions in floats. */
+static void run_float_stages(void)
+{
+    static const nn_conv_float first NN_ROM = {.height = SIDE,
+                                               .width = SIDE,
+                                               .channels = 1,
+                                               .kernel = 3,
+                                               .stride = 2,
+                                               .padding = 1,
+                                               .pool = 2,
+                                               .kernel_width = 5,
+                                               .stride_width = 2,
+                                               .padding_left = 2,
+                                               .pool_width = 2,
+                                               .group_inputs = 1,
+                                               .group_outputs = 3,
+                                               .out_height = 4,
+                                               .out_width = 4,
+                                               .outputs = 3,
+                                               .relu = 1};
+    static const nn_conv_float second NN_ROM = {.height = 4,
+                                                .width = 4,
+                                                .channels = 3,
+                                                .kernel = 2,
+                                                .stride = 1,
+                                                .pool = 1,
+                                                .kernel_width = 2,
+                                                .stride_width = 1,
+                                                .pool_width = 1,
+                                                .group_inputs = 3,
+                                                .group_outputs = 3,
+                                                .out_height = 3,
+                                                .out_width = 3,
+                                                .outputs = 3,
+                                                .relu = 0};
+    static const nn_pool means NN_ROM = {3, 3, 2, 2, 2, 0, 1, 2, 1};
+    static const nn_rows_float last NN_ROM = {0, 2 * 2 * 3, CLASSES, 0};
+    nn_conv_f16_u8(&first, NN_FAR(first_rows), image, maps[0]);
+    say_floats('C', maps[0], 4 * 4 * 3);
+    nn_conv_f32_f32(&second, NN_FAR(float_rows), maps[0], maps[1]);
+    say_floats('C', maps[1], 3 * 3 * 3);
+    nn_pool_f32_average(&means, maps[1], maps[0]);
+    say_floats('P', maps[0], 2 * 2 * 3);
+    nn_rows_f16_f32(&last, NN_FAR(half_rows), maps[0], scores.floats);
+    say('R', (const uint8_t *)scores.words, sizeof scores);
+    nn_pool_f32_max(&means, maps[1], maps[0]);
+    nn_rows_f32_f32(&last, NN_FAR(float_rows), maps[0], scores.floats);
+    say('R', (const uint8_t *)scores.words, sizeof scores);
+}
+
 static uint32_t next_random(void)
 {
     static uint32_t state = 1;
@@ -151,6 +210,7 @@ int main(void)
         run_int8(round & 2 ? 16 : 32);
         run_f16();
         run_f32();
+        run_float_stages();
     }
     run_edges();
 #if defined(__AVR__)

@@ -15,7 +15,7 @@ from unrolled_chains import LARGEST, assembly, chain
 from host.compile.boards import ATMEGA328P
 from host.compile.export import Export
 from host.compile.kernels.code import DenseCode
-from host.compile.kernels.kernel import ASSEMBLY
+from host.compile.kernels.kinds import ASSEMBLY
 from host.compile.kernels.unrolled import encode as avr_encode
 from host.compile.kernels.unrolled.avr_ops import Op
 from host.compile.kernels.unrolled.compiler import unroll

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c, need
+from float_definition import row_bytes
 from numpy.typing import NDArray
 from patience import LIMIT_S
 
 HERE = Path(__file__).parent
 NN_SOURCES = [path for path in CORE_SOURCES if path.parent.name == "nn"]
-LINE = re.compile(r"[fhiHFE0-9]*[0-9a-f]+\.")
+LINE = re.compile(r"[fhiHFECPR0-9]*[0-9a-f]+\.")
 
 
 def c_array(ctype: str, name: str, numbers: list[str]) -> str:
@@ -23,6 +24,12 @@ def c_array(ctype: str, name: str, numbers: list[str]) -> str:
 
 def float_literals(values: NDArray[np.float32]) -> list[str]:
     return [f"{float(value).hex()}f" for value in values]
+
+
+def row_literals(random: np.random.Generator, rows: int, inputs: int, kind: type) -> list[str]:
+    """The bytes of a float layer's numbers."""
+    weights, bias = random.normal(0, 0.2, (rows, inputs)), random.normal(0, 3, rows)
+    return [str(byte) for byte in row_bytes(weights.astype(kind), bias.astype(np.float32))]
 
 
 def vectors() -> str:
@@ -35,6 +42,9 @@ def vectors() -> str:
             c_array("int32_t", "int32_bias", [str(v) for v in random.integers(-9000, 9000, 40)]),
             c_array("uint16_t", "half_weights", [str(v) for v in halves.view(np.uint16)]),
             c_array("float", "float_weights", float_literals(random.normal(0, 0.1, 1400).astype(np.float32))),
+            c_array("uint8_t", "first_rows", row_literals(random, 3, 15, np.float16)),
+            c_array("uint8_t", "half_rows", row_literals(random, 10, 12, np.float16)),
+            c_array("uint8_t", "float_rows", row_literals(random, 10, 12, np.float32)),
             c_array("float", "float_bias", float_literals(random.normal(0, 3, 40).astype(np.float32))),
         ]
     )
@@ -44,7 +54,7 @@ def vectors() -> str:
 def test_avr_and_pc_agree(cc: str, tmp_path: Path, optimisation: str) -> None:
     avr_gcc, simavr = need("avr-gcc", "gcc-avr avr-libc"), need("simavr", "simavr")
     (tmp_path / "vectors.h").write_text(vectors())
-    sources = [f"-I{tmp_path}", HERE / "avr_twin.c", *NN_SOURCES]
+    sources = ["-ffunction-sections", "-Wl,--gc-sections", f"-I{tmp_path}", HERE / "avr_twin.c", *NN_SOURCES]
     compile_c([cc, "-O2", *CORE_FLAGS, *sources, "-o", tmp_path / "pc"])
     compile_c([avr_gcc, optimisation, "-mmcu=atmega328p", *CORE_FLAGS, *sources, "-lm", "-o", tmp_path / "avr.elf"])
     on_pc = subprocess.run([tmp_path / "pc"], capture_output=True, text=True, check=True, timeout=LIMIT_S).stdout

@@ -20,9 +20,9 @@ from host.nn.layers import (
 from host.nn.network import Network, Provenance, Scaling
 from host.nn.parameters import initial
 from host.nn.preconv import preconv_features
-from host.train.qat import freeze, scales
+from host.train.qat import scales
+from host.train.qat.freeze import freeze
 from host.train.qat.train import output_tops
-from host.train.two_layer.measure import output_ranges
 
 LAYERS = {
     "plain": (Conv2d(5, 3), ReLU(), Flatten()),
@@ -78,6 +78,20 @@ def random_network(seed=0, shape=(8, 8), hidden=7, classes=4, offset=True, prese
     return join(shape, top, measured, tuple(str(k) for k in range(classes)), provenance)
 
 
+def output_ranges(layers, features):
+    """Each layer's largest magnitude over features (N, in), by one product for all of them."""
+    values, tops = features.astype(np.float32), []
+    for index, layer in enumerate(layers):
+        if layer.input_offset is not None:
+            values -= layer.input_offset.astype(np.float32)
+        values = values @ layer.weights.T
+        values += layer.bias
+        if index < len(layers) - 1:
+            np.maximum(values, np.float32(0), out=values)
+        tops.append(float(np.abs(values).max()))
+    return tops
+
+
 def random_images(seed=0, count=50, shape=(8, 8)):
     """Images with strokes and empty ground, as real ones have; some constant."""
     rng = np.random.default_rng(seed)
@@ -122,7 +136,7 @@ def qat_network(layers, *formats, **options):
     images = drawn_images(40, options.get("shape") or options.get("side", 16), seed=6)
     tops = output_tops(parameters, network.scaling, codes(network.architecture, images))
     results = [
-        freeze.settled(fmt, parameters, scales.start(parameters, WEIGHT_TOPS[fmt], tops, 1 / network.scaling.divisor))
+        freeze(fmt, parameters, scales.start(parameters, WEIGHT_TOPS[fmt], 255, tops, 1 / network.scaling.divisor))
         for fmt in formats or WEIGHT_TOPS
     ]
     return replace(network, qat=tuple(results))

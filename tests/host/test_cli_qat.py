@@ -74,7 +74,7 @@ def test_the_model_holds_what_was_asked_for(model: Path, tmp_path: Path) -> None
             ["--preset", "simple-cnn", "--qat", "int3"],
             "train: qat: found 'int3', need formats among int8, int4, ternary",
         ),
-        (["--preset", "preconv", "--qat", "int8"], "train: --qat: found it with preset preconv"),
+        (["--preset", "preconv-cheap", "--qat", "int8"], "train: qat: found it with preset preconv-cheap and weights"),
     ],
 )
 def test_what_cannot_be_trained_for_is_refused(

@@ -11,7 +11,8 @@ import pytest
 from networks import network_of, qat_network, random_network
 
 from host.cli import main
-from host.compile.exports import lowered, possible_exports
+from host.compile.candidates import candidates
+from host.compile.exports import lowered
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 
@@ -86,11 +87,11 @@ def recall_of(capsys: Capture, *arguments: str, said: str = "") -> str:
 
 def test_a_board_that_carries_any_rounding_is_named_by_it() -> None:
     network, fmt = qat_network("padded", "ternary"), WeightFormat.TERNARY
-    ways = {each.graph.hash: each.graph.rounding for each in possible_exports(network, fmt)}
+    ways = {each.graph.hash: each.graph.rounding for each in candidates(network, fmt)}
     assert set(ways.values()) == {AFTER, TENSOR, AWARE}
     assert ways[lowered(network, fmt).hash] == AWARE
     plain = network_of("padded")
-    assert {each.graph.rounding for each in possible_exports(plain, fmt)} == {AFTER, TENSOR}
+    assert {each.graph.rounding for each in candidates(plain, fmt)} == {AFTER, TENSOR}
     assert plain.qat == () and lowered(plain, fmt).rounding == AFTER
 
 

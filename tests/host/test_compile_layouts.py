@@ -14,7 +14,7 @@ from host.compile.kernels.avr_dense import DENSE16, DENSE24
 from host.compile.kernels.avr_long import LongDense
 from host.compile.kernels.avr_patch import DepthConv, PatchConv, PatchDense
 from host.compile.kernels.avr_sums import SUMS16, SUMS24
-from host.compile.kernels.kernel import PORTABLE
+from host.compile.kernels.kinds import PORTABLE
 from host.compile.kernels.portable import PortableDense
 from host.compile.memory import Place
 from host.compile.program import make_program

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from networks import LAYERS, drawn_images, network_of, random_network
 
 from host.compile.boards import ATMEGA328P, HOST
-from host.compile.kernels.kernel import ASSEMBLY, CODE, PORTABLE
+from host.compile.kernels.kinds import ASSEMBLY, CODE, PORTABLE
 from host.compile.memory import Pair, lay_out, row_use
 from host.compile.program import as_pair, possible_pairs, row_uses
 from host.compile.select import plain, tile

@@ -13,7 +13,7 @@ from host.compile.kernels.avr_patch import DepthConv, PatchConv
 from host.compile.kernels.avr_preconv import AvrPreconv
 from host.compile.kernels.avr_sums import SUMS16, SUMS24
 from host.compile.kernels.catalogue import CATALOGUE
-from host.compile.kernels.kernel import PORTABLE
+from host.compile.kernels.kinds import PORTABLE
 from host.compile.kernels.portable import PortableConv, PortablePreconv
 from host.compile.memory import Place
 from host.nn.formats import WeightFormat
@@ -37,7 +37,7 @@ def refusals(op, chip=ATMEGA328P):
     """By kernel, of those that take such an op at all; None where it runs it."""
     found = {name: kernel.refuses((op,), chip) for name, kernel in KERNELS.items() if kernel.takes((op,))}
     for text in found.values():
-        assert text is None or (text.isprintable() and text.startswith(("found ", "unrolled: ")) and ", need " in text)
+        assert text is None or (text.isprintable() and text.startswith(("found ", "layer ")) and ", need " in text)
     return found
 
 
@@ -141,6 +141,8 @@ def test_what_no_kernel_takes_yet_is_refused_by_name():
 def test_the_front_end_in_assembly_is_for_the_sizes_that_it_has(shape, takes):
     op = Preconv((1, *shape), 63)
     assert (AvrPreconv().refuses((op,), ATMEGA328P) is None) is takes
+    fewer = AvrPreconv().refuses((Preconv((1, 16, 16), 31),), ATMEGA328P)
+    assert fewer == "found a largest feature of 31, need 63 or 255"
     assert PortablePreconv().refuses((op,), ATMEGA328P) is None
 
 

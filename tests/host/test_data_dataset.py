@@ -5,6 +5,7 @@ import pytest
 from data_files import small_split
 
 from host import data
+from host.data import digits
 from host.data.dataset import DIGITS, Split, content_sha256, make_dataset, stratified_split
 from host.data.digits import enlarge
 from host.data.values import Scale, to_levels
@@ -23,6 +24,17 @@ def test_the_embedded_digits_are_real_digits_on_16x16_and_the_same_everywhere():
     shares = np.bincount(digits.test.labels) / np.bincount(np.r_[digits.train.labels, digits.test.labels])
     assert shares.min() > 0.19
     assert shares.max() < 0.21
+
+
+@pytest.mark.parametrize("file", [digits._FILE, "datasets/data/none.csv.gz"])
+def test_the_embedded_digits_are_scikit_learns(monkeypatch, file):
+    """Also where it keeps them in another place than today."""
+    from sklearn import datasets
+
+    monkeypatch.setattr(digits, "_FILE", file)
+    bunch = datasets.load_digits()
+    images, labels = digits._small_digits()
+    assert np.array_equal(images, bunch.images) and np.array_equal(labels, bunch.target)
 
 
 def test_enlarging_keeps_the_digit():

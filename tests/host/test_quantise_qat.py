@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from networks import LAYERS, drawn_images, qat_network
 
-from host.compile.exports import possible_exports
-from host.nn.fixed import codes
+from host.compile.candidates import candidates
 from host.nn.formats import WEIGHT_TOPS, WeightFormat
 from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU, preconv_layers
 from host.quantise.lower import lower
@@ -25,8 +24,7 @@ NETS = LAYERS | {
 
 
 def rounded_scores(network, fmt, images):
-    tuned, seen = network.qat_for(fmt), codes(network.architecture, images)
-    return freeze.scores(tuned.parameters, freeze.steps_of(tuned), network.scaling, seen)
+    return freeze.scores_of(network, network.qat_for(fmt), images)
 
 
 def score_unit(network, fmt):
@@ -70,8 +68,8 @@ def test_each_format_takes_its_own_numbers_and_none_where_rounding_is_asked_for(
 @pytest.mark.parametrize("fmt", [WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY])
 def test_a_board_flashed_before_the_net_was_tuned_is_still_known(fmt):
     network = qat_network("plain")
-    known = {each.graph.hash for each in possible_exports(network, fmt)}
-    assert known >= {each.graph.hash for each in possible_exports(replace(network, qat=()), fmt)}
+    known = {each.graph.hash for each in candidates(network, fmt)}
+    assert known >= {each.graph.hash for each in candidates(replace(network, qat=()), fmt)}
     assert lower(network, fmt).hash in known
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from host.errors import InputError
 from host.nn.preconv import preconv_features
+from host.train.augment import warp as augment
 from host.train.augment.prefetch import Copies, interleave
 from host.train.augment.warp import WARPS, warp_images
-from host.train.augment.warp import warp as augment
 
 
 def slow_sample(image, y, x):

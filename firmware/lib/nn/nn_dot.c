@@ -29,7 +29,7 @@
     "adc %C[sum], %[weight]\n\t"                                                                                       \
     "adc %D[sum], %[weight]\n\t"
 
-int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
+__attribute__((noinline)) int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
 {
     uint16_t low = (uint16_t)weights;
     uint8_t weight = NN_DOT_BANK(weights);
@@ -63,7 +63,7 @@ int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, i
     return sum;
 }
 #else
-int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
+__attribute__((noinline)) int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
 {
     for (uint8_t row = patch->rows; row; row--) {
         for (uint16_t i = 0; i < patch->run; i++)

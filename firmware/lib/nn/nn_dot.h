@@ -12,7 +12,8 @@ typedef struct {
     uint16_t in_gap;
 } nn_patch;
 
-/* sum + the products of all int8 weights and u8 inputs of a patch. */
+/* sum + the products of all int8 weights and u8 inputs of a patch. Never inlined, not even for a single caller: what a
+ * layer costs shall not depend on its neighbours, so that the host can foretell it. */
 int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum);
 
 /* The same where a byte holds two weights of 4 bits or four of 2, the first one lowest, each as the weight plus

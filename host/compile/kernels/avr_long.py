@@ -37,7 +37,7 @@ class LongDense(OneOpOnAvr[Dense]):
     runs = Dense
 
     def refusal(self, op: Dense) -> str | None:
-        if refusal := portable.dense_refusal(op):
+        if refusal := portable.dense_refusal(op) or layouts.block_refusal(op.rows):
             return refusal
         count = len(cut(op))
         return None if 1 < count <= MAX_PIECES else f"found {count} pieces of a row, need 2..{MAX_PIECES}"

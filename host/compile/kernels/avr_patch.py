@@ -91,8 +91,7 @@ def _starts(bias: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
 
 def _refusal(op: Conv | Dense) -> str | None:
     """What none of these kernels can compute."""
-    refusal = portable.rows_refusal(op.rows, op.source)
-    if refusal is not None:
+    if refusal := portable.rows_refusal(op.rows, op.source) or layouts.block_refusal(op.rows):
         return refusal
     bounds, bits = op.rows.bounds(op.source), SUM_BITS[op.rows.format.bits]
     if bounds.min() < -(2 ** (bits - 1)) or bounds.max() >= 2 ** (bits - 1):

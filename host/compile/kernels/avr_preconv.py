@@ -8,6 +8,8 @@ from host.compile.kernels.kernel import Cost, OneOpOnAvr
 from host.quantise.ops import Preconv
 
 SIZES = ((16, 16), (28, 28))
+TOPS = (63, 255)
+"""For these its division has been proved exact."""
 
 
 class AvrPreconv(OneOpOnAvr[Preconv]):
@@ -21,6 +23,8 @@ class AvrPreconv(OneOpOnAvr[Preconv]):
         if op.input_shape[1:] not in SIZES:
             known = " or ".join(f"{height}x{width}" for height, width in SIZES)
             return f"found {op.input_shape[1]}x{op.input_shape[2]} pixels, need {known}"
+        if op.top not in TOPS:
+            return f"found a largest feature of {op.top}, need {' or '.join(map(str, TOPS))}"
         return portable.preconv_refusal(op)
 
     def scratch(self, op: Preconv) -> int:

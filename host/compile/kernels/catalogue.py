@@ -6,7 +6,7 @@ from host.compile.kernels.avr_patch import AvrPool, DepthConv, PatchConv, PatchD
 from host.compile.kernels.avr_preconv import AvrPreconv
 from host.compile.kernels.avr_sums import SUMS16, SUMS24
 from host.compile.kernels.code import DenseCode
-from host.compile.kernels.floats import FloatDense
+from host.compile.kernels.floats import FloatConv, FloatDense, FloatPool
 from host.compile.kernels.kernel import Kernel
 from host.compile.kernels.portable import PortableConv, PortableDense, PortablePool, PortablePreconv
 
@@ -24,6 +24,8 @@ CATALOGUE: tuple[Kernel, ...] = (
     AvrPreconv(),
     PortableDense(),
     FloatDense(),
+    FloatConv(),
+    FloatPool(),
     PortableConv(),
     PortablePool(),
     PortablePreconv(),

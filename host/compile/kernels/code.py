@@ -14,7 +14,7 @@ from host.compile.kernels.kinds import CODE
 from host.compile.kernels.unrolled.compiler import Source, Unrolled, least_flash_bytes, unroll
 from host.compile.memory import Place
 from host.errors import InputError
-from host.quantise.ops import Dense, HalfUp
+from host.quantise.ops import Dense, HalfUp, computes_floats
 
 _SUM_BITS = 24
 
@@ -29,7 +29,7 @@ class DenseCode:
     template: str = "avr8/code.j2"
 
     def takes(self, ops: Ops) -> int:
-        return len(ops) if all(isinstance(op, Dense) for op in ops) else 0
+        return len(ops) if all(isinstance(op, Dense) and not computes_floats(op) for op in ops) else 0
 
     def refuses(self, ops: Ops, chip: Chip) -> str | None:
         if chip.family is not Family.AVR:

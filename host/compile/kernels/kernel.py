@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 from host.compile.boards import Chip, Family
 from host.compile.kernels.kinds import ASSEMBLY, PORTABLE
 from host.compile.memory import Place
-from host.quantise.ops import Conv, Dense, Op, Pool, Preconv
+from host.quantise.ops import Conv, Dense, Op, Pool, Preconv, computes_floats
 
 Ops: TypeAlias = tuple[Op, ...]
 
@@ -91,9 +91,10 @@ class OneOp(ABC, Generic[OpT]):
 
     kind = PORTABLE
     runs: type[OpT]
+    on_floats = False
 
     def takes(self, ops: Ops) -> int:
-        return int(isinstance(ops[0], self.runs))
+        return int(isinstance(ops[0], self.runs) and computes_floats(ops[0]) == self.on_floats)
 
     def refuses(self, ops: Ops, chip: Chip) -> str | None:
         return self.refusal(cast(OpT, ops[0]))

@@ -68,13 +68,16 @@ def rule_refusal(rows: Rows, shift: int | None = None) -> str | None:
 
 
 def pack_fields(weights: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
-    """Weights (rows, n) as fields of `bits`, each plus 2^(bits−1), a byte's first one lowest: (rows, bytes)."""
-    in_a_byte = 8 // bits
+    """Weights (rows, n) as fields of `bits`, each plus 2^(bits−1), one behind the other from a byte's lowest bit on:
+    (rows, bytes). What is left of the last byte is zero."""
     fields = (weights.astype(np.int16) + 2 ** (bits - 1)).astype(np.uint8)
-    fields = np.pad(fields, ((0, 0), (0, -fields.shape[1] % in_a_byte)))
-    places = fields.reshape(len(fields), -1, in_a_byte) << (bits * np.arange(in_a_byte)).astype(np.uint8)
-    found: NDArray[np.uint8] = np.bitwise_or.reduce(places, axis=2).astype(np.uint8)
-    return found
+    ones = np.unpackbits(fields[:, :, None], axis=2, bitorder="little", count=bits)
+    return np.packbits(ones.reshape(len(fields), -1), axis=1, bitorder="little")
+
+
+def block_refusal(rows: Rows) -> str | None:
+    """Why no byte of a block holds whole weights: an input's fields begin on a byte, and none lies across two."""
+    return f"found {rows.format.label} weights, need 8, 4 or 2 bits" if 8 % rows.format.bits else None
 
 
 def int24(values: NDArray[np.int32]) -> bytes:

@@ -7,13 +7,12 @@ from collections import Counter
 from host.compile.boards import Chip
 from host.compile.kernels import layouts
 from host.compile.kernels.kernel import Cost, OneOp, Packed
-from host.quantise.ops import Codes, Conv, Dense, MapShape, Pool, Preconv, Rows, elements
+from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv, Rows, elements
 
 MAX_SIDE = 255
 MAX_POOL = 16
 MAX_INPUTS = 0xFFFF
 """Also of bytes of a map, and of weights of one output: the kernels count both in 16 bits, on every machine."""
-PRECONV_TOPS = (63, 255)
 
 CONV_STACK, DENSE_STACK = 236, 128
 """Two convolutions in turns take 226, with the serial line's interrupt on top; everything else less than 212. Nets
@@ -32,8 +31,6 @@ _POOLED_CYCLES, _POOLED_CYCLES_PER_INPUT = 60, 17
 
 def rows_refusal(rows: Rows, source: Codes) -> str | None:
     """What no kernel of u8 activations and rows of numbers can compute, whatever the op."""
-    if not rows.format.is_integer or source.is_float:
-        return f"found {rows.format.label} weights, need an integer format"
     if source.zero or source.low or rows.codes.zero or rows.codes.low:
         zero = rows.codes.zero or source.zero
         return f"found codes that stand for 0 at {zero}, need 0"
@@ -78,6 +75,11 @@ class PortableConv(OneOp[Conv]):
 
 def conv_refusal(op: Conv) -> str | None:
     """What no convolution kernel of u8 activations can compute."""
+    return sides_refusal(op) or rows_refusal(op.rows, op.source)
+
+
+def sides_refusal(op: Conv) -> str | None:
+    """What a convolution's description has no room for."""
     if max(*op.input_shape, op.rows.outputs, *op.output_shape) > MAX_SIDE or max(op.pool) > MAX_POOL:
         found = f"{'x'.join(map(str, op.input_shape))}, {op.rows.outputs} channels out, pool {max(op.pool)}"
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
@@ -86,11 +88,12 @@ def conv_refusal(op: Conv) -> str | None:
         return f"found {found}, need each up to {MAX_SIDE}"
     if op.rows.flat.shape[1] > MAX_INPUTS:
         return f"found {op.rows.flat.shape[1]:,} weights of one output, need {MAX_INPUTS:,} at most"
-    return _map_refusal(op.input_shape, op.output_shape) or rows_refusal(op.rows, op.source)
+    return map_refusal(op)
 
 
-def _map_refusal(*shapes: MapShape) -> str | None:
-    largest = max(map(elements, shapes))
+def map_refusal(op: Conv | Pool) -> str | None:
+    """What the kernels cannot count in 16 bits."""
+    largest = max(op.source.item * elements(op.input_shape), op.codes.item * elements(op.output_shape))
     return f"found a map of {largest:,} bytes, need {MAX_INPUTS:,} at most" if largest > MAX_INPUTS else None
 
 
@@ -121,9 +124,14 @@ class PortableDense(OneOp[Dense]):
 
 def dense_refusal(op: Dense) -> str | None:
     """What no dense kernel of u8 activations can compute."""
+    return units_refusal(op) or rows_refusal(op.rows, op.source)
+
+
+def units_refusal(op: Dense) -> str | None:
+    """What a dense layer's description has no room for."""
     if op.inputs > MAX_INPUTS or op.rows.outputs > MAX_SIDE:
         return f"found dense {op.inputs}-{op.rows.outputs}, need at most {MAX_INPUTS}-{MAX_SIDE}"
-    return rows_refusal(op.rows, op.source)
+    return None
 
 
 class PortablePool(OneOp[Pool]):
@@ -147,9 +155,7 @@ def pool_refusal(op: Pool) -> str | None:
     if max(*op.input_shape) > MAX_SIDE or max(*op.size, *op.strides) > MAX_POOL:
         found = f"{'x'.join(map(str, op.input_shape))}, pool {max(*op.size, *op.strides)}"
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-    if op.source.is_float:
-        return "found a map of floats, need codes"
-    return _map_refusal(op.input_shape, op.output_shape)
+    return map_refusal(op)
 
 
 class PortablePreconv(OneOp[Preconv]):
@@ -173,8 +179,6 @@ class PortablePreconv(OneOp[Preconv]):
 def preconv_refusal(op: Preconv) -> str | None:
     """What no kernel of the front end can compute."""
     sides = op.input_shape[1:]
-    if op.top not in PRECONV_TOPS:
-        return f"found activations of 0..{op.top}, need a largest one of {' or '.join(map(str, PRECONV_TOPS))}"
     if any(side % 2 or not 4 <= side <= 64 for side in sides):
         return f"found {sides[0]}x{sides[1]} pixels, need even sides of 4..64"
     return None

@@ -9,8 +9,8 @@ import numpy as np
 from host.nn.network import Network
 from host.report.plots.canvas import FAINT, INK, SECOND, NothingToShow, new_figure
 from host.report.plots.measured import model_name
+from host.train.optimisers import LbfgsB
 from host.train.presets import PRESETS
-from host.train.two_layer.recipe import LbfgsRecipe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,8 @@ def _loss(axes: Axes, network: Network) -> None:
         _logarithmic(axes)
     _whole(axes)
     axes.set_ylabel("loss")
-    axes.set_xlabel("evaluation of the loss" if _is_full_batch(network) else "epoch")
+    evaluation = "iteration" if batches else "evaluation of the loss"  # which older models remember instead
+    axes.set_xlabel(evaluation if _is_full_batch(network) else "epoch")
     axes.legend(frameon=False)
 
 
@@ -100,4 +101,4 @@ def _line(axes: Axes, values: tuple[float, ...] | list[float], colour: str, labe
 def _is_full_batch(network: Network) -> bool:
     """Such a training counts evaluations and iterations, every other counts epochs."""
     preset = PRESETS.get(network.provenance.preset)
-    return preset is not None and any(isinstance(recipe, LbfgsRecipe) for _, recipe in preset.recipes)
+    return preset is not None and any(isinstance(recipe.optimiser, LbfgsB) for _, recipe in preset.recipes)

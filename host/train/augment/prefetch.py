@@ -7,14 +7,16 @@ stream, whose name ends with the copy's number: the order in which threads finis
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from host.train.augment.warp import warp_images
 
-Transform = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+Transform = Callable[[NDArray[np.uint8]], NDArray[Any]]
 
 
 class Copies:
@@ -31,23 +33,33 @@ class Copies:
         stream: Sequence[int],
         transform: Transform = lambda images: images,
     ) -> None:
-        self._images, self._stream, self._transform = images, stream, transform
+        self.originals, self._warps, self._stream, self._transform = images, tuple(warps), stream, transform
         self._pool = ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1), thread_name_prefix="augment")
-        self._copies: list[Future[NDArray[np.uint8]]] = [
-            self._pool.submit(self._make, number, warp) for number, warp in enumerate(warps)
+        self._copies: list[Future[NDArray[Any]]] = [
+            self._pool.submit(self._make, number) for number in range(len(self._warps))
         ]
 
     def number(self, epoch: int) -> int:
         """Return which copy an epoch, from 0, uses: they take turns."""
         return epoch % max(1, len(self._copies))
 
-    def at(self, epoch: int) -> NDArray[np.uint8]:
-        """Return the copy for an epoch, from 0, waiting for it where needed."""
-        return self._copies[self.number(epoch)].result() if self._copies else self._transform(self._images)
+    @cached_property
+    def plain(self) -> NDArray[Any]:
+        """What the transform makes of the images as they are."""
+        return self._transform(self.originals)
 
-    def _make(self, number: int, warp: str) -> NDArray[np.uint8]:
-        rng = np.random.default_rng([*self._stream, number])
-        return self._transform(warp_images(self._images, warp, rng))
+    def at(self, epoch: int) -> NDArray[Any]:
+        """Return the copy for an epoch, from 0, waiting for it where needed."""
+        return self._copies[self.number(epoch)].result() if self._copies else self.plain
+
+    def images(self, number: int) -> NDArray[np.uint8]:
+        """Return a copy before the transform, made anew: for whoever looks at images and not at what is kept."""
+        if not self._warps:
+            return self.originals
+        return warp_images(self.originals, self._warps[number], np.random.default_rng([*self._stream, number]))
+
+    def _make(self, number: int) -> NDArray[Any]:
+        return self._transform(self.images(number))
 
     def __enter__(self) -> "Copies":
         return self

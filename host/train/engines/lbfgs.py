@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 Vector = NDArray[Any]
 Evaluate = Callable[[Vector], tuple[float, float, Vector]]
@@ -22,6 +21,8 @@ def minimise(
 
     Ends after `iterations`, or when no element of the gradient is larger than `gtol`.
     """
+    from scipy.optimize import minimize  # half a second, and most commands train nothing
+
     losses: list[float] = []
     best = (math.inf, 0.0, start.copy())
     iteration = 0

@@ -17,7 +17,7 @@ from host.errors import InputError, ToolMissing
 from host.nn import layers as spec
 from host.nn.network import Scaling
 from host.nn.parameters import Parameters, slots
-from host.train.batches import EpochResult, Lesson, Soft, Tick
+from host.train.batches import EpochBatches, EpochResult, SoftTargets, Tick
 from host.train.optimisers import Adam, OptimiserSpec, optimiser
 
 NAME = "torch"
@@ -61,49 +61,54 @@ class TorchEngine:
         self.moments = optimiser(optimiser_spec, parameters.flat, parameters.decays).moments
         self._moments = {name: torch.zeros_like(self._flat) for name in self.moments}
         self._arrays = self._leaves()
+        architecture = parameters.architecture
+        self._start, self._shape = architecture.fixed, architecture.shapes[architecture.fixed]
+        offset = scaling.offset if isinstance(scaling.offset, int) else scaling.offset.reshape(self._shape)
+        self._offset = torch.as_tensor(np.asarray(offset, np.float32), device=device)
 
-    def epoch(self, lesson: Lesson, epoch: int, rate: Callable[[int], float], tick: Tick) -> EpochResult:
+    def epoch(self, given: EpochBatches, epoch: int, rate: Callable[[int], float], tick: Tick) -> EpochResult:
         """Train for one epoch, counted from 0; `rate` gives the rate of a batch of the epoch, from 0."""
         self._exchange(to_device=True)
         generator = torch.Generator(self._device).manual_seed(self._seed * 1_000_003 + epoch)
-        images, targets = self._tensor(lesson.images), self._tensor(lesson.targets)
-        taught = None if lesson.soft is None else self._tensor(lesson.soft.probabilities)
-        first_step, right, losses = epoch * len(lesson.batches) + 1, 0, []
-        for index, batch in enumerate(lesson.batches):
+        codes, targets, right = (self._tensor(each) for each in (self._maps(given.codes), given.targets, given.right))
+        taught = None if given.soft is None else self._tensor(given.soft.probabilities)
+        first_step, hits, losses = epoch * len(given.batches) + 1, 0, []
+        for index, batch in enumerate(given.batches):
             rows = self._tensor(batch)
-            scores = self.forward(images[rows], generator)
+            scores = self.forward(codes[rows], generator)
             opinion = None if taught is None else taught[rows]
-            loss = _loss(scores, targets[rows], opinion, lesson.soft)
+            loss = _loss(scores, targets[rows], opinion, given.soft)
             self._gradient.zero_()
-            loss.backward()
+            torch.autograd.backward(loss)
             with torch.no_grad():
                 self._update(rate(index), first_step + index)
-            right += int((scores.argmax(1) == targets[rows].argmax(1)).sum())
+            hits += int((scores.argmax(1) == right[rows]).sum())
             losses.append(float(loss.detach()))
             tick(index, losses[-1])
         self._exchange(to_device=False)
-        return EpochResult(np.array(losses), right, sum(map(len, lesson.batches)))
+        return EpochResult(np.array(losses), hits, sum(map(len, given.batches)))
 
     def refresh(self) -> None:
         """Copy the parameters from the device in the middle of an epoch."""
         self.parameters.flat[...] = self._flat.detach().cpu().numpy()
         self.parameters.measured[...] = self._measured.cpu().numpy()
 
-    def forward(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return scores (N, classes) for u8 images (N, H, W), as in training."""
-        x = (images[:, None].to(torch.float32) - self._scaling.offset) * (1 / self._scaling.divisor)
-        for index, layer in enumerate(self.parameters.architecture.layers):
+    def forward(self, codes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return scores (N, classes) for codes (N, C, H, W), as in training."""
+        x = (codes.to(torch.float32) - self._offset) * (1 / self._scaling.divisor)
+        layers = self.parameters.architecture.layers
+        for index, layer in enumerate(layers[self._start :], self._start):
             x = _apply(layer, self._arrays.get(index, {}), x, generator)
         return x
 
-    def gradients(self, lesson: Lesson) -> NDArray[np.float32]:
-        """Return the gradients of the first batch of a lesson in the parameters' layout, changing no parameter."""
+    def gradients(self, given: EpochBatches) -> NDArray[np.float32]:
+        """Return the gradients of the first batch of a given in the parameters' layout, changing no parameter."""
         self._exchange(to_device=True)
-        rows, generator = self._tensor(lesson.batches[0]), torch.Generator(self._device).manual_seed(self._seed)
-        taught = None if lesson.soft is None else self._tensor(lesson.soft.probabilities)[rows]
-        scores = self.forward(self._tensor(lesson.images)[rows], generator)
+        rows, generator = self._tensor(given.batches[0]), torch.Generator(self._device).manual_seed(self._seed)
+        taught = None if given.soft is None else self._tensor(given.soft.probabilities)[rows]
+        scores = self.forward(self._tensor(self._maps(given.codes))[rows], generator)
         self._gradient.zero_()
-        _loss(scores, self._tensor(lesson.targets)[rows], taught, lesson.soft).backward()
+        torch.autograd.backward(_loss(scores, self._tensor(given.targets)[rows], taught, given.soft))
         found: NDArray[np.float32] = self._gradient.cpu().numpy().copy()
         return found
 
@@ -129,12 +134,17 @@ class TorchEngine:
                 else:
                     array[...] = tensor.cpu().numpy()
 
+    def _maps(self, codes: NDArray[Any]) -> NDArray[Any]:
+        return codes.reshape(len(codes), *self._shape)
+
     def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(np.array(array)).to(self._device)
 
     def _update(self, rate: float, step: int) -> None:
         """The formulas of host.train.optimisers."""
         gradient, rules = self._gradient, self._spec
+        if rules.reg:
+            gradient.addcmul_(self._decays, self._flat, value=2 * rules.reg)
         if rules.decay:
             self._flat -= self._flat * self._decays * (rate * rules.decay)
         if not isinstance(rules, Adam):
@@ -152,7 +162,9 @@ class TorchEngine:
         self._flat.addcdiv_(mean, root, value=-rate * correction / (1 - rules.beta1**step))
 
 
-def _loss(scores: torch.Tensor, targets: torch.Tensor, taught: torch.Tensor | None, soft: Soft | None) -> torch.Tensor:
+def _loss(
+    scores: torch.Tensor, targets: torch.Tensor, taught: torch.Tensor | None, soft: SoftTargets | None
+) -> torch.Tensor:
     """Return the mean over the batch of what host.nn.numpy.loss sums up."""
     loss = -(targets * functional.log_softmax(scores, 1)).sum(1).mean()
     if taught is None or soft is None:
@@ -167,8 +179,9 @@ def _apply(layer: spec.LayerSpec, arrays: dict[str, Any], x: torch.Tensor, gener
         top, left, bottom, right = layer.pads
         padded = functional.pad(x, (left, right, top, bottom)) if (top, left) != (bottom, right) else x
         padding = (top, left) if padded is x else (0, 0)
-        strides = {"stride": layer.strides, "padding": padding, "groups": layer.groups}
-        return functional.conv2d(padded, arrays["weights"], arrays["bias"], **strides)
+        weights, bias = arrays["weights"], arrays["bias"]
+        maps: torch.Tensor = functional.conv2d(padded, weights, bias, layer.strides, padding, groups=layer.groups)
+        return maps
     if isinstance(layer, spec.Dense):
         return functional.linear(x, arrays["weights"], arrays["bias"])
     if isinstance(layer, spec.BatchNorm):

@@ -15,7 +15,7 @@ from host.nn.numpy import pool as pooling
 from host.nn.numpy.layer import Array, Layer
 from host.nn.numpy.sequential import Sequential, Training
 from host.nn.parameters import Parameters
-from host.train.qat.scales import ACTIVATION_TOP, Steps
+from host.train.qat.scales import Scales
 
 _TIE = 1e-3  # a mean of up to 16 × 16 codes is a tie or this far from one: float32's own error must not decide
 
@@ -57,20 +57,20 @@ class RoundWeights:
 
 
 class RoundActivations:
-    """ReLU and rounding to codes 0..255 in one; halves go up, as on the board."""
+    """ReLU and rounding to codes 0..top in one; halves go up, as on the board."""
 
-    def __init__(self, shape: tuple[int, ...], log: Array, log_slope: Array) -> None:
+    def __init__(self, shape: tuple[int, ...], log: Array, log_slope: Array, top: int) -> None:
         """`shape` has the batch last; `log_slope` is empty in a net that is only used."""
-        self._log, self._log_slope = log, log_slope
+        self._log, self._log_slope, self._top = log, log_slope, top
         self._scaled: Array = np.empty(shape, log.dtype)
         self._clipped: Array = np.empty(shape, log.dtype)
         self._out: Array = np.empty(shape, log.dtype)
-        self._share = 1 / math.sqrt(math.prod(shape[:-1]) * ACTIVATION_TOP)
+        self._share = 1 / math.sqrt(math.prod(shape[:-1]) * top)
 
     def forward(self, x: Array) -> Array:
         self._step = np.exp(self._log[0])
         np.multiply(x, 1 / self._step, out=self._scaled)
-        np.clip(self._scaled, 0, ACTIVATION_TOP, out=self._clipped)
+        np.clip(self._scaled, 0, self._top, out=self._clipped)
         np.add(self._clipped, self._log.dtype.type(0.5), out=self._out)
         np.floor(self._out, out=self._out)
         np.subtract(self._out, self._clipped, out=self._clipped)  # what rounding added; 0 where it clipped
@@ -78,10 +78,10 @@ class RoundActivations:
         return self._out
 
     def backward(self, gradient: Array) -> Array:
-        above = self._scaled >= ACTIVATION_TOP
+        above = self._scaled >= self._top
         slope = np.vdot(gradient, self._clipped)
         if above.any():
-            slope += ACTIVATION_TOP * gradient[above].sum()
+            slope += self._top * gradient[above].sum()
         self._log_slope[0] = slope * self._step * self._share
         gradient *= self._scaled > 0
         gradient *= np.logical_not(above, out=above)
@@ -113,16 +113,16 @@ class RoundedSequential(Sequential):
     def __init__(
         self,
         parameters: Parameters,
-        steps: Steps,
+        scales: Scales,
         input_step: float,
         batch: int,
         training: Training | None = None,
-        slopes: Steps | None = None,
+        slopes: Scales | None = None,
     ) -> None:
         """`input_step` is what one step of a pixel is worth; `slopes` is where gradients for the steps go."""
-        self._steps, self._slopes = steps, slopes
+        self._scales, self._slopes = scales, slopes
         self._input_log = np.log(np.array([input_step], parameters.flat.dtype))
-        self._rounded = {index: np.empty_like(parameters.of(index)["weights"]) for index in steps.weights}
+        self._rounded = {index: np.empty_like(parameters.of(index)["weights"]) for index in scales.weights}
         super().__init__(parameters, batch, training)
 
     def _numbers(self, index: int) -> dict[str, Array]:
@@ -130,19 +130,20 @@ class RoundedSequential(Sequential):
         return numbers | {"weights": self._rounded[index]} if index in self._rounded else numbers
 
     def _build(self, index: int) -> Layer:
-        layer, steps, slopes = self.architecture.layers[index], self._steps, self._slopes
+        layer, scales, slopes = self.architecture.layers[index], self._scales, self._slopes
         nothing: Array = np.empty(0, self._parameters.flat.dtype)
-        if index in steps.weights:
+        if index in scales.weights:
             slope = self._training.gradients.of(index)["weights"] if self._training else nothing
             log_slopes = slopes.weights[index] if slopes else nothing
             weights = self._parameters.of(index)["weights"]
-            logs = steps.weights[index]
+            logs = scales.weights[index]
             return RoundWeights(
-                super()._build(index), weights, self._rounded[index], slope, logs, log_slopes, steps.top
+                super()._build(index), weights, self._rounded[index], slope, logs, log_slopes, scales.top
             )
-        if index in steps.outputs:
+        if index in scales.outputs:
             shape = (*self.architecture.shapes[index], self._batch)
-            return RoundActivations(shape, steps.outputs[index], slopes.outputs[index] if slopes else nothing)
+            log_slope = slopes.outputs[index] if slopes else nothing
+            return RoundActivations(shape, scales.outputs[index], log_slope, scales.activation_top)
         plain = super()._build(index)
         if isinstance(layer, spec.AveragePool2d):
             assert isinstance(plain, pooling.AveragePool)
@@ -151,5 +152,5 @@ class RoundedSequential(Sequential):
 
     def _log_before(self, index: int) -> Array:
         """Return the logarithm of the step in which a layer's input counts."""
-        before = [relu for relu in self._steps.outputs if relu < index]
-        return self._steps.outputs[before[-1]] if before else self._input_log
+        before = [relu for relu in self._scales.outputs if relu < index]
+        return self._scales.outputs[before[-1]] if before else self._input_log

@@ -3,7 +3,7 @@
 import pytest
 
 from host.train import progress as meter
-from host.train.progress import Meter, Stage
+from host.train.progress import Phase, ProgressMeter
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def clock(monkeypatch):
 
 def test_steps_and_time_are_counted_over_all_stages(clock):
     seen = []
-    watch = Meter(seen.append, [Stage("teacher", 10, cost=3.0), Stage("train", 20)])
+    watch = ProgressMeter(seen.append, [Phase("teacher", 10, cost=3.0), Phase("train", 20)])
     watch.enter()
     clock.now += 6
     watch.epoch(5, 0.5, 0.9)
@@ -34,7 +34,7 @@ def test_steps_and_time_are_counted_over_all_stages(clock):
 
 def test_work_of_an_earlier_process_and_work_left_out_take_no_time(clock):
     seen = []
-    watch = Meter(seen.append, [Stage("teacher", 10), Stage("train", 10)])
+    watch = ProgressMeter(seen.append, [Phase("teacher", 10), Phase("train", 10)])
     watch.enter(done=8)
     clock.now += 1
     watch.epoch(9, 0.5, 0.9)
@@ -48,9 +48,9 @@ def test_work_of_an_earlier_process_and_work_left_out_take_no_time(clock):
 
 def test_batches_are_told_a_few_times_a_second(clock):
     seen = []
-    watch = Meter(seen.append, [Stage("train", 1000)]).enter()
+    watch = ProgressMeter(seen.append, [Phase("train", 1000)]).enter()
     for done in range(1, 101):
         clock.now += 0.01
         watch.batch(done, 0.5)
     assert 8 <= len(seen) <= 11
-    Meter(None, [Stage("train", 1)]).enter().epoch(1, 0.1, 1.0)  # nobody looks
+    ProgressMeter(None, [Phase("train", 1)]).enter().epoch(1, 0.1, 1.0)  # nobody looks

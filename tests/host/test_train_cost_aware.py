@@ -4,13 +4,10 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from host.deploy.budget import predict
-from host.deploy.calibrate import calibrate
-from host.deploy.choose import choose
-from host.deploy.quantise import quantise
-from host.deploy.reference import infer, layer_inputs
 
 from host.compile.boards import board
+from host.compile.budget import predict
+from host.compile.exports import export_for
 from host.compile.kernels.unrolled.blocks import expected_cycles
 from host.data import Dataset, Split, load
 from host.errors import InputError
@@ -18,15 +15,14 @@ from host.modelfile import file as model_file
 from host.nn.dense_chain import split as layers_of
 from host.nn.formats import WeightFormat
 from host.nn.preconv import preconv_features
-from host.train.preconv_presets import PRECONV_PRESETS
-from host.train.two_layer import net as twolayer
-from host.train.two_layer.cost_aware import FewValued
-from host.train.two_layer.cycle_prices import column_cycles, prune_to, rest_cycles
-from host.train.two_layer.fit import train
-from host.train.two_layer.recipe import CheapRecipe
+from host.quantise.calibrate import calibrate
+from host.quantise.lower import lower
+from host.quantise.reference import infer, op_inputs
+from host.train import PRESETS, train_preset
+from host.train.qat.cost_aware import FewValued
+from host.train.qat.cycle_prices import column_cycles, prune_to, rest_cycles
 
-RECIPE = PRECONV_PRESETS["preconv-cheap"].recipe_for((16, 16), 7291)
-assert isinstance(RECIPE, CheapRecipe)
+RULES = PRESETS["preconv-cheap"].recipe_for((16, 16), 7291).cost
 
 
 def bars(count=240, classes=3):
@@ -48,7 +44,9 @@ BARS = bars()
 
 @pytest.fixture(scope="module")
 def network():
-    return calibrate(train(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1600, rehearse=False), BARS.train)
+    return calibrate(
+        train_preset(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1600, validation_run=False), BARS.train
+    )
 
 
 def test_weights_round_to_the_nearest_magnitude_of_either_sign():
@@ -111,30 +109,31 @@ def test_the_simple_prices_are_close_to_the_compilers():
     assert column_cycles(weights.T != 0, density) == pytest.approx(exact, rel=0.1)
 
 
+def program_for(network):
+    return export_for(network, WeightFormat.INT8, board("uno"), "unrolled").on(board("uno"))
+
+
 def test_deployment_takes_the_trained_whole_numbers(network):
-    net = quantise(network, WeightFormat.INT8, prune=False)
-    for layer, trained, magnitudes in zip(net.layers, layers_of(network), RECIPE.magnitudes, strict=True):
-        assert set(np.abs(layer.weights).ravel().tolist()) <= {0, *magnitudes}
-        assert (layer.weights * np.float32(trained.weight_step) == trained.weights).all()
-    rule = net.layers[0].requantiser
-    assert rule.multiplier == 128 and 7 <= rule.shift <= 16  # a power of two: the sum is only shifted
+    net = lower(network, WeightFormat.INT8, prune=False)
+    for op, trained, magnitudes in zip(net.ops[1:], layers_of(network), RULES.magnitudes, strict=True):
+        assert set(np.abs(op.rows.weights).ravel().tolist()) <= {0, *magnitudes}
+        assert (op.rows.weights * np.float32(trained.weight_step) == trained.weights).all()
+    rule = net.ops[1].rows.requantiser
+    assert rule.shared == 128 and 7 <= rule.shift <= 16  # a power of two: the sum is only shifted
 
 
 def test_the_board_computes_what_the_loss_saw(network):
     """The rounded float forward pass of training and the integers agree on every score, up to their one scale."""
-    net = quantise(network, WeightFormat.INT8, prune=False)
-    rule = net.layers[0].requantiser
+    net = lower(network, WeightFormat.INT8, prune=False)
+    rule = net.ops[1].rows.requantiser
     first, last = layers_of(network)
-    size = twolayer.size(64, 24, 3)
-    seen = twolayer.view(np.zeros(size, np.float64), 64, 24, 3)
-    seen.w1[:], seen.b1[:], seen.w2[:], seen.b2[:] = first.weights.T, first.bias, last.weights.T, last.bias
     step = first.weight_step * 2.0 ** (rule.shift - 7)
     x = preconv_features(BARS.test.images, 63).astype(np.float64)
-    hidden = np.minimum(np.rint(np.maximum(x @ seen.w1 + seen.b1, 0) / step), 63)
-    stored = layer_inputs(net, x.astype(np.uint8))[1]
+    hidden = np.minimum(np.rint(np.maximum(x @ first.weights.T + first.bias, 0) / step), 63)
+    stored = op_inputs(net, BARS.test.images)[2]
     # Half to even in training and half up on the board: they differ on exact halves only.
     assert np.abs(hidden - stored).max() <= 1 and (hidden != stored).mean() < 0.05
-    scores = stored * step @ seen.w2 + seen.b2
+    scores = stored * step @ last.weights.T + last.bias
     np.testing.assert_array_equal(scores / (last.weight_step * step), infer(net, BARS.test.images).scores)
 
 
@@ -145,9 +144,11 @@ def test_a_net_of_cheap_weights_still_learns(network):
 
 
 def test_a_smaller_wish_gives_a_quicker_net(network):
-    quick = calibrate(train(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1100, rehearse=False), BARS.train)
-    plans = [choose(net, WeightFormat.INT8, board("uno"), "unrolled") for net in (network, quick)]
-    dear, cheap = (sum(spent for _, spent in predict(plan, board("uno")).parts[1:]) for plan in plans)
+    quick = calibrate(
+        train_preset(BARS, "preconv-cheap", hidden=24, epochs=40, cycles=1100, validation_run=False), BARS.train
+    )
+    programs = [program_for(net) for net in (network, quick)]
+    dear, cheap = (sum(spent for _, spent in predict(program, board("uno")).parts[1:]) for program in programs)
     assert cheap < dear
     assert dear < 1600 * 1.1 and cheap < 1100 * 1.1
     assert (layers_of(quick)[0].weights == 0).mean() > (layers_of(network)[0].weights == 0).mean()
@@ -155,7 +156,7 @@ def test_a_smaller_wish_gives_a_quicker_net(network):
 
 def test_every_length_of_training_ends_in_whole_numbers():
     for epochs in (1, 2, 3, 7):
-        layers = layers_of(train(BARS, "preconv-cheap", epochs=epochs, rehearse=False))
+        layers = layers_of(train_preset(BARS, "preconv-cheap", epochs=epochs, validation_run=False))
         assert all(layer.weight_step > 0 for layer in layers)
         assert (layers[0].weights != 0).any()
 
@@ -163,16 +164,16 @@ def test_every_length_of_training_ends_in_whole_numbers():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset_name": "preconv", "cycles": 3000}, "train: cycles: found 3000, need preset preconv-cheap"),
-        ({"preset_name": "preconv-cheap", "cycles": 900}, "train: cycles: found 900, need a whole number 1366 or more"),
-        ({"preset_name": "preconv-cheap", "cycles": True}, "train: cycles: found True"),
-        ({"preset_name": "preconv-cheap", "hidden": 255}, "train: cycles: found 4000"),
+        ({"name": "preconv", "cycles": 3000}, "train: cycles: found it with preset preconv and no aim for cycles"),
+        ({"name": "preconv-cheap", "cycles": 900}, "train: cycles: found 900, need a whole number 1366 or more"),
+        ({"name": "preconv-cheap", "cycles": True}, "train: cycles: found True"),
+        ({"name": "preconv-cheap", "hidden": 255}, "train: cycles: found 4000"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_refused(options, message):
     assert rest_cycles(48) == 1266
     with pytest.raises(InputError) as caught:
-        train(BARS, **options)
+        train_preset(BARS, **options)
     assert str(caught.value).startswith(message)
 
 
@@ -181,7 +182,7 @@ def test_the_model_file_keeps_the_step(network, tmp_path):
     model_file.save(network, path)
     back = model_file.load(path)
     assert [layer.weight_step for layer in layers_of(back)] == [layer.weight_step for layer in layers_of(network)]
-    assert quantise(back, WeightFormat.INT8).hash == quantise(network, WeightFormat.INT8).hash
+    assert lower(back, WeightFormat.INT8).hash == lower(network, WeightFormat.INT8).hash
 
 
 @pytest.mark.slow
@@ -189,9 +190,9 @@ def test_the_default_wish_gives_96_percent_in_10700_cycles_on_usps(real_data):
     usps = load("usps")
     right, spent = [], []
     for seed in range(3):
-        network = calibrate(train(usps, "preconv-cheap", seed=seed, rehearse=False), usps.train)
-        plan = choose(network, WeightFormat.INT8, board("uno"), "unrolled")
-        right.append(np.mean(infer(plan.net, usps.test.images).classes == usps.test.labels))
-        spent.append(predict(plan, board("uno")).cycles)
+        network = calibrate(train_preset(usps, "preconv-cheap", seed=seed, validation_run=False), usps.train)
+        program = program_for(network)
+        right.append(np.mean(infer(program.graph, usps.test.images).classes == usps.test.labels))
+        spent.append(predict(program, board("uno")).cycles)
     assert mean(right) >= 0.96
     assert mean(spent) <= 10700

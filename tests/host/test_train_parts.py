@@ -1,4 +1,4 @@
-"""The parts that a training consists of: crew, optimisers, schedule, batches, checkpoint, folding."""
+"""The parts that a training consists of: workers, optimisers, schedule, batches, checkpoint, folding."""
 
 import threading
 from itertools import pairwise
@@ -12,7 +12,7 @@ from host.nn import inference
 from host.nn.layers import Architecture, BatchNorm, Conv2d, Dense, Dropout, Flatten, ReLU
 from host.nn.network import Scaling
 from host.nn.parameters import initial
-from host.nn.workers import Crew
+from host.nn.workers import Workers
 from host.train import checkpoint
 from host.train.batches import batches
 from host.train.checkpoint import Checkpoint
@@ -20,27 +20,27 @@ from host.train.optimisers import Adam, Schedule, Sgd, optimiser
 
 
 def test_crew_gathers_in_the_order_of_the_workers():
-    crew = Crew(3)
+    workers = Workers(3)
 
     def work(number):
-        return [[int(part[0]) for part in crew.gather(number, np.array([number + 10 * turn]))] for turn in range(50)]
+        return [[int(part[0]) for part in workers.gather(number, np.array([number + 10 * turn]))] for turn in range(50)]
 
-    for result in crew.run(work):
+    for result in workers.run(work):
         assert result == [[10 * turn, 10 * turn + 1, 10 * turn + 2] for turn in range(50)]
 
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_failing_worker_ends_the_crew_with_its_error(failing):
-    crew = Crew(2)
+    workers = Workers(2)
 
     def work(number):
         if number == failing:
             raise KeyboardInterrupt
-        crew.wait()
+        workers.wait()
 
     with pytest.raises(KeyboardInterrupt):
-        crew.run(work)
-    assert crew.run(lambda number: crew.wait()) == [None, None]
+        workers.run(work)
+    assert workers.run(lambda number: workers.wait()) == [None, None]
     assert threading.active_count() < 20
 
 

@@ -1,4 +1,4 @@
-"""What the presets of learned kernels promise on the genuine digits: accuracy on the PC, the same answers on boards."""
+"""What presets with convolutions promise on the genuine digits: accuracy on the PC, the same answers on boards."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_published_net_answers_the_same_on_a_mega(trained: Model, tmp_path: Pa
     assert (result["memory"]["flash"] > NEAR_FLASH) == (preset == "scratch-cnn")
 
 
-def test_every_usps_digit_on_the_uno_by_learned_kernels(real_data: Path, tmp_path: Path) -> None:
+def test_every_usps_digit_by_convolutions_on_the_uno(real_data: Path, tmp_path: Path) -> None:
     result = verify(tmp_path, "uno-cnn-usps", "uno", data="usps")
     assert (result["n"], result["board"]["mcu"], result["model"]["format"]) == (USPS_TEST, "atmega328p", "int8")
     assert result["accuracy"]["device"] >= 0.975
