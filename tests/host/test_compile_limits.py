@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 from graphs import conv, dense_graph, graph_of, random_rows
-from networks import network_of, random_network
+from networks import random_network
 
 from host.compile.boards import ATMEGA2560, BOARDS, HOST
 from host.compile.kernels.catalogue import CATALOGUE
 from host.compile.select import choose
 from host.errors import InputError
-from host.nn.formats import WeightFormat
 from host.quantise.lower import lower
 from host.quantise.ops import Dense, Pool
 
@@ -79,8 +78,3 @@ def test_what_code_cannot_hold_is_said_once():
     said = str(caught.value)
     assert said.startswith("unrolled: dense 20-10: layer 1: sums: found ")
     assert (said.count("unrolled"), said.count(";")) == (1, 1)
-
-
-def test_floats_are_sent_to_a_format_that_has_kernels():
-    with pytest.raises(InputError, match=r"float32: conv 3x3 5: found .*; choose --format int8"):
-        choose(lower(network_of("plain"), WeightFormat.FLOAT32), BOARDS["native"])
