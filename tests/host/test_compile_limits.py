@@ -78,3 +78,11 @@ def test_what_code_cannot_hold_is_said_once():
     said = str(caught.value)
     assert said.startswith("unrolled: dense 20-10: layer 1: sums: found ")
     assert (said.count("unrolled"), said.count(";")) == (1, 1)
+
+
+@pytest.mark.parametrize("inputs", [1, 100, 257])
+def test_a_large_bias_alone_does_not_keep_a_layer_from_assembly(inputs):
+    graph = dense_graph(np.random.default_rng(4), (inputs, 6, 3), top=255)
+    graph.ops[0].rows.bias[2] = -(2**29)
+    export = choose(graph, BOARDS["uno"], "asm")
+    assert export.on_avr.steps[0].kernel.name == "nn_avr_long" and export.on_avr.steps[0].packed.fields["pieces"] >= 1
