@@ -68,3 +68,21 @@ def test_a_front_end_of_fewer_bits_is_refused_with_those_that_it_has(top):
     need = rf"front end: found activations of 0\.\.{top}, need a largest one of 63 or 255; choose --activation-bits 6"
     with pytest.raises(InputError, match=need):
         lower(random_network(), top=top)
+
+
+def test_what_code_cannot_hold_is_said_once():
+    graph = dense_graph(np.random.default_rng(3), (20, 10), top=255)
+    graph.ops[0].rows.bias[0] = 2**24
+    with pytest.raises(InputError) as caught:
+        choose(graph, BOARDS["uno"], "unrolled")
+    said = str(caught.value)
+    assert said.startswith("unrolled: dense 20-10: layer 1: sums: found ")
+    assert (said.count("unrolled"), said.count(";")) == (1, 1)
+
+
+@pytest.mark.parametrize("inputs", [1, 100, 257])
+def test_a_large_bias_alone_does_not_keep_a_layer_from_assembly(inputs):
+    graph = dense_graph(np.random.default_rng(4), (inputs, 6, 3), top=255)
+    graph.ops[0].rows.bias[2] = -(2**29)
+    export = choose(graph, BOARDS["uno"], "asm")
+    assert export.on_avr.steps[0].kernel.name == "nn_avr_long" and export.on_avr.steps[0].packed.fields["pieces"] >= 1
