@@ -63,16 +63,14 @@ def programs() -> Iterator[tuple[str, Board, Export, str]]:
                 yield name, board, export, f"{label(program)}, {program.memory}, {program.layout.pair}"
 
 
-def measure(keep: Path | None, only_kept: bool) -> dict[tuple[str, str, str], Record]:
-    """All of them, one after the other; what `keep` has already is not measured again."""
+def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], Record]:
+    """All on these boards, one after the other; what `keep` has already is not measured again."""
     lines = keep.read_text().splitlines() if keep is not None and keep.exists() else []
     known = [Record(**json.loads(line)) for line in lines]
     found = {(record.net, record.board, record.kernels): record for record in known}
-    if only_kept:
-        return found
     bench = Workbench()
     for name, board, export, kernels in programs():
-        if (name, board.name, kernels) in found:
+        if (name, board.name, kernels) in found or board.name not in boards:
             continue
         images = graph_of(name)[1]
         plain = bench.measure(export, board, images)
@@ -203,9 +201,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update", action="store_true", help="write the coefficients into host/compile")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="what was measured, a line for each program")
-    parser.add_argument("--only-kept", action="store_true", help="measure nothing that is not there already")
+    parser.add_argument("--boards", default=",".join(BOARDS), help="where to measure; none: nothing that is not kept")
     chosen = parser.parse_args()
-    records = measure(chosen.keep, chosen.only_kept)
+    records = measure(chosen.keep, set(chosen.boards.split(",")))
     if chosen.update:
         write_tables(ROOT / "host/compile", fit(records))
         print("wrote the tables; run again without --update to see how far they are off")

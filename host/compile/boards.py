@@ -73,8 +73,8 @@ BOARDS = {
         Board("uno", ATMEGA328P, "uno", Runner.SIMAVR, 32256, 2048, 16_000_000),
         Board("nanoatmega328", ATMEGA328P, "nanoatmega328", Runner.SIMAVR, 30720, 2048, 16_000_000),
         Board("nanoatmega328new", ATMEGA328P, "nanoatmega328new", Runner.SIMAVR, 32256, 2048, 16_000_000),
-        Board("atmega1284p", ATMEGA1284P, "atmega1284p", Runner.SIMAVR, 130048, 16384, 16_000_000),
         Board("mega", ATMEGA2560, "mega", Runner.SIMAVR, 253952, 8192, 16_000_000),
+        Board("atmega1284p", ATMEGA1284P, "atmega1284p", Runner.SIMAVR, 130048, 16384, 16_000_000),
     )
 }
 

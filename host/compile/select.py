@@ -16,7 +16,7 @@ from host.compile.program import Program, Tile, alive_behind, as_pair, make_prog
 from host.data.problem import near
 from host.errors import InputError
 from host.quantise.graph import Graph
-from host.quantise.ops import op_name
+from host.quantise.ops import op_name, scores_as_codes
 
 _ALLOWED = {
     CODE: (CODE, ASSEMBLY, PORTABLE),
@@ -124,6 +124,9 @@ def tile(graph: Graph, chip: Chip, kinds: Sequence[str], catalogue: Sequence[Ker
     """The chain of ops as the kernels of least cycles that may run it, in one pass from its end. Raise InputError,
     naming the op, where none runs one."""
     ops = graph.ops
+    if scores_as_codes(ops[-1]):
+        need = "need sums; leave the rounding behind the last op out"
+        raise InputError(f"{graph.format.label}: {op_name(ops[-1])}: found scores that are codes, {need}")
     best: list[tuple[float, list[Tile]]] = [(0.0, [])] * (len(ops) + 1)
     for at in range(len(ops) - 1, -1, -1):
         found: list[tuple[float, list[Tile]]] = []
@@ -146,6 +149,9 @@ def tile(graph: Graph, chip: Chip, kinds: Sequence[str], catalogue: Sequence[Ker
 
 def _refusal(graph: Graph, chip: Chip, kind: str) -> InputError:
     """Why no kernel of a kind runs any of the ops: what the first of them says of the last op that it would take."""
+    if not graph.format.is_integer:
+        found = f"{op_name(graph.ops[-1])}: found {graph.format.label} weights, need an integer format"
+        return InputError(f"{kind}: {found}; leave --kernel out for the best")
     for at in range(len(graph.ops) - 1, -1, -1):
         for kernel in CATALOGUE:
             taken: Ops = graph.ops[at : at + kernel.takes(graph.ops[at:])]

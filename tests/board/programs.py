@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from networks import LAYERS, network_of, random_network
+from networks import LAYERS, limited_network, network_of, random_network
 from numpy.typing import NDArray
 
 from host.compile.boards import Board
@@ -88,6 +88,7 @@ NETS = {
     "strided, int4": layered("strided", INT4, BOTH),
     "depthwise, int4": layered("depthwise", INT4, ("mega",)),
     **{f"{name}, ternary": layered(name, TERNARY) for name in ("padded", "pools")},
+    "limited": Net(limited_network),
     "padded, float32": layered("padded", WeightFormat.FLOAT32, ("mega",)),
     "pools, float16": layered("pools", WeightFormat.FLOAT16, BOTH),
     "pools, float32": layered("pools", WeightFormat.FLOAT32),

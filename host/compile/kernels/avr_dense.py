@@ -20,8 +20,8 @@ FLASH = Measured(
         "nn_avr_dense24": 39.74,
         "nn_avr_dense24 output": 8.87,
         "nn_avr_requantize24": 278.85,
-        "a step of nn_avr_dense": 165.09,
-        "a block of nn_avr_dense": 73.44,
+        "a step of nn_avr_dense16": 165.09,
+        "a block of nn_avr_dense16": 73.44,
         "nn_avr_argmax32": 0,
         "nn_avr_dense16": 169.65,
         "nn_avr_dense16 output": 20.97,
@@ -32,8 +32,8 @@ FLASH = Measured(
         "nn_avr_dense24": 447.39,
         "nn_avr_dense24 output": 89.48,
         "nn_avr_requantize24": 0,
-        "a step of nn_avr_dense": 447.39,
-        "a block of nn_avr_dense": 223.7,
+        "a step of nn_avr_dense16": 447.39,
+        "a block of nn_avr_dense16": 223.7,
         "nn_avr_argmax32": 381.04,
         "nn_avr_dense16": 0,
         "nn_avr_dense16 output": 0,
@@ -130,7 +130,7 @@ class BlockDense(OneOpOnAvr[Dense]):
 
     def calls(self, op: Dense) -> Mapping[str, float]:
         blocks = len(layouts.even_blocks(op.rows.outputs, self.block_max))
-        return {"a step of nn_avr_dense": 1, "a block of nn_avr_dense": blocks}
+        return {"a step of nn_avr_dense16": 1, "a block of nn_avr_dense16": blocks}
 
     def _requantising(self, op: Dense, alive: float) -> float:
         silent = op.rows.outputs - alive

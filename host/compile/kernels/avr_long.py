@@ -1,4 +1,5 @@
-"""AVR assembly for dense ops whose sums pass what one call can hold: rows in pieces, added up in 32 bits (nn_avr.h)."""
+"""AVR assembly for dense ops whose sums pass what one call can hold: rows in pieces, or in one that a large bias is
+added to, in 32 bits (nn_avr.h)."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ class Piece:
 
 
 class LongDense(OneOpOnAvr[Dense]):
-    """nn_avr_long: the blocks of nn_avr_rows, each row cut where its sum would leave the kernel's bits."""
+    """nn_avr_long: the blocks of nn_avr_dense, each row cut where its sum would leave the kernel's bits."""
 
     name = "nn_avr_long"
     template = "avr8/long.j2"
@@ -76,7 +77,7 @@ class LongDense(OneOpOnAvr[Dense]):
         if refusal := portable.dense_refusal(op) or layouts.block_refusal(op.rows):
             return refusal
         count = len(cut(op))
-        return None if 1 < count <= MAX_PIECES else f"found {count} pieces of a row, need 2..{MAX_PIECES}"
+        return None if count <= MAX_PIECES else f"found {count} pieces of a row, need {MAX_PIECES} at most"
 
     def packed(self, op: Dense) -> Packed:
         blocks, pieces = avr_patch.cut(op.rows), cut(op)

@@ -24,10 +24,10 @@ DEPTH_ROUTINE = "nn_avr_depth24"
 
 CYCLES = Measured(
     near={
-        "nn_avr_rows hidden": 421.04,
-        "nn_avr_rows hidden block": 26.08,
-        "nn_avr_rows scores": 249.95,
-        "nn_avr_rows scores block": 124.98,
+        "nn_avr_dense hidden": 421.04,
+        "nn_avr_dense hidden block": 26.08,
+        "nn_avr_dense scores": 249.95,
+        "nn_avr_dense scores block": 124.98,
         "nn_argmax_i32 score": 25,
         "nn_avr_conv": 904.8,
         "nn_avr_conv position": 425.63,
@@ -41,10 +41,10 @@ CYCLES = Measured(
         "nn_avr_pool window": 9.49,
     },
     far={
-        "nn_avr_rows hidden": 0,
-        "nn_avr_rows hidden block": 0,
-        "nn_avr_rows scores": 299.11,
-        "nn_avr_rows scores block": 149.56,
+        "nn_avr_dense hidden": 0,
+        "nn_avr_dense hidden block": 0,
+        "nn_avr_dense scores": 299.11,
+        "nn_avr_dense scores block": 149.56,
         "nn_argmax_i32 score": 29.91,
         "nn_avr_conv": 0,
         "nn_avr_conv position": 318.58,
@@ -60,12 +60,12 @@ CYCLES = Measured(
 )
 FLASH = Measured(
     near={
-        "nn_avr_rows_hidden": 193.53,
+        "nn_avr_dense_hidden": 193.53,
         "nn_avr_activate24": 144.05,
         "nn_avr_patch24": 246.13,
         "nn_avr_patch24 output": 20.56,
-        "a step of nn_avr_rows": 191.38,
-        "nn_avr_rows_scores": 11.56,
+        "a step of nn_avr_dense": 191.38,
+        "nn_avr_dense_scores": 11.56,
         "nn_avr_widen24": 97.58,
         "nn_avr_patch4": 226.69,
         "nn_avr_patch4 output": 45.25,
@@ -83,12 +83,12 @@ FLASH = Measured(
         "nn_avr_window_mean": 226.62,
     },
     far={
-        "nn_avr_rows_hidden": 0,
+        "nn_avr_dense_hidden": 0,
         "nn_avr_activate24": 841.09,
         "nn_avr_patch24": 226.49,
         "nn_avr_patch24 output": 45.3,
-        "a step of nn_avr_rows": 154.8,
-        "nn_avr_rows_scores": 154.8,
+        "a step of nn_avr_dense": 154.8,
+        "nn_avr_dense_scores": 154.8,
         "nn_avr_widen24": 58.96,
         "nn_avr_patch4": 0,
         "nn_avr_patch4 output": 0,
@@ -297,9 +297,9 @@ class DepthConv(OneOpOnAvr[Conv]):
 
 
 class PatchDense(OneOpOnAvr[Dense]):
-    """nn_avr_rows: a dense op whose inputs are taken as `pieces` of `piece`, neither above 255."""
+    """nn_avr_dense: a dense op whose inputs are taken as `pieces` of `piece`, neither above 255."""
 
-    name = "nn_avr_rows"
+    name = "nn_avr_dense"
     template = "avr8/patch_dense.j2"
     runs = Dense
     cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
@@ -326,16 +326,16 @@ class PatchDense(OneOpOnAvr[Dense]):
 
     def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
         end = portable.end_of(op)
-        counts = {f"nn_avr_rows {end}": 1.0, f"nn_avr_rows {end} block": len(cut(op.rows).sizes)}
+        counts = {f"nn_avr_dense {end}": 1.0, f"nn_avr_dense {end} block": len(cut(op.rows).sizes)}
         return counts if end == "hidden" else counts | {"nn_argmax_i32 score": op.rows.outputs}
 
     def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
         end = portable.end_of(op)
         names = ("nn_avr_activate24",) if end == "hidden" else ("nn_avr_widen24", "nn_argmax_i32")
-        return {name: {name: 1} for name in (f"nn_avr_rows_{end}", *names)} | cut(op.rows).routines
+        return {name: {name: 1} for name in (f"nn_avr_dense_{end}", *names)} | cut(op.rows).routines
 
     def calls(self, op: Dense) -> Mapping[str, float]:
-        return {"a step of nn_avr_rows": 1}
+        return {"a step of nn_avr_dense": 1}
 
 
 def pieces(inputs: int) -> tuple[int, int] | None:

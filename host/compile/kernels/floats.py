@@ -15,13 +15,13 @@ from host.quantise.ops import Conv, Dense, Pool, Rows
 
 _CYCLES = Measured(
     near={
-        "nn_rows_float": 4597.54,
-        "nn_rows_float output": 583.06,
-        "nn_rows_float input": 556.84,
-        "nn_rows_float u8 input used": 2690.96,
-        "nn_rows_float float16 product": 131.56,
-        "nn_rows_float f32 input used": 298.57,
-        "nn_rows_float float32 product": 84.22,
+        "nn_dense_float": 4597.54,
+        "nn_dense_float output": 583.06,
+        "nn_dense_float input": 556.84,
+        "nn_dense_float u8 input used": 2690.96,
+        "nn_dense_float float16 product": 131.56,
+        "nn_dense_float f32 input used": 298.57,
+        "nn_dense_float float32 product": 84.22,
         "nn_conv_float": 0,
         "nn_conv_float position": 0,
         "nn_conv_float sum": 0,
@@ -42,13 +42,13 @@ _CYCLES = Measured(
         "nn_pool_float max input": 0,
     },
     far={
-        "nn_rows_float": 0,
-        "nn_rows_float output": 0,
-        "nn_rows_float input": 0,
-        "nn_rows_float u8 input used": 0,
-        "nn_rows_float float16 product": 0,
-        "nn_rows_float f32 input used": 0,
-        "nn_rows_float float32 product": 0,
+        "nn_dense_float": 0,
+        "nn_dense_float output": 0,
+        "nn_dense_float input": 0,
+        "nn_dense_float u8 input used": 0,
+        "nn_dense_float float16 product": 0,
+        "nn_dense_float f32 input used": 0,
+        "nn_dense_float float32 product": 0,
         "nn_conv_float": 0,
         "nn_conv_float position": 0,
         "nn_conv_float sum": 0,
@@ -71,14 +71,14 @@ _CYCLES = Measured(
 )
 _FLASH = Measured(
     near={
-        "nn_rows_f16_u8": 239.03,
+        "nn_dense_f16_u8": 239.03,
         "float arithmetic": 429.56,
         "nn_half_to_float": 239.03,
-        "a step of nn_rows_float": 214.78,
-        "nn_rows_f16_f32": 239.03,
+        "a step of nn_dense_float": 214.78,
+        "nn_dense_f16_f32": 239.03,
         "nn_argmax_f32": 429.56,
-        "nn_rows_f32_u8": 293.56,
-        "nn_rows_f32_f32": 293.56,
+        "nn_dense_f32_u8": 293.56,
+        "nn_dense_f32_f32": 293.56,
         "nn_conv_f32_u8": 0,
         "a step of nn_conv_float": 0,
         "nn_conv_f32_f32": 0,
@@ -89,14 +89,14 @@ _FLASH = Measured(
         "nn_pool_f32_max": 0,
     },
     far={
-        "nn_rows_f16_u8": 0,
+        "nn_dense_f16_u8": 0,
         "float arithmetic": 0,
         "nn_half_to_float": 0,
-        "a step of nn_rows_float": 0,
-        "nn_rows_f16_f32": 0,
+        "a step of nn_dense_float": 0,
+        "nn_dense_f16_f32": 0,
         "nn_argmax_f32": 0,
-        "nn_rows_f32_u8": 0,
-        "nn_rows_f32_f32": 0,
+        "nn_dense_f32_u8": 0,
+        "nn_dense_f32_f32": 0,
         "nn_conv_f32_u8": 0,
         "a step of nn_conv_float": 0,
         "nn_conv_f32_f32": 0,
@@ -182,9 +182,9 @@ class FloatConv(OneOp[Conv]):
 
 
 class FloatDense(OneOp[Dense]):
-    """nn_rows_f32 and nn_rows_f16, over codes or floats."""
+    """nn_dense_f32 and nn_dense_f16, over codes or floats."""
 
-    name = "nn_rows_float"
+    name = "nn_dense_float"
     template = "c/dense_float.j2"
     runs = Dense
     cycles, flash, stack = _CYCLES, _FLASH, portable.DENSE_STACK
@@ -201,19 +201,19 @@ class FloatDense(OneOp[Dense]):
 
     def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
         return {
-            "nn_rows_float": 1,
-            "nn_rows_float output": op.rows.outputs,
-            "nn_rows_float input": op.inputs,
-            f"nn_rows_float {'f32' if op.source.is_float else 'u8'} input used": op.nonzero,
-            f"nn_rows_float {op.rows.format.label} product": op.nonzero * op.rows.outputs,
+            "nn_dense_float": 1,
+            "nn_dense_float output": op.rows.outputs,
+            "nn_dense_float input": op.inputs,
+            f"nn_dense_float {'f32' if op.source.is_float else 'u8'} input used": op.nonzero,
+            f"nn_dense_float {op.rows.format.label} product": op.nonzero * op.rows.outputs,
         }
 
     def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
-        names = [f"nn_rows_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])]
+        names = [f"nn_dense_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])]
         return {name: {name: 1} for name in names} | _library(op.rows)
 
     def calls(self, op: Dense) -> Mapping[str, float]:
-        return {"a step of nn_rows_float": 1}
+        return {"a step of nn_dense_float": 1}
 
 
 class FloatPool(OneOp[Pool]):

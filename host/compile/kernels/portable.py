@@ -14,6 +14,7 @@ from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv, Rows, elements
 MAX_SIDE = 255
 MAX_POOL = 16
 MAX_INPUTS = 0xFFFF
+"""Also of bytes of a map, and of weights of one output: the kernels count both in 16 bits, on every machine."""
 
 CONV_STACK, DENSE_STACK = 236, 128
 """Two convolutions in turns take 226, with the serial line's interrupt on top; everything else less than 212. Nets
@@ -26,15 +27,15 @@ _CYCLES = Measured(
         "nn_preconv": 5129.49,
         "nn_preconv column": 641.22,
         "nn_preconv feature": 80.15,
-        "nn_rows hidden": 107.76,
-        "nn_rows i8 hidden sum": 219.05,
+        "nn_dense hidden": 107.76,
+        "nn_dense i8 hidden sum": 219.05,
         "a positive sum": 138.48,
-        "nn_rows scores": 1203.67,
-        "nn_rows i8 scores sum": 85.13,
-        "nn_rows packed hidden sum": 319.14,
-        "nn_rows int4 product": 37.36,
-        "nn_rows packed scores sum": 118.71,
-        "nn_rows ternary product": 31.67,
+        "nn_dense scores": 1203.67,
+        "nn_dense i8 scores sum": 85.13,
+        "nn_dense packed hidden sum": 319.14,
+        "nn_dense int4 product": 37.36,
+        "nn_dense packed scores sum": 118.71,
+        "nn_dense ternary product": 31.67,
         "nn_conv": 0,
         "nn_conv position": 172.67,
         "nn_conv i8 sum": 214.43,
@@ -58,15 +59,15 @@ _CYCLES = Measured(
         "nn_preconv": 0,
         "nn_preconv column": 0,
         "nn_preconv feature": 0,
-        "nn_rows hidden": 0,
-        "nn_rows i8 hidden sum": 0,
+        "nn_dense hidden": 0,
+        "nn_dense i8 hidden sum": 0,
         "a positive sum": 0,
-        "nn_rows scores": 1159,
-        "nn_rows i8 scores sum": 115.9,
-        "nn_rows packed hidden sum": 0,
-        "nn_rows int4 product": 0,
-        "nn_rows packed scores sum": 0,
-        "nn_rows ternary product": 0,
+        "nn_dense scores": 1159,
+        "nn_dense i8 scores sum": 115.9,
+        "nn_dense packed hidden sum": 0,
+        "nn_dense int4 product": 0,
+        "nn_dense packed scores sum": 0,
+        "nn_dense ternary product": 0,
         "nn_conv": 7875.97,
         "nn_conv position": 567.89,
         "nn_conv i8 sum": 112.84,
@@ -90,14 +91,14 @@ _CYCLES = Measured(
 FLASH = Measured(
     near={
         "nn_preconv": 972.38,
-        "nn_rows_i8_hidden": 445.1,
+        "nn_dense_hidden": 445.1,
         "nn_patch_sum": 199.66,
-        "a step of nn_rows": 30.51,
-        "nn_rows_i8_scores": 65.92,
+        "a step of nn_dense": 30.51,
+        "nn_dense_scores": 65.92,
         "nn_argmax_i32": 182.25,
-        "nn_rows_packed_hidden": 469.78,
+        "nn_dense_packed_hidden": 469.78,
         "nn_packed_sum": 189.34,
-        "nn_rows_packed_scores": 108.41,
+        "nn_dense_packed_scores": 108.41,
         "nn_walk_load": 756.34,
         "nn_conv_i8_run": 229.74,
         "nn_run_sum": 229.74,
@@ -110,14 +111,14 @@ FLASH = Measured(
     },
     far={
         "nn_preconv": 0,
-        "nn_rows_i8_hidden": 0,
+        "nn_dense_hidden": 0,
         "nn_patch_sum": 437.54,
-        "a step of nn_rows": 0,
-        "nn_rows_i8_scores": 0,
+        "a step of nn_dense": 0,
+        "nn_dense_scores": 0,
         "nn_argmax_i32": 130.46,
-        "nn_rows_packed_hidden": 0,
+        "nn_dense_packed_hidden": 0,
         "nn_packed_sum": 0,
-        "nn_rows_packed_scores": 0,
+        "nn_dense_packed_scores": 0,
         "nn_walk_load": 1151.22,
         "nn_conv_i8_run": 447.39,
         "nn_run_sum": 447.39,
@@ -221,7 +222,18 @@ def sides_refusal(op: Conv) -> str | None:
     if max(*op.input_shape, op.rows.outputs, *op.output_shape) > MAX_SIDE or max(op.pool) > MAX_POOL:
         found = f"{'x'.join(map(str, op.input_shape))}, {op.rows.outputs} channels out, pool {max(op.pool)}"
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-    return None
+    if max(*op.kernel, *op.strides, *op.pads, *op.used) > MAX_SIDE:
+        found = f"kernel {op.kernel}, strides {op.strides}, padding {op.pads}, {op.used} positions"
+        return f"found {found}, need each up to {MAX_SIDE}"
+    if op.rows.flat.shape[1] > MAX_INPUTS:
+        return f"found {op.rows.flat.shape[1]:,} weights of one output, need {MAX_INPUTS:,} at most"
+    return map_refusal(op)
+
+
+def map_refusal(op: Conv | Pool) -> str | None:
+    """What the kernels cannot count in 16 bits."""
+    largest = max(op.source.item * elements(op.input_shape), op.codes.item * elements(op.output_shape))
+    return f"found a map of {largest:,} bytes, need {MAX_INPUTS:,} at most" if largest > MAX_INPUTS else None
 
 
 def _kind(rows: Rows) -> str:
@@ -230,9 +242,9 @@ def _kind(rows: Rows) -> str:
 
 
 class PortableDense(OneOp[Dense]):
-    """nn_rows: fully connected, over a whole map as it lies in memory."""
+    """nn_dense: fully connected, over a whole map as it lies in memory."""
 
-    name = "nn_rows"
+    name = "nn_dense"
     template = "c/dense.j2"
     runs = Dense
     cycles, flash, stack = _CYCLES, FLASH, DENSE_STACK
@@ -248,21 +260,22 @@ class PortableDense(OneOp[Dense]):
 
     def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
         kind, end, outputs = _kind(op.rows), end_of(op), op.rows.outputs
-        counts = {f"nn_rows {end}": 1.0, f"nn_rows {kind} {end} sum": outputs}
+        counts = {f"nn_dense {end}": 1.0, f"nn_dense {kind} {end} sum": outputs}
         if end == "hidden":
             counts["a positive sum"] = outputs / 2 if alive is None else alive
         if op.rows.format.bits < 8:
-            counts[f"nn_rows {op.rows.format.label} product"] = outputs * op.inputs
+            counts[f"nn_dense {op.rows.format.label} product"] = outputs * op.inputs
         return counts
 
     def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
         kind = _kind(op.rows)
-        names = [f"nn_rows_{kind}_{end_of(op)}", "nn_run_sum" if kind == "i8" else "nn_packed_run_sum"]
+        called = "nn_dense_" if kind == "i8" else "nn_dense_packed_"
+        names = [called + end_of(op), "nn_run_sum" if kind == "i8" else "nn_packed_run_sum"]
         names += ["nn_argmax_i32"] if end_of(op) == "scores" else []
         return {name: {name: 1} for name in names}
 
     def calls(self, op: Dense) -> Mapping[str, float]:
-        return {"a step of nn_rows": 1}
+        return {"a step of nn_dense": 1}
 
 
 def end_of(op: Dense) -> str:
@@ -321,7 +334,7 @@ def pool_refusal(op: Pool) -> str | None:
     if max(*op.input_shape) > MAX_SIDE or max(*op.size, *op.strides) > MAX_POOL:
         found = f"{'x'.join(map(str, op.input_shape))}, pool {max(*op.size, *op.strides)}"
         return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-    return None
+    return map_refusal(op)
 
 
 class PortablePreconv(OneOp[Preconv]):
