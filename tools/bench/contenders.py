@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from host.deploy.nets import DeployedDense, Int8Dense
-from host.deploy.plan import plan
-from host.deploy.quantise import LEVELS, quantise
-from host.deploy.reference import infer
 from numpy.typing import NDArray
 
+from host.compile.boards import BOARDS
+from host.compile.exports import export_for
 from host.compile.render import c_numbers, write_headers
 from host.errors import InputError
-from host.nn.formats import WeightFormat
+from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 from host.nn.network import Network
 from host.nn.preconv import convolve, maxpool, preconv_features
+from host.quantise.lower import lower
+from host.quantise.ops import Dense, HalfUp, Rows
+from host.quantise.reference import infer
 from tools.bench import emlearn_peer
 
 HERE = Path(__file__).resolve().parent
@@ -78,8 +79,8 @@ def _ours(
     title = f"ours, {fmt.label}, {_KERNELS[kernel]}" + (f", {bits}-bit" if bits else "")
     folder = work / key
     try:
-        net = quantise(network, fmt, levels=LEVELS[bits] if bits else None)
-        write_headers(plan(net, kernel), folder)
+        export = export_for(network, fmt, BOARDS["uno"], kernel, bits)
+        write_headers(export, folder)
     except InputError as error:
         return Absent(key, title, str(error), held=kernel != "portable")
     return Contender(
@@ -88,13 +89,20 @@ def _ours(
         sources=(HERE / "ours.c", folder / "model_code.S", *sorted(NN.glob("*.c")), *sorted(NN.glob("avr/*.S"))),
         includes=(NN, folder),
         inputs=_rows(images),
-        expected=infer(net, images).classes,
+        expected=infer(export.graph, images).classes,
         held=kernel != "portable",
     )
 
 
+def _dense(network: Network, fmt: WeightFormat) -> tuple[Rows, ...]:
+    """The numbers of the two dense layers, with no unit left out; activations of 8 bits."""
+    return tuple(
+        op.rows for op in lower(network, fmt, top=ACTIVATION_TOPS[8], prune=False).ops if isinstance(op, Dense)
+    )
+
+
 def _naive(network: Network, images: NDArray[np.uint8], folder: Path) -> Contender:
-    layers = quantise(network, WeightFormat.FLOAT32, prune=False).layers
+    layers = _dense(network, WeightFormat.FLOAT32)
     _write_weights(folder, network, layers, {}, "float")
     expected = _naive_classes(layers, images)
     return Contender(
@@ -102,7 +110,7 @@ def _naive(network: Network, images: NDArray[np.uint8], folder: Path) -> Contend
     )
 
 
-def _naive_classes(layers: tuple[DeployedDense, ...], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _naive_classes(layers: tuple[Rows, ...], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What naive_float.c computes, in its order; convolution and pooling are exact in float32."""
     pooled = _rows(maxpool(convolve(images.astype(np.float32), _GAUSSIAN, padding=1), 2, 2))
     rise = pooled - pooled.min(axis=1, keepdims=True)
@@ -117,25 +125,25 @@ def _naive_classes(layers: tuple[DeployedDense, ...], images: NDArray[np.uint8])
 
 
 def _plain(network: Network, images: NDArray[np.uint8], folder: Path) -> Contender:
-    net = quantise(network, WeightFormat.INT8, levels=LEVELS[8], prune=False)
-    hidden = net.layers[0]
-    assert isinstance(hidden, Int8Dense) and hidden.requantiser is not None
-    rule = hidden.requantiser
-    numbers = {"LEVELS": rule.levels, "MULTIPLIER": rule.multiplier, "SHIFT": rule.shift}
-    _write_weights(folder, network, net.layers, numbers, "int8_t")
+    graph = lower(network, WeightFormat.INT8, top=ACTIVATION_TOPS[8], prune=False)
+    layers = _dense(network, WeightFormat.INT8)
+    rule = layers[0].requantiser
+    assert isinstance(rule, HalfUp) and rule.shared is not None
+    numbers = {"LEVELS": layers[0].codes.high, "MULTIPLIER": rule.shared, "SHIFT": rule.shift}
+    _write_weights(folder, network, layers, numbers, "int8_t")
     return Contender(
         "plain-int8",
         "plain C int8, 8-bit",
         (HERE / "plain_int8.c",),
         (folder,),
         inputs=_rows(images),
-        expected=infer(net, images).classes,
+        expected=infer(graph, images).classes,
     )
 
 
 def _emlearn(network: Network, images: NDArray[np.uint8], folder: Path) -> list[Contender | Absent]:
     """The peer twice: on the Uno's chip, where its tables have no room, and on one where they have."""
-    layers = quantise(network, WeightFormat.FLOAT32, prune=False).layers
+    layers = _dense(network, WeightFormat.FLOAT32)
     features = preconv_features(images, network.top)
     keys = {UNO: f"{EMLEARN}-uno", LARGE: EMLEARN}
     try:
@@ -159,7 +167,7 @@ def _emlearn(network: Network, images: NDArray[np.uint8], folder: Path) -> list[
 
 
 def _write_weights(
-    folder: Path, network: Network, layers: tuple[DeployedDense, ...], numbers: dict[str, int], ctype: str
+    folder: Path, network: Network, layers: tuple[Rows, ...], numbers: dict[str, int], ctype: str
 ) -> None:
     """weights.h for the contenders written by hand: sizes, and (outputs, inputs) tables in flash."""
     hidden, scores = layers
