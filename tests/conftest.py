@@ -12,6 +12,27 @@ from pathlib import Path
 import pytest
 from counting import arrange, counted, group
 
+from host.link import avr_gcc
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--avr-gcc", metavar="VERSION|FOLDER", help="compile with this avr-gcc instead of the first on PATH"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """For all that is compiled: by PlatformIO, which `host` and the stand-ins give the folder, and by the tests."""
+    if wanted := config.getoption("--avr-gcc"):
+        os.environ[avr_gcc.VARIABLE] = wanted
+        os.environ[avr_gcc.VARIABLE] = str(avr_gcc.chosen_folder())
+        os.environ["PATH"] = avr_gcc.search_path()
+
+
+def pytest_report_header() -> str:
+    compiler = avr_gcc.compiler()
+    return "avr-gcc: " + (f"{compiler.version}, {compiler.path}" if compiler else "none")
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     group(item)
