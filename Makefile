@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two at a time: the simulated boards keep a core busy each.
 TEST_JOBS ?= 2
+# Of the Python package's extras, those for working on it.
+EXTRAS ?= dev
 BOARD ?= uno
 
 C_FILES = $(shell find firmware tests tools/bench -path '*/build' -prune -o -type f \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) -print)
@@ -61,7 +63,7 @@ $(BIN)/host: pyproject.toml | system
 	{ echo "error: $(PYTHON): found $$($(PYTHON) -V), need Python 3.10; run \`make setup PYTHON=python3.11\`" >&2; exit 4; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Python packages into $(VENV)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
 platformio: $(BIN)/host

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 from counting import arrange, counted, group
+from hypothesis import HealthCheck, settings
+
+# No verdict of a property depends on how fast this machine finds one out.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 from host.link import avr_gcc
 

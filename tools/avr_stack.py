@@ -17,12 +17,19 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
+_SUMS = ("nn_avr_patch*", "nn_avr_depth24*")
 INDIRECT = {
     "wire_encode": ("put",),
     "pool": ("window_max", "window_mean"),
-    "nn_walk": ("convolve", "at_position"),
-    "activate_blocks": ("nn_avr_patch*",),
-    "score_blocks": ("nn_avr_patch*",),
+    "nn_walk": ("convolve*",),
+    "convolve": _SUMS,
+    "convolve_depth": _SUMS,
+    "convolve_either": _SUMS,
+    "nn_avr_dense_hidden": _SUMS,
+    "nn_avr_dense_scores": _SUMS,
+    "nn_avr_long_hidden": _SUMS,
+    "nn_avr_long_scores": _SUMS,
+    "add_up": _SUMS,
 }
 """Function → whom it calls through a pointer; the names are those of firmware/lib, without the linker's
 suffixes; a pattern stands for every function that the program has of it."""

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host.data import load
 from host.errors import DigitduinoError
-from host.train.frontend import convolve, maxpool, normalize, preconv_features
+from host.nn.preconv import convolve, maxpool, normalize, preconv_features
 
 KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
 EDGE = 1e-6  # a float this close under an integer was meant to be it

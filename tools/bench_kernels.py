@@ -17,13 +17,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from host.deploy.calibrate import calibrate  # noqa: E402
+
 from host.cli.console import Console  # noqa: E402  (the repository need not be installed)
 from host.data import Dataset, load  # noqa: E402
-from host.deploy import model as model_file  # noqa: E402
-from host.deploy.calibrate import calibrate  # noqa: E402
 from host.errors import DigitduinoError, InputError  # noqa: E402
-from host.train import fit  # noqa: E402
-from host.train.network import Network  # noqa: E402
+from host.modelfile import file as model_file  # noqa: E402
+from host.nn.dense_chain import split  # noqa: E402
+from host.nn.network import Network  # noqa: E402
+from host.train import train_preset  # noqa: E402
 from tools.bench.contenders import prepare  # noqa: E402
 from tools.bench.measure import Row, measure, verdicts  # noqa: E402
 from tools.bench.rig import FLAGS, Rig  # noqa: E402
@@ -91,10 +93,11 @@ def _dataset(name: str | None) -> Dataset:
 def _network(model: Path | None, dataset: Dataset) -> Network:
     """Raises InputError for a model that the contenders written by hand cannot compute."""
     if model is None:
-        return calibrate(fit.train(dataset, PRESET, seed=0, rehearse=False), dataset.train)
+        return calibrate(train_preset(dataset, PRESET, seed=0, validation_run=False), dataset.train)
     network = model_file.load(model)
-    if len(network.layers) != 2 or network.levels != 255 or network.input_shape != dataset.test.images.shape[1:]:
-        found = f"{len(network.layers)} dense layers, {network.levels} levels, images {network.input_shape}"
+    layers = split(network) or ()
+    if len(layers) != 2 or network.top != 255 or network.image_shape != dataset.test.images.shape[1:]:
+        found = f"{len(layers)} dense layers, activations to {network.top}, images {network.image_shape}"
         raise InputError(f"{model}: found {found}, need 2, 255 and those of the data; train with --preset {PRESET}")
     return network
 

@@ -20,15 +20,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from host.deploy.deployment import AnyNetwork, calibrate, check_fit, choose
+
 from host import data
 from host.cli import main as host
-from host.deploy import model as model_file
-from host.deploy.deployment import AnyNetwork, calibrate, check_fit, choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
 from host.errors import FitError
-from host.train.learned_fit import train_sequential
-from host.train.learned_presets import LEARNED_PRESETS
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
+from host.train import presets, train
 
 PRESETS = ("uno-cnn", "simple-cnn", "scratch-cnn", "sequential-cnn")
 PLACES = ("native", "uno", "mega")
@@ -51,9 +51,9 @@ HEAD = (
 
 def trained(preset: str, dataset: data.Dataset) -> AnyNetwork:
     """One epoch, without copies and teacher."""
-    recipe = LEARNED_PRESETS[preset].recipe_for(dataset.train.images.shape[1:])
+    recipe = presets.find(preset).recipe_for(dataset.train.images.shape[1:])
     quick = replace(recipe, epochs=1, copies=(), teacher=None, patience=None)
-    return calibrate(train_sequential(dataset, quick, preset=preset), dataset.train)
+    return calibrate(train(dataset, quick, preset=preset), dataset.train)
 
 
 def measure(path: Path, name: str, fmt: WeightFormat, place: str, limit: int | None) -> list[str]:

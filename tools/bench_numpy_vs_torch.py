@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from host.train import layers
-from host.train.learned import Scaling
-from host.train.learned_presets import LEARNED_PRESETS
-from host.train.lesson import Lesson, batches
-from host.train.numpy_engine import NumpyEngine
-from host.train.parameters import initial
+from host.nn import numpy as layers
+from host.nn.network import Scaling
+from host.nn.parameters import initial
+from host.train.batches import Lesson, batches
+from host.train.engines.numpy_engine import NumpyEngine
+from host.train.presets import PRESETS
 
 SHAPE, CLASSES = (28, 28), 10
 
@@ -41,7 +41,7 @@ def make_engines(recipe, threads, torch):
     architecture = recipe.architecture(SHAPE, CLASSES)
     engines = {"numpy": NumpyEngine(initial(architecture, 0), Scaling(), recipe.optimiser, 0, workers=threads)}
     if torch is not None:
-        from host.train.torch_engine import maker
+        from host.train.engines.torch_engine import maker
 
         torch.set_num_threads(threads)
         engines["torch"] = maker("cpu")(initial(architecture, 0), Scaling(), recipe.optimiser, 0)
@@ -121,7 +121,7 @@ def main():
     kernels = {f"{entry['internal_api']} {entry.get('architecture', '')}".strip() for entry in threadpool_info()}
     print(f"matrix products and threads by: {', '.join(sorted(kernels))}")
     for preset in options.preset:
-        recipe = LEARNED_PRESETS[preset].recipe_for(SHAPE)
+        recipe = PRESETS[preset].recipe_for(SHAPE)
         for threads in options.threads:
             show_times(
                 preset,

@@ -21,13 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/host")]
 
-from learned_networks import learned_network  # noqa: E402
+from networks import network_of  # noqa: E402
 
-from host.deploy import model as model_file  # noqa: E402
-from host.deploy.deployment import choose  # noqa: E402
-from host.deploy.numerics import WeightFormat  # noqa: E402
-from host.deploy.render import write_headers  # noqa: E402
-from host.deploy.target import BOARDS  # noqa: E402
+from host.compile.boards import BOARDS  # noqa: E402
+from host.compile.exports import export_for  # noqa: E402
+from host.compile.render import write_headers  # noqa: E402
+from host.modelfile import file as model_file  # noqa: E402
+from host.nn.formats import WeightFormat  # noqa: E402
 
 FUZZ = ROOT / "firmware/fuzz"
 LIB = ROOT / "firmware/lib"
@@ -38,7 +38,7 @@ WATCHED = ["-fsanitize=fuzzer-no-link", "-fno-sanitize-coverage=trace-cmp,indire
 """The core alone leads the fuzzer, and not by the values that it compares: of those the sanitizers' own checks make so
 many that they cost two thirds of the time and drown the core's."""
 FIXTURE = ROOT / "tests/firmware/fixture_model"
-NETS = {"infer_int8": "int8", "infer_float16": "float16", "infer_float32": "float32", "infer_learned": "learned"}
+NETS = {"infer_int8": "int8", "infer_float16": "float16", "infer_float32": "float32", "infer_conv": "conv"}
 LONGEST = {"decode": 96, "app": 96}
 """Bytes of input. A frame takes six (tag, type, sequence, two of length, the byte that stands for a payload's rest) and
 those of its payload that the input still has. So there is room for fifteen frames without payload, or for eight HELLOs,
@@ -68,12 +68,12 @@ class Report:
 
 def render_net(name: str, folder: Path) -> Path:
     """The headers of a net that the fuzzer feeds images to."""
-    if name == "learned":
-        planned = choose(learned_network("padded"), WeightFormat.INT8, BOARDS["uno"])
+    if name == "conv":
+        export = export_for(network_of("padded"), WeightFormat.INT8, BOARDS["uno"])
     else:
         network = model_file.load(ROOT / "firmware/model/default.h5")
-        planned = choose(network, WeightFormat[name.upper()], BOARDS["mega"], "portable")
-    write_headers(planned, folder)
+        export = export_for(network, WeightFormat[name.upper()], BOARDS["mega"], "portable")
+    write_headers(export, folder)
     return folder
 
 

@@ -20,14 +20,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 with atheris.instrument_imports(
-    include=["host.data", "host.deploy", "host.link", "host.report", "host.train.checkpoint"]
+    include=["host.data", "host.link", "host.modelfile", "host.nn", "host.report", "host.train.checkpoint"]
 ):
     from host.data.files import load_path
-    from host.deploy import model as model_file
     from host.errors import DigitduinoError, FrameError, InputError
     from host.link import wire
     from host.link.faults import parse_faults
     from host.link.journal import open_journal
+    from host.modelfile import file as model_file
     from host.report.plots.measured import from_report
     from host.train import checkpoint
 

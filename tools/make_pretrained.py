@@ -18,10 +18,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from host import data, pretrained  # noqa: E402  (the repository need not be installed for this)
-from host.atomic import write_bytes, write_text  # noqa: E402
-from host.cli import main as host  # noqa: E402
-from host.deploy import model as model_file  # noqa: E402
 from host.deploy.deployment import (  # noqa: E402
     AnyNetwork,
     check_fit,
@@ -32,9 +28,14 @@ from host.deploy.deployment import (  # noqa: E402
     infer,
     plain_plan,
 )
-from host.deploy.numerics import WeightFormat  # noqa: E402
-from host.deploy.target import board  # noqa: E402
+
+from host import data, pretrained  # noqa: E402  (the repository need not be installed for this)
+from host.atomic import write_bytes, write_text  # noqa: E402
+from host.cli import main as host  # noqa: E402
+from host.compile.boards import board  # noqa: E402
 from host.errors import DigitduinoError, InputError  # noqa: E402
+from host.modelfile import file as model_file  # noqa: E402
+from host.nn.formats import WeightFormat  # noqa: E402
 from host.pretrained import Predicted, Pretrained  # noqa: E402
 from host.report.compare import accuracy  # noqa: E402
 

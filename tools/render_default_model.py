@@ -13,12 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from host.deploy import model as model_file  # noqa: E402  (the repository need not be installed for this)
-from host.deploy.choose import choose  # noqa: E402
-from host.deploy.numerics import WeightFormat  # noqa: E402
-from host.deploy.plan import Plan  # noqa: E402
-from host.deploy.render import render, write_headers  # noqa: E402
-from host.deploy.target import BOARDS  # noqa: E402
+from host.compile.boards import BOARDS  # noqa: E402
+from host.compile.export import Export  # noqa: E402
+from host.compile.exports import export_for  # noqa: E402
+from host.compile.render import render, write_headers  # noqa: E402
+from host.modelfile import file as model_file  # noqa: E402  (the repository need not be installed for this)
+from host.nn.formats import WeightFormat  # noqa: E402
 
 FOLDER = ROOT / "firmware/model"
 MODEL = FOLDER / "default.h5"
@@ -26,17 +26,17 @@ KERNEL = "asm"
 """Weights as data: little flash, so that every board in platformio.ini has room for it."""
 
 
-def default_plan() -> Plan:
-    return choose(model_file.load(MODEL), WeightFormat.INT8, BOARDS["uno"], KERNEL)
+def default_export() -> Export:
+    return export_for(model_file.load(MODEL), WeightFormat.INT8, BOARDS["uno"], KERNEL)
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a header is out of date")
     if not parser.parse_args(arguments).check:
-        write_headers(default_plan(), FOLDER)
+        write_headers(default_export(), FOLDER)
         return 0
-    for name, text in render(default_plan()).items():
+    for name, text in render(default_export()).items():
         path = FOLDER / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             place = path.relative_to(ROOT)

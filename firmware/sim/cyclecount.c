@@ -205,12 +205,11 @@ int main(int argc, char **argv)
     char error[256];
 
     if (!parse(argc, argv, &chosen)) {
-        fputs("usage: cyclecount --mcu atmega328p|atmega2560 --elf FILE [--in FILE] [--out FILE] [--max-cycles N]\n",
-              stderr);
+        fputs("usage: cyclecount --mcu CHIP --elf FILE [--in FILE] [--out FILE] [--max-cycles N]\n", stderr);
         return 2;
     }
     if (!mcu_create(&counter.mcu, chosen.mcu, 16000000)) {
-        fprintf(stderr, "cyclecount: --mcu: found %s, need atmega328p or atmega2560\n", chosen.mcu);
+        fprintf(stderr, "cyclecount: --mcu: found %s, need one that libsimavr knows, such as atmega328p\n", chosen.mcu);
         return 2;
     }
     if (!image_load(counter.mcu.avr, chosen.image, &extent, error, sizeof error)) {

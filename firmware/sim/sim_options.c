@@ -5,8 +5,9 @@
 #include <stdlib.h>
 
 static const char usage[] =
-    "usage: simboard --mcu atmega328p|atmega2560 [--f-cpu HZ] (--elf FILE | --hex FILE)... [--bootloader FILE]\n"
+    "usage: simboard --mcu CHIP [--f-cpu HZ] (--elf FILE | --hex FILE)... [--bootloader FILE]\n"
     "                [--realtime] [--any-baud] [--stdin-eof] [--report FILE]\n"
+    "  --mcu CHIP         with USART0 at 0xC0, such as atmega328p, atmega1284p, atmega2560\n"
     "  --bootloader FILE  an image at whose lowest address the chip starts after a reset\n"
     "  --realtime         never faster than a real board, for programs with their own idea of time\n"
     "  --any-baud         a wrong baud rate does not garble\n"

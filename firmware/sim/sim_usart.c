@@ -204,24 +204,34 @@ static void on_reset(avr_io_t *io)
     u->on_reset(u->line);
 }
 
+/* Which vectors a chip has is libsimavr's to know; returns its USART0, whose reset does nothing from now on, or NULL.
+ */
+static const avr_uart_t *their_usart(avr_t *avr)
+{
+    for (avr_io_t *io = avr->io_port; io; io = io->next)
+        if (io->irq_ioctl_get == AVR_IOCTL_UART_GETIRQ('0')) {
+            io->reset = NULL;
+            return (const avr_uart_t *)(const void *)io;
+        }
+    return NULL;
+}
+
 bool usart_attach(usart_t *u, avr_t *avr, void *line, usart_sent on_sent, usart_was_reset was_reset)
 {
-    const bool large = avr->eind != 0; /* ATmega2560: USART0 has vectors 25..27; ATmega328P: 18..20 */
-    const uint8_t first = large ? 25 : 18;
+    const avr_uart_t *const theirs = their_usart(avr);
 
     memset(u, 0, sizeof *u);
     u->avr = avr;
     u->line = line;
     u->on_sent = on_sent;
     u->on_reset = was_reset;
-    u->rxc = mcu_find_vector(avr, first);
-    u->udre = mcu_find_vector(avr, (uint8_t)(first + 1));
-    u->txc = mcu_find_vector(avr, (uint8_t)(first + 2));
-    if (!u->rxc || !u->udre || !u->txc || u->rxc->raised.reg != UCSRA || u->txc->raised.reg != UCSRA)
+    if (!theirs || theirs->rxc.raised.reg != UCSRA || theirs->txc.raised.reg != UCSRA)
         return false;
-    for (avr_io_t *io = avr->io_port; io; io = io->next)
-        if (io->irq_ioctl_get == AVR_IOCTL_UART_GETIRQ('0'))
-            io->reset = NULL;
+    u->rxc = mcu_find_vector(avr, theirs->rxc.vector);
+    u->udre = mcu_find_vector(avr, theirs->udrc.vector);
+    u->txc = mcu_find_vector(avr, theirs->txc.vector);
+    if (!u->rxc || !u->udre || !u->txc)
+        return false;
     mcu_own_register(avr, UDR, u, read_data, write_data);
     mcu_own_register(avr, UCSRA, u, NULL, write_status);
     mcu_own_register(avr, UCSRB, u, NULL, write_control);

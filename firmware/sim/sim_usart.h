@@ -1,7 +1,7 @@
-/* USART0 of the ATmega328P and ATmega2560 in asynchronous 8N1, in place of libsimavr's, whose 64-byte receive FIFO
- * never overruns. As on the chip: two received characters in the FIFO and one in the shift register, DOR when a start
- * bit finds all three full; one transmit buffer before the shift register; RXC, UDRE level-triggered, TXC not.
- * The other end is a line: it calls usart_rx_*, and is called when a character has left. */
+/* USART0 of chips that have it at 0xC0 (ATmega328P, 1284P, 2560) in asynchronous 8N1, in place of libsimavr's, whose
+ * 64-byte receive FIFO never overruns. As on the chip: two received characters in the FIFO and one in the shift
+ * register, DOR when a start bit finds all three full; one transmit buffer before the shift register; RXC, UDRE
+ * level-triggered, TXC not. The other end is a line: it calls usart_rx_*, and is called when a character has left. */
 #ifndef SIM_USART_H
 #define SIM_USART_H
 

@@ -156,7 +156,8 @@ int main(int argc, char **argv)
     if (!options_parse(argc, argv, &board.options))
         return 2;
     if (!mcu_create(&board.mcu, board.options.mcu, board.options.f_cpu)) {
-        fprintf(stderr, "simboard: --mcu: found %s, need atmega328p or atmega2560\n", board.options.mcu);
+        fprintf(stderr, "simboard: --mcu: found %s, need one that libsimavr knows, such as atmega328p\n",
+                board.options.mcu);
         return 2;
     }
     if (!load_images(&board))

@@ -12,6 +12,8 @@
 
 #if defined(__AVR_ATmega2560__)
 #define BOARD_NAME "atmega2560"
+#elif defined(__AVR_ATmega1284P__)
+#define BOARD_NAME "atmega1284p"
 #elif defined(__AVR_ATmega328P__)
 #define BOARD_NAME "atmega328p"
 #else

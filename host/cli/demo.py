@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from host.cli.console import Console
-from host.deploy.target import board as find_board
+from host.compile.boards import board as find_board
 
 
 def run(arguments: argparse.Namespace) -> int:

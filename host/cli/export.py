@@ -8,17 +8,20 @@ from pathlib import Path
 from host import data
 from host.cli.console import Console, percent
 from host.cli.rounding import format_of, say_what_is_dropped
-from host.deploy import model as model_file
-from host.deploy import textfmt
-from host.deploy.budget import Budget
-from host.deploy.deployment import AnyNetwork, AnyPlan, check_fit, choose, image_shape, infer, rounding
-from host.deploy.numerics import WeightFormat
-from host.deploy.render import render, write_headers
-from host.deploy.target import Board, board
+from host.compile.advice import check_fit
+from host.compile.boards import Board, board
+from host.compile.budget import Budget
+from host.compile.export import Export
+from host.compile.exports import export_for
+from host.compile.render import render, write_headers
 from host.errors import DigitduinoError, InputError
 from host.link.project import check_project, stage_project
+from host.modelfile import file as model_file
+from host.modelfile import seed_text
+from host.nn.formats import WeightFormat
+from host.nn.network import Network
+from host.quantise.reference import infer
 from host.report.compare import accuracy
-from host.train.network import Network
 
 _DEFAULT_DIRECTORY = Path("firmware/model")
 _NAMED = 5
@@ -31,33 +34,32 @@ def run(arguments: argparse.Namespace) -> int:
     network = model_file.load(Path(arguments.model))
     target = board(arguments.board)
     if arguments.format == "text":
-        if not isinstance(network, Network):
-            raise InputError("text: found a net of learned kernels, need a pre-convolved one; use --format int8")
-        for path in textfmt.write(network, Path(arguments.output or ".")):
+        for path in seed_text.write(network, Path(arguments.output or ".")):
             console.say(f"wrote {path}")
         return 0
     fmt = WeightFormat[arguments.format.upper()]
-    planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor)
-    budget = check_fit(network, planned, target)
-    measured = _format_accuracy(network, planned)
-    _say_budget(console, planned, target, budget, measured)
+    kernel, bits = arguments.kernel, arguments.activation_bits
+    exported = export_for(network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor)
+    budget = check_fit(network, exported, target)
+    measured = _format_accuracy(network, exported)
+    _say_budget(console, exported, target, budget, measured)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
     if arguments.check:
-        console.document(_document(planned, target, budget, measured))
-        return _check(console, planned, Path(arguments.output or _DEFAULT_DIRECTORY))
+        console.document(_document(exported, target, budget, measured))
+        return _check(console, exported, Path(arguments.output or _DEFAULT_DIRECTORY))
     if arguments.project:
-        _make_project(console, planned, Path(arguments.project), target)
+        _make_project(console, exported, Path(arguments.project), target)
     else:
-        for path in write_headers(planned, Path(arguments.output or _DEFAULT_DIRECTORY)):
+        for path in write_headers(exported, Path(arguments.output or _DEFAULT_DIRECTORY)):
             console.say(f"wrote {path}")
-    console.document(_document(planned, target, budget, measured))
+    console.document(_document(exported, target, budget, measured))
     return 0
 
 
-def _make_project(console: Console, planned: AnyPlan, directory: Path, target: Board) -> None:
-    known = check_project(planned, directory)
-    stage_project(planned, directory)
+def _make_project(console: Console, exported: Export, directory: Path, target: Board) -> None:
+    known = check_project(exported, directory)
+    stage_project(exported, directory)
     for path in known.replaced:
         console.say(f"replaced {path}")
     if known.others:
@@ -79,9 +81,9 @@ def _check_options(arguments: argparse.Namespace) -> None:
             raise InputError(f"export: --{option}: found --format text, need C headers for it; leave one of them out")
 
 
-def _check(console: Console, planned: AnyPlan, directory: Path) -> int:
+def _check(console: Console, exported: Export, directory: Path) -> int:
     """0 where the headers in `directory` are byte for byte what would be rendered, else 1."""
-    for name, text in render(planned).items():
+    for name, text in render(exported).items():
         path = directory / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             console.say(f"{path}: differs from what this model renders; run `host export` again")
@@ -90,7 +92,7 @@ def _check(console: Console, planned: AnyPlan, directory: Path) -> int:
     return 0
 
 
-def _format_accuracy(network: AnyNetwork, planned: AnyPlan) -> float | None:
+def _format_accuracy(network: Network, exported: Export) -> float | None:
     """Test accuracy of the exported integers, where the data set that the model names is at hand."""
     name = network.provenance.dataset
     if name not in data.NAMES:
@@ -99,18 +101,19 @@ def _format_accuracy(network: AnyNetwork, planned: AnyPlan) -> float | None:
         test = data.load(name).test
     except DigitduinoError:
         return None
-    if test.images.shape[1:] != image_shape(network):
+    if test.images.shape[1:] != network.image_shape:
         return None
-    return accuracy(infer(planned.net, test.images).classes, test.labels)
+    return accuracy(infer(exported.graph, test.images).classes, test.labels)
 
 
-def _say_budget(console: Console, planned: AnyPlan, target: Board, budget: Budget, measured: float | None) -> None:
-    net = planned.net
-    activations = f"{net.levels.bit_length()}-bit activations, " if net.format.is_integer else ""
+def _say_budget(console: Console, exported: Export, target: Board, budget: Budget, measured: float | None) -> None:
+    graph = exported.graph
+    activations = f"{graph.top.bit_length()}-bit activations, " if graph.format.is_integer else ""
     console.say(
-        f"{net.preset} {planned.title}, {format_of(net)}, {activations}kernel {planned.kernel}, model {net.hash[:16]}"
+        f"{graph.preset} {exported.title}, {format_of(graph)}, {activations}kernel {exported.kernel}, "
+        f"model {graph.hash[:16]}"
     )
-    if target.is_avr:
+    if target.counts_memory:
         console.say(f"predicted for {target.name}:")
         console.say(f"  flash   {budget.flash:6,} of {target.flash:,} bytes")
         console.say(f"  RAM     {budget.ram_static:6,} + {budget.stack} stack of {target.ram:,} bytes")
@@ -122,17 +125,17 @@ def _say_budget(console: Console, planned: AnyPlan, target: Board, budget: Budge
         console.say(f"accuracy of this format on the test images: {percent(measured)}")
 
 
-def _document(planned: AnyPlan, target: Board, budget: Budget, measured: float | None) -> dict[str, object]:
+def _document(exported: Export, target: Board, budget: Budget, measured: float | None) -> dict[str, object]:
     return {
         "schema": 1,
         "model": {
-            "hash": planned.net.hash,
-            "format": planned.net.format.label,
-            "rounding": rounding(planned.net),
-            "preset": planned.net.preset,
+            "hash": exported.graph.hash,
+            "format": exported.graph.format.label,
+            "rounding": exported.graph.rounding,
+            "preset": exported.graph.preset,
         },
-        "kernel": planned.kernel,
-        "activation_bits": planned.net.levels.bit_length() if planned.net.format.is_integer else None,
+        "kernel": exported.kernel,
+        "activation_bits": exported.graph.top.bit_length() if exported.graph.format.is_integer else None,
         "board": target.name,
         "predicted": {
             "flash": budget.flash,

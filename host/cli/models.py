@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from host import pretrained
 from host.cli.console import Console, percent, table
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
 
 _HASH_DIGITS = 16
 

@@ -8,8 +8,12 @@ from collections.abc import Callable
 
 from host import __version__
 from host.cli.values import Parser, json_file, natural, positive, share
+from host.compile.boards import BOARDS, Runner
+from host.compile.kernels.kinds import AUTO, KINDS
+from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 
-FORMATS = ("float32", "float16", "int8", "int4", "ternary")
+FORMATS = tuple(fmt.label for fmt in WeightFormat)
+_SIMULATED = ", ".join(name for name, board in BOARDS.items() if board.runner is Runner.SIMAVR)
 DEFAULT_DATA = "digits"
 DEFAULT_PRESET = "preconv"
 
@@ -85,19 +89,20 @@ def _data(parser: argparse.ArgumentParser, default: str | None = None) -> None:
 
 def _kernel(parser: argparse.ArgumentParser, when: str) -> None:
     parser.add_argument(
-        "--kernel", default="auto", help=f"{when}auto (default, the fastest that fits), portable, asm or unrolled"
+        "--kernel", default=AUTO, help=f"{when}{AUTO} (default, the fastest that fits), {', '.join(KINDS)}"
     )
     parser.add_argument(
-        "--activation-bits", type=int, choices=(6, 8), help=f"{when}int8 only (default 6 where that costs no accuracy)"
+        "--activation-bits",
+        type=int,
+        choices=sorted(ACTIVATION_TOPS),
+        help=f"{when}integers only (default: int8 takes 6 where that costs no accuracy)",
     )
 
 
 def _format(parser: argparse.ArgumentParser, names: tuple[str, ...], what: str, default: str | None = None) -> None:
+    parser.add_argument("--format", choices=names, default=default, help=what)
     parser.add_argument(
-        "--format", choices=names, default=default, help=f"{what}; int4 and ternary for nets of learned kernels"
-    )
-    parser.add_argument(
-        "--per-tensor", action="store_true", help="learned kernels: one step for a layer's weights, not one a row"
+        "--per-tensor", action="store_true", help="integers: one step for a layer's weights, not one a row"
     )
 
 
@@ -116,7 +121,7 @@ def _faults(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--board", default="native", help="native (default) or uno, a simulated one")
+    parser.add_argument("--board", default="native", help=f"native (default) or a simulated one: {_SIMULATED}")
     parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("-o", "--output", metavar="DIR", default="build/demo", help="where model and headers go")
     _json(parser)
@@ -139,33 +144,32 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         action="store_true",
-        help="on Ctrl-C, save the best network so far; learned kernels also keep MODEL.h5.checkpoint after each epoch",
+        help="on Ctrl-C, save the best network so far; MODEL.h5.checkpoint keeps the state after each epoch",
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="learned kernels: go on from MODEL.h5.checkpoint, to the same bits"
-    )
+    parser.add_argument("--resume", action="store_true", help="go on from MODEL.h5.checkpoint, to the same bits")
     _json(parser)
-    _train_preconv(parser.add_argument_group("presets preconv…"))
-    _train_learned(parser.add_argument_group("presets of learned kernels"))
-
-
-def _train_preconv(parser: argparse._ArgumentGroup) -> None:
-    parser.add_argument("--hidden", type=positive, help="hidden units")
-    parser.add_argument("--reg", type=float, help="weight of the L2 penalty")
-    parser.add_argument("--cycles", type=positive, metavar="N", help="preconv-cheap: about what both layers shall cost")
-    parser.add_argument("--no-rehearsal", action="store_true", help="skip the validation figure; half the time")
-    parser.add_argument(
+    _recipe(parser.add_argument_group("instead of what the preset says"))
+    group = parser.add_argument_group("nets of several costs")
+    group.add_argument(
         "--sweep-cost",
         action="store_true",
         help="train nets of several costs; print accuracy, cycles and flash of each",
     )
-    parser.add_argument("--seeds", type=positive, metavar="N", help="with --sweep-cost: nets a row (default 3)")
+    group.add_argument("--seeds", type=positive, metavar="N", help="with --sweep-cost: nets a row (default 3)")
 
 
-def _train_learned(parser: argparse._ArgumentGroup) -> None:
+def _recipe(parser: argparse._ArgumentGroup) -> None:
     parser.add_argument("--engine", choices=("numpy", "torch"), help="what computes (default numpy)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="with --engine torch: where (default cpu)")
+    parser.add_argument("--hidden", type=positive, help="units of the hidden dense layer, where there is one")
+    parser.add_argument("--reg", type=float, help="weight of the L2 penalty")
+    parser.add_argument("--cycles", type=positive, metavar="N", help="preconv-cheap: about what both layers shall cost")
     parser.add_argument("--holdout", type=share, metavar="A", help="share of the training images kept for validation")
+    parser.add_argument(
+        "--no-rehearsal",
+        action="store_true",
+        help="presets that learn from all images: skip the second run that validates; half the time",
+    )
     parser.add_argument(
         "--patience",
         type=positive,
@@ -181,8 +185,8 @@ def _train_learned(parser: argparse._ArgumentGroup) -> None:
         "--qat",
         action="append",
         metavar="FORMAT",
-        help="train on for the rounded weights of int8, int4, ternary or several (int8,int4); none: not even as the "
-        "preset would",
+        help="train on for the rounded weights of int8, int4, ternary or several (int8,int4), with activations of the "
+        "net's own bits or of 4, 5 or 6 (int4-6); none: not even as the preset would",
     )
 
 
@@ -219,7 +223,9 @@ def _models(parser: argparse.ArgumentParser) -> None:
 def _export(parser: argparse.ArgumentParser) -> None:
     _model(parser)
     _format(parser, (*FORMATS, "text"), "default int8; text: the seed's W1/W2 files", "int8")
-    parser.add_argument("--board", default="uno", help="whose memory the budget is held against (default uno)")
+    parser.add_argument(
+        "--board", default="uno", help=f"whose memory the budget is held against: {', '.join(BOARDS)} (default uno)"
+    )
     _kernel(parser, "")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("-o", "--output", metavar="DIR", help="folder for the headers (default firmware/model)")
@@ -229,7 +235,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 
 def _simulate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--board", default="uno", help="uno (default) or mega")
+    parser.add_argument("--board", default="uno", help=f"one of {_SIMULATED} (default uno)")
     parser.add_argument("--elf", metavar="FILE", help="firmware (default .pio/build/BOARD/firmware.elf)")
     _faults(parser)
 
@@ -241,7 +247,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     place.add_argument(
         "--port", metavar="P", help="a flashed board: /dev/ttyACM0, COM5, socket://…, a simulated one's pty"
     )
-    place.add_argument("--board", help="export, build and run on native, uno or mega (simulated)")
+    place.add_argument("--board", help=f"export, build and run on native, or simulated: {_SIMULATED}")
     _format(parser, FORMATS, "with --board (default int8); with --port the board tells")
     _kernel(parser, "with --board: ")
     parser.add_argument("--split", choices=("train", "test"), default="test")

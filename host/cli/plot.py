@@ -13,10 +13,10 @@ from host.cli.console import Console
 from host.cli.evaluate import load_split
 from host.cli.plot_options import ALL, OF_MODEL, OF_REPORT
 from host.data.problem import near
-from host.deploy import model as model_file
-from host.deploy.deployment import AnyNetwork
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
+from host.nn.network import Network
 from host.report.compare import confusion
 from host.report.plots import canvas
 from host.report.plots.canvas import Draw
@@ -123,7 +123,7 @@ def _of_model(arguments: argparse.Namespace, source: Path) -> dict[str, Draw]:
     }
 
 
-def _data_name(given: str | None, network: AnyNetwork) -> str:
+def _data_name(given: str | None, network: Network) -> str:
     """The data set to take images from: the one that the model was trained on, where that has a name."""
     if given is not None:
         return given

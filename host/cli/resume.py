@@ -11,20 +11,21 @@ from pathlib import Path
 from host import data
 from host.cache import cache_directory
 from host.cli.console import Console
-from host.deploy.deployment import AnyNetwork, AnyPlan
-from host.deploy.model import content_hash
+from host.compile.candidates import Candidate
 from host.errors import InputError
 from host.link.journal import Journal, open_journal
+from host.modelfile.file import content_hash
+from host.nn.network import Network
 
 
 @contextmanager
 def journal_of(
     arguments: argparse.Namespace,
     console: Console,
-    network: AnyNetwork,
+    network: Network,
     dataset: data.Dataset,
     split: data.Split,
-    plans: Sequence[AnyPlan],
+    carried: Sequence[Candidate],
 ) -> Iterator[Journal | None]:
     """The run's journal; None where the user asked for none and the usual place cannot be had."""
     path = Path(arguments.journal) if arguments.journal is not None else _usual_place(arguments)
@@ -36,7 +37,7 @@ def journal_of(
         "split": arguments.split,
         "n": len(split.images),
         "board": board,
-        "exports": sorted({planned.net.hash for planned in plans}),
+        "exports": sorted({each.graph.hash for each in carried}),
         "profile": arguments.profile,
     }
     with ExitStack() as stack:

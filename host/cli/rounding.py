@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from host.cli.console import Console
-from host.deploy.deployment import AnyNet, AnyNetwork, rounding
-from host.deploy.numerics import WeightFormat
-from host.train.learned import LearnedNetwork
+from host.nn.formats import WeightFormat
+from host.nn.network import Network
+from host.quantise.graph import Graph
 
 
-def format_of(net: AnyNet) -> str:
+def format_of(graph: Graph) -> str:
     """The format, with the rounding where there is a choice: `int8 (quantisation-aware)`."""
-    way = rounding(net)
-    return net.format.label if way is None else f"{net.format.label} ({way})"
+    return graph.format.label if graph.rounding is None else f"{graph.format.label} ({graph.rounding})"
 
 
-def say_what_is_dropped(console: Console, network: AnyNetwork, fmts: tuple[WeightFormat, ...]) -> None:
+def say_what_is_dropped(console: Console, network: Network, fmts: tuple[WeightFormat, ...]) -> None:
     """Say for which of the formats `--per-tensor` passes over weights that were trained for them."""
-    tuned = network.tuned if isinstance(network, LearnedNetwork) else ()
-    dropped = [one.format for one in tuned if WeightFormat[one.format.upper()] in fmts]
+    dropped = [one.format for one in network.qat if WeightFormat[one.format.upper()] in fmts]
     if dropped:
         console.say(
             f"--per-tensor: leaves out what was trained for {' and '.join(dropped)}, which has a step for each row; "

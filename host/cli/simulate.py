@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from host.cli.console import Console
-from host.deploy.target import board
+from host.compile.boards import Runner, board
 from host.errors import InputError
 from host.link.boards import SimulatedBoard, simulated_board
 from host.link.faults import Faults, parse_faults
@@ -16,11 +16,11 @@ from host.link.proxy import FaultyPort
 def run(arguments: argparse.Namespace) -> int:
     console = Console()
     target = board(arguments.board)
-    if not target.is_avr:
+    if target.runner is not Runner.SIMAVR:
         raise InputError(f"simulate: found board {target.name}, need an AVR board; choose uno or mega")
     program = Path(arguments.elf or f".pio/build/{target.environment}/firmware.elf")
     faults = parse_faults(arguments.faults) if arguments.faults is not None else None
-    with simulated_board(target.mcu, program) as simulated:
+    with simulated_board(target.chip.name, program) as simulated:
         try:
             if faults is not None:
                 _serve(console, f"simulated {target.name} with {program}", simulated, faults)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from host import data
 from host.cli.console import Console, percent, table
-from host.deploy.budget import check_fit
-from host.deploy.calibrate import calibrate
-from host.deploy.choose import choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.reference import infer
-from host.deploy.target import board
+from host.compile.advice import check_fit
+from host.compile.boards import board
+from host.compile.exports import export_for
 from host.errors import FitError
+from host.nn.formats import WeightFormat
+from host.quantise.calibrate import calibrate
+from host.quantise.reference import infer
 from host.report.compare import accuracy
-from host.train import fit
+from host.train import train_preset
 
 BOARD = "uno"
 _SEEDS = 3
@@ -83,30 +83,30 @@ def run(console: Console, arguments: argparse.Namespace) -> int:
 def _measure(dataset: data.Dataset, setting: Setting, seed: int, epochs: int | None) -> Outcome | None:
     """None where the net fits the board with no kernel."""
     start = time.monotonic()
-    network = fit.train(
+    network = train_preset(
         dataset,
         setting.preset,
         seed=seed,
         hidden=setting.hidden,
         epochs=epochs,
         cycles=setting.cycles,
-        rehearse=False,
+        validation_run=False,
     )
     network = calibrate(network, dataset.train)
     target = board(BOARD)
-    planned = choose(network, WeightFormat.INT8, target, bits=6)
+    exported = export_for(network, WeightFormat.INT8, target, bits=6)
     try:
-        budget = check_fit(network, planned, target)
+        budget = check_fit(network, exported, target)
     except FitError:
         return None
-    known = next(known for known in network.calibrations if known.levels == planned.net.levels)
+    known = next(known for known in network.calibrations if known.top == exported.graph.top)
     return Outcome(
         train=known.accuracy,
-        test=accuracy(infer(planned.net, dataset.test.images).classes, dataset.test.labels),
+        test=accuracy(infer(exported.graph, dataset.test.images).classes, dataset.test.labels),
         cycles=budget.cycles,
         dense_cycles=sum(cycles for _, cycles in budget.parts[1:]),
         flash=budget.flash,
-        kernel=planned.kernel,
+        kernel=exported.kernel,
         seconds=time.monotonic() - start,
     )
 

@@ -13,19 +13,21 @@ from host.cli import train_options
 from host.cli.console import Console, Update, percent
 from host.cli.parser import DEFAULT_PRESET
 from host.cli.sweep import run as run_sweep
-from host.deploy import model as model_file
-from host.deploy.deployment import AnyNetwork, calibrate, infer, plain_plan
-from host.deploy.numerics import WeightFormat
+from host.compile.exports import lowered
+from host.compile.program import title
 from host.errors import InputError
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
+from host.nn.network import Network
+from host.quantise.calibrate import calibrate
+from host.quantise.reference import infer
 from host.report.compare import accuracy
-from host.train import checkpoint, fit, presets
-from host.train.learned import LearnedNetwork
-from host.train.learned_fit import train_sequential
-from host.train.learned_options import customised
-from host.train.learned_presets import LEARNED_PRESETS
-from host.train.meter import Progress
-from host.train.recipe import LearnedRecipe
-from host.train.school import checkpoint_files
+from host.train import checkpoint, presets, train
+from host.train.optimisers import LbfgsB
+from host.train.overrides import customised
+from host.train.phases import checkpoint_files
+from host.train.progress import Progress
+from host.train.recipe import Recipe
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         train_options.check_list(arguments)
         return _list(console)
     preset = presets.find(arguments.preset or DEFAULT_PRESET)
-    train_options.check(arguments, preset.name)
+    train_options.check(arguments)
     if arguments.sweep_cost:
         return run_sweep(console, arguments)
     if arguments.output is None:
@@ -47,14 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(output)
     dataset = data.load(arguments.data)
     recipe = preset.recipe_for(dataset.image_shape, len(dataset.train.labels))
+    recipe = customised(recipe, train_options.wishes(arguments), preset.name)
+    train_options.check_amounts(arguments, recipe, dataset.train.labels)
     start = time.monotonic()
-    network: AnyNetwork
-    if isinstance(recipe, LearnedRecipe):
-        network = _train_learned(console, dataset, arguments, recipe, output)
-    else:
-        network = _train_preconv(console, dataset, arguments, output)
-    seconds = time.monotonic() - start
-    _report(console, network, dataset, output, seconds)
+    network = _train(console, dataset, arguments, preset.name, recipe, output)
+    _report(console, network, dataset, output, time.monotonic() - start)
     return 0
 
 
@@ -68,7 +67,7 @@ def _list(console: Console) -> int:
             "presets": [
                 {
                     "name": preset.name,
-                    "family": "learned" if preset.name in LEARNED_PRESETS else "preconv",
+                    "family": "preconv" if preset.has_front_end else "learned",
                     "summary": preset.summary,
                     "figure": preset.figure,
                 }
@@ -79,70 +78,47 @@ def _list(console: Console) -> int:
     return 0
 
 
-def _train_preconv(console: Console, dataset: data.Dataset, arguments: argparse.Namespace, output: Path) -> AnyNetwork:
-    """Train and save as `arguments` say, with a bar; on Ctrl-C save the best so far, where asked for."""
-    with console.progress("training", "step") as update:
-        network = fit.train(
-            dataset,
-            arguments.preset or DEFAULT_PRESET,
-            seed=arguments.seed,
-            hidden=arguments.hidden,
-            epochs=arguments.epochs,
-            reg=arguments.reg,
-            cycles=arguments.cycles,
-            rehearse=not arguments.no_rehearsal,
-            progress=_shown_by(update),
-            checkpoint=_saver(console, dataset, output) if arguments.checkpoint else None,
-        )
-    return _saved(network, dataset, output)
-
-
-def _train_learned(
-    console: Console, dataset: data.Dataset, arguments: argparse.Namespace, preset: LearnedRecipe, output: Path
-) -> AnyNetwork:
-    """The same; with `--checkpoint` the state after each epoch lies beside the model until that is saved."""
-    recipe = customised(
-        preset,
-        epochs=arguments.epochs,
-        holdout=arguments.holdout,
-        patience=arguments.patience,
-        rate=arguments.rate,
-        batch=arguments.batch,
-        optimiser=arguments.optimiser,
-        qat=arguments.qat,
-    )
-    train_options.check_amounts(arguments, recipe, dataset.train.labels)
-    if arguments.patience is not None and arguments.patience >= recipe.epochs and recipe.holdout:
-        console.say(
-            f"--patience {arguments.patience}: not below the {recipe.epochs} of --epochs, stops nothing sooner; "
-            "the net of the lowest validation loss is kept"
-        )
+def _train(
+    console: Console, dataset: data.Dataset, arguments: argparse.Namespace, name: str, recipe: Recipe, output: Path
+) -> Network:
+    """Train and save as `arguments` say, with a bar; on Ctrl-C save the best so far, where asked for. Then the state
+    after each epoch lies beside the model until that is saved, but for l-bfgs-b, whose state cannot be kept."""
+    _say_patience(console, arguments, recipe)
     keeps = arguments.checkpoint or arguments.resume
+    has_state = keeps and not isinstance(recipe.optimiser, LbfgsB)
     path = output.with_name(f"{output.name}.checkpoint")
     files = checkpoint_files(path, recipe)
     if keeps:
         _check_checkpoint(console, path, files, arguments.resume)
     try:
         with console.progress("training", "step") as update:
-            network = train_sequential(
+            network = train(
                 dataset,
                 recipe,
-                preset=arguments.preset,
+                preset=name,
                 seed=arguments.seed,
                 engine=arguments.engine or "numpy",
                 device=arguments.device or "cpu",
                 progress=_shown_by(update),
-                checkpoint_path=path if keeps else None,
+                checkpoint_path=path if has_state else None,
                 interrupted=_saver(console, dataset, output) if keeps else None,
             )
     except KeyboardInterrupt:
-        if keeps and any(file.exists() for file in files):
+        if has_state and any(file.exists() for file in files):
             console.say(f"kept {path}; --resume instead of --checkpoint goes on from there")
         raise
     saved = _saved(network, dataset, output)
     if keeps:
         checkpoint.remove(files)
     return saved
+
+
+def _say_patience(console: Console, arguments: argparse.Namespace, recipe: Recipe) -> None:
+    if arguments.patience is not None and arguments.patience >= recipe.epochs and recipe.holdout:
+        console.say(
+            f"--patience {arguments.patience}: not below the {recipe.epochs} of --epochs, stops nothing sooner; "
+            "the net of the lowest validation loss is kept"
+        )
 
 
 def _check_checkpoint(console: Console, path: Path, files: list[Path], resume: bool) -> None:
@@ -165,21 +141,21 @@ def _shown_by(update: Update) -> Callable[[Progress], None]:
     return show
 
 
-def _saver(console: Console, dataset: data.Dataset, output: Path) -> Callable[[AnyNetwork], None]:
-    def save(network: AnyNetwork) -> None:
+def _saver(console: Console, dataset: data.Dataset, output: Path) -> Callable[[Network], None]:
+    def save(network: Network) -> None:
         _saved(network, dataset, output)
         console.say(f"saved the best network so far to {output}")
 
     return save
 
 
-def _saved(network: AnyNetwork, dataset: data.Dataset, output: Path) -> AnyNetwork:
+def _saved(network: Network, dataset: data.Dataset, output: Path) -> Network:
     finished = calibrate(network, dataset.train)
     model_file.save(finished, output)
     return finished
 
 
-def _report(console: Console, network: AnyNetwork, dataset: data.Dataset, output: Path, seconds: float) -> None:
+def _report(console: Console, network: Network, dataset: data.Dataset, output: Path, seconds: float) -> None:
     source = network.provenance
     console.say(f"{source.preset} {_layers(network)} on {source.dataset}, seed {source.seed}: {seconds:.1f} s")
     for name in ("train", "validation", "test"):
@@ -205,16 +181,14 @@ def _report(console: Console, network: AnyNetwork, dataset: data.Dataset, output
     )
 
 
-def _rounded_accuracy(network: AnyNetwork, dataset: data.Dataset) -> dict[str, float]:
+def _rounded_accuracy(network: Network, dataset: data.Dataset) -> dict[str, float]:
     """On the test images, of each format that the net was trained for."""
-    if not isinstance(network, LearnedNetwork) or not len(dataset.test.labels):
+    if not len(dataset.test.labels):
         return {}
-    plans = {tuned.format: plain_plan(network, WeightFormat[tuned.format.upper()]) for tuned in network.tuned}
+    graphs = {result.format: lowered(network, WeightFormat[result.format.upper()]) for result in network.qat}
     test = dataset.test
-    return {name: accuracy(infer(one.net, test.images).classes, test.labels) for name, one in plans.items()}
+    return {name: accuracy(infer(graph, test.images).classes, test.labels) for name, graph in graphs.items()}
 
 
-def _layers(network: AnyNetwork) -> str:
-    if isinstance(network, LearnedNetwork):
-        return plain_plan(network, WeightFormat.INT8).title
-    return "-".join(map(str, [network.layers[0].weights.shape[1], *(len(layer.bias) for layer in network.layers)]))
+def _layers(network: Network) -> str:
+    return title(lowered(network, WeightFormat.INT8))

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from host.cli.parser import DEFAULT_DATA
 from host.errors import InputError
-from host.train.learned_presets import LEARNED_PRESETS
+from host.train.holdout import holdout_rows
 from host.train.optimisers import LbfgsB
-from host.train.preconv_presets import PRECONV_PRESETS
-from host.train.recipe import LearnedRecipe
-from host.train.split import holdout_rows
+from host.train.overrides import Wishes
+from host.train.recipe import Recipe
 
 # Names in the parsed arguments; one that is not given is None or False.
-_PRECONV = ("hidden", "reg", "cycles", "no_rehearsal", "sweep_cost")
-_LEARNED = ("engine", "device", "holdout", "patience", "rate", "batch", "optimiser", "qat", "resume")
 _SWEEP = ("seeds",)
-_NO_SWEEP = ("output", "hidden", "reg", "cycles", "no_rehearsal", "checkpoint", *_LEARNED)
+_NO_SWEEP = (
+    *("output", "hidden", "reg", "cycles", "no_rehearsal", "checkpoint", "engine", "device", "holdout", "patience"),
+    *("rate", "batch", "optimiser", "qat", "resume"),
+)
 
 
 def check_list(arguments: argparse.Namespace) -> None:
@@ -33,7 +33,7 @@ def check_list(arguments: argparse.Namespace) -> None:
             )
 
 
-def check_amounts(arguments: argparse.Namespace, recipe: LearnedRecipe, labels: NDArray[np.int64]) -> None:
+def check_amounts(arguments: argparse.Namespace, recipe: Recipe, labels: NDArray[np.int64]) -> None:
     """Raise InputError where `--holdout` or `--batch` leave nothing to validate with, or less than a batch to train on.
 
     `labels` are those of all training images. Of each class one image is always trained on."""
@@ -43,7 +43,7 @@ def check_amounts(arguments: argparse.Namespace, recipe: LearnedRecipe, labels: 
             f"train: --holdout: found {arguments.holdout:g}, which is no image of any class, need a larger share; "
             "give such as 0.2, or 0 for no validation"
         )
-    if len(kept) >= recipe.batch or isinstance(recipe.optimiser, LbfgsB):
+    if recipe.validation_run or len(kept) >= recipe.batch or isinstance(recipe.optimiser, LbfgsB):
         return
     if arguments.batch is not None:
         raise InputError(
@@ -56,8 +56,15 @@ def check_amounts(arguments: argparse.Namespace, recipe: LearnedRecipe, labels: 
         )
 
 
-def check(arguments: argparse.Namespace, preset: str) -> None:
-    """Raise InputError on an option that does not apply."""
+def wishes(arguments: argparse.Namespace) -> Wishes:
+    """What the options ask of a recipe, which says itself what it has no field for."""
+    names = ("optimiser", "epochs", "hidden", "reg", "cycles", "holdout", "patience", "rate", "batch", "qat")
+    given = {name: getattr(arguments, name) for name in names}
+    return Wishes(**given, validation_run=False if arguments.no_rehearsal else None)
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raise InputError on an option that does not apply, whatever the preset."""
     if arguments.sweep_cost:
         if arguments.preset is not None:
             raise InputError(
@@ -67,10 +74,6 @@ def check(arguments: argparse.Namespace, preset: str) -> None:
         _refuse(arguments, _NO_SWEEP, "--sweep-cost", "a training of one net")
         return
     _refuse(arguments, _SWEEP, "a training of one net", "--sweep-cost")
-    if preset in LEARNED_PRESETS:
-        _refuse(arguments, _PRECONV, f"preset {preset}", f"one of {', '.join(PRECONV_PRESETS)}")
-    else:
-        _refuse(arguments, _LEARNED, f"preset {preset}", f"one of {', '.join(LEARNED_PRESETS)}")
     if arguments.device is not None and arguments.engine != "torch":
         raise InputError("train: --device: found it with engine numpy, need --engine torch; add that or leave it out")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,23 @@ from host.cli.console import Console, percent
 from host.cli.evaluate import load_split
 from host.cli.resume import journal_of
 from host.cli.rounding import format_of, say_what_is_dropped
-from host.deploy import model as model_file
-from host.deploy.deployment import (
-    AnyNetwork,
-    AnyPlan,
-    all_plans,
-    check_fit,
-    choose,
-    float_scores,
-    formats,
-    infer,
-    rounding,
-)
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import Board
-from host.deploy.target import board as find_board
+from host.compile.advice import check_fit
+from host.compile.boards import Board, Family
+from host.compile.boards import board as find_board
+from host.compile.candidates import Candidate, candidates
+from host.compile.export import Export
+from host.compile.exports import export_for, formats
 from host.errors import InputError
 from host.link import wire
 from host.link.boards import Connection, connect_board, connect_port
 from host.link.build import Built, build_firmware
 from host.link.faults import parse_faults
-from host.link.run import Outcome, identity, stream
+from host.link.run import Outcome, identity, image_bytes, stream
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
+from host.nn.network import Network, float_scores
+from host.quantise.graph import Graph
+from host.quantise.reference import infer
 from host.report.compare import Comparison
 from host.report.document import RunFacts, verification
 from host.report.show import divergence
@@ -53,32 +48,33 @@ def run(arguments: argparse.Namespace) -> int:
         rates = ", ".join(map(str, wire.BAUD_RATES))
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
     faults = parse_faults(arguments.faults) if arguments.faults is not None else None
-    plans, built, connection = _prepare(console, arguments, network)
+    carried, built, connection = _prepare(console, arguments, network)
     # Held until the report is written: so long nobody else begins the same run anew.
-    with journal_of(arguments, console, network, dataset, split, plans) as journal:
+    with journal_of(arguments, console, network, dataset, split, carried) as journal:
         start = time.monotonic()
         with connection as line, console.progress("verifying", "digit") as update:
             outcome = stream(
                 line.transport,
-                [image.tobytes() for image in split.images],
-                [identity(planned) for planned in plans],
+                [image_bytes(image) for image in split.images],
+                carried,
                 baud=arguments.baud or wire.DEFAULT_BAUD,
                 progress=update,
                 faults=faults,
                 journal=journal,
             )
         seconds = time.monotonic() - start
-        planned = next(p for p in plans if p.net.hash_bytes == outcome.identity.model_hash)
-        comparison = _compare(network, planned, split, outcome)
+        found = next(each for each in carried if each.model_hash == outcome.identity.model_hash)
+        graph = found.graph
+        comparison = _compare(network, graph, split, outcome)
         device_accuracy = comparison.accuracy(comparison.device_classes)
         accurate = arguments.min_accuracy is None or device_accuracy >= arguments.min_accuracy
         facts = RunFacts(
             dataset=dataset.name,
             split=arguments.split,
-            model_hash=planned.net.hash,
-            format=planned.net.format.label,
-            rounding=rounding(planned.net),
-            preset=planned.net.preset,
+            model_hash=graph.hash,
+            format=graph.format.label,
+            rounding=graph.rounding,
+            preset=graph.preset,
             kind=line.kind,
             mcu=outcome.ready.board.rstrip(b"\0").decode("ascii", "replace"),
             simulated=line.simulated,
@@ -88,10 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
             ram_static=built.ram_static if built else None,
             wall_seconds=seconds,
             passed=comparison.agrees and accurate,
-            parts=planned.marks if line.kind != "native" else planned.portable_marks,
+            parts=found.program(outcome.ready.weights_crc).marks,
         )
         result = verification(comparison, outcome, facts)
-        _say(console, comparison, split, format_of(planned.net), result)
+        _say(console, comparison, split, format_of(graph), result)
         if not accurate:
             console.say(
                 f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
@@ -121,31 +117,34 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def _prepare(
-    console: Console, arguments: argparse.Namespace, network: AnyNetwork
-) -> tuple[Sequence[AnyPlan], Built | None, AbstractContextManager[Connection]]:
-    """The plans that the board may carry, the build if there is one, and the line to open."""
+    console: Console, arguments: argparse.Namespace, network: Network
+) -> tuple[list[Candidate], Built | None, AbstractContextManager[Connection]]:
+    """What the board may carry, the build if there is one, and the line to open."""
     if arguments.port is not None:
         wanted = [fmt for fmt in formats(network) if arguments.format in (None, fmt.label)]
-        return [planned for fmt in wanted for planned in all_plans(network, fmt)], None, connect_port(arguments.port)
+        return [each for fmt in wanted for each in candidates(network, fmt)], None, connect_port(arguments.port)
     target = find_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
-    planned = choose(network, fmt, target, arguments.kernel, arguments.activation_bits, per_tensor=arguments.per_tensor)
-    check_fit(network, planned, target)
+    kernel, bits = arguments.kernel, arguments.activation_bits
+    exported = export_for(
+        network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor, profile=arguments.profile
+    )
+    check_fit(network, exported, target, profile=arguments.profile)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
-    console.say(f"building {fmt.label} firmware, {_kernel_on(target, planned)}, for {target.name} with PlatformIO")
-    built = build_firmware(planned, target, profile=arguments.profile)
-    return [planned], built, connect_board(target, built)
+    console.say(f"building {fmt.label} firmware, {_kernel_on(target, exported)}, for {target.name} with PlatformIO")
+    built = build_firmware(exported, target, profile=arguments.profile)
+    return [identity(exported)], built, connect_board(target, built)
 
 
-def _kernel_on(target: Board, planned: AnyPlan) -> str:
+def _kernel_on(target: Board, exported: Export) -> str:
     """The kernel, with what runs of it: the headers hold the assembly beside the same net in C, which a PC compiles."""
-    is_replaced = planned.kernel != "portable" and not target.is_avr
-    return f"kernel {planned.kernel}" + (" (its portable C)" if is_replaced else "")
+    is_replaced = exported.avr is not None and target.chip.family is not Family.AVR
+    return f"kernel {exported.kernel}" + (" (its portable C)" if is_replaced else "")
 
 
-def _compare(network: AnyNetwork, planned: AnyPlan, split: data.Split, outcome: Outcome) -> Comparison:
-    reference = infer(planned.net, split.images)
+def _compare(network: Network, graph: Graph, split: data.Split, outcome: Outcome) -> Comparison:
+    reference = infer(graph, split.images)
     return Comparison(
         labels=split.labels,
         float_scores=float_scores(network, split.images),
@@ -153,7 +152,7 @@ def _compare(network: AnyNetwork, planned: AnyPlan, split: data.Split, outcome: 
         quantised_words=reference.words,
         device_classes=np.array([result.predicted for result in outcome.results], np.uint8),
         device_words=np.array([result.scores for result in outcome.results], np.uint32),
-        integer_scores=planned.net.format.is_integer,
+        integer_scores=graph.format.is_integer,
     )
 
 

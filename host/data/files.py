@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from host.data.dataset import DIGITS, MAX_CLASSES, Dataset, Split, make_dataset, stratified_split
@@ -24,7 +27,7 @@ from host.data.named import find_layout, read_layout, variant
 from host.data.npz import read_npz
 from host.data.problem import near, problem
 from host.data.sources import IDX_LAYOUT, SOURCES
-from host.data.streams import open_decoded, read_text
+from host.data.streams import open_decoded, text_lines
 from host.data.text import read_csv
 
 _LONGEST_NAME = 64  # of a class
@@ -49,15 +52,9 @@ def _read_file(path: Path, classes: int) -> tuple[Split, Split | None]:
     """By suffix first, so that a damaged file is measured by what it should be; by content otherwise."""
     with open_decoded(path) as stream:
         magic = stream.read(8)
-    name = path.name.lower()
-    if name.endswith((".h5", ".hdf5", ".hdf")) or magic == MAGIC:
-        return read_hdf5(path, classes)
-    if name.endswith(".npz") or magic.startswith(b"PK\x03\x04"):
-        return read_npz(path, classes)
-    if name.endswith((".csv", ".csv.gz", ".csv.bz2")):
-        return read_csv(path, "data", classes), None
-    if re.search(r"idx[13]|ubyte", name) or magic.startswith((b"\0\0\x08\x01", b"\0\0\x08\x03")):
-        return _read_idx_file(path, classes)
+    for reader in _READERS:
+        if re.search(reader.names, path.name.lower()) or magic.startswith(reader.magics):
+            return reader.read(path, classes)
     found = "an empty file" if not magic else "an unknown kind of file"
     raise problem(path, "file", found, _KNOWN, "convert it or give it its usual suffix")
 
@@ -93,18 +90,42 @@ def _read_idx_file(path: Path, classes: int) -> tuple[Split, Split | None]:
     return read_idx_split(images, labels, "data", classes), None
 
 
+def _read_csv_file(path: Path, classes: int) -> tuple[Split, Split | None]:
+    return read_csv(path, "data", classes), None
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """One kind of file: what its name, in small letters, holds, or what it begins with. `read` returns the two splits,
+    or the only one and None, which is then divided."""
+
+    names: str
+    magics: tuple[bytes, ...]
+    read: Callable[[Path, int], tuple[Split, Split | None]]
+
+
+_READERS = (
+    _Reader(r"\.(h5|hdf5|hdf)$", (MAGIC,), read_hdf5),
+    _Reader(r"\.npz$", (b"PK\x03\x04",), read_npz),
+    _Reader(r"\.csv(\.gz|\.bz2)?$", (), _read_csv_file),
+    _Reader(r"idx[13]|ubyte", (b"\0\0\x08\x01", b"\0\0\x08\x03"), _read_idx_file),
+)
+"""The first that knows a file reads it."""
+
+
 def _class_names(path: Path) -> tuple[str, ...]:
     stem = path.name.split(".")[0]
     listing = path / "classes.txt" if path.is_dir() else path.with_name(f"{stem}.classes.txt")
     if not listing.is_file():
         return DIGITS
-    names = tuple(line.strip() for line in read_text(listing).splitlines() if line.strip())
+    names = tuple(line.strip() for line in islice(text_lines(listing), MAX_CLASSES + 1))
     for name in names:
         if not name.isprintable() or len(name) > _LONGEST_NAME:
             need = f"at most {_LONGEST_NAME} printable letters"
             raise problem(listing, "classes", repr(name), need, "rename the class")
     if not 2 <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
-        found = f"{len(names)} names, {len(set(names))} different"
+        many = f"more than {MAX_CLASSES}" if len(names) > MAX_CLASSES else str(len(names))
+        found = f"{many} names, {len(set(names))} different"
         raise problem(listing, "classes", found, f"2..{MAX_CLASSES} different names", "write one name per line")
     return names
 

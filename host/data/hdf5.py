@@ -16,9 +16,9 @@ import numpy as np
 from host.data.dataset import Split
 from host.data.memory import bounded_memory
 from host.data.problem import near, one_line, problem
-from host.data.rehearsal import rehearse
+from host.data.sandbox import Grant, no_limit, read_in_sandbox
 from host.data.streams import credible_bytes, unreadable
-from host.data.values import Numbers, Scale, make_split
+from host.data.values import Numbers, Scale, image_shape, make_split
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_LINKS = 4096  # in one file; a model has some dozens
@@ -40,23 +40,26 @@ def read_hdf5(path: Path, classes: int) -> tuple[Split, Split]:
         found = "an empty file" if not magic else "no HDF5 signature"
         raise problem(path, "file", found, "an HDF5 file", "check the file, or copy it again")
 
-    def read() -> tuple[Split, Split]:
+    def read(grant: Grant) -> tuple[Split, Split]:
         with bounded_memory(path), h5py.File(path, "r") as file:
-            train, test = (_read_split(path, file, name, classes) for name in ("train", "test"))
+            train, test = (_read_split(path, file, name, classes, grant) for name in ("train", "test"))
             return train, test
 
-    rehearse(path, read)
+    read_in_sandbox(path, read)
     try:
-        return read()
+        return read(no_limit)
     except _DAMAGED as error:
         found = f"damage ({one_line(str(error)) or type(error).__name__})"
         raise problem(path, "file", found, "a whole HDF5 file", "copy it again") from error
 
 
-def _read_split(path: Path, file: Any, split: str, classes: int) -> Split:
+def _read_split(path: Path, file: Any, split: str, classes: int, grant: Grant) -> Split:
     group = _member(path, file, split, h5py.Group)
-    pixels = _read(path, _member(path, group, "data", h5py.Dataset))
-    labels = _read(path, _member(path, group, "target", h5py.Dataset))
+    data, target = (_member(path, group, name, h5py.Dataset) for name in ("data", "target"))
+    for dataset in (data, target):
+        _check_harmless(path, dataset)
+    image_shape(path, f"{split} images", data.shape)
+    pixels, labels = (_read(dataset, grant) for dataset in (data, target))
     return make_split(path, split, pixels, labels, Scale.UNIT, classes)
 
 
@@ -78,8 +81,8 @@ def _member(path: Path, parent: Any, name: str, kind: type) -> Any:
     return child
 
 
-def _read(path: Path, dataset: Any) -> Numbers:
-    """The whole array, once its description is known to be harmless."""
+def _check_harmless(path: Path, dataset: Any) -> None:
+    """Look at all that is declared before anything is read."""
     if dataset.is_virtual or dataset.external:
         raise problem(path, dataset.name, "data kept in other files", "data in the file itself", "copy the data in")
     unread = unread_filter(dataset)
@@ -94,6 +97,10 @@ def _read(path: Path, dataset: Any) -> Numbers:
         if size > most:
             found = f"shape {shape}, {size} bytes"
             raise problem(path, dataset.name, found, f"at most {most} bytes in such a file", "store fewer images")
+
+
+def _read(dataset: Any, grant: Grant) -> Numbers:
+    grant(math.prod(dataset.shape) * dataset.dtype.itemsize)
     array: Numbers = np.asarray(dataset[()])
     return array
 

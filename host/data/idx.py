@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from host.data.dataset import Split
 from host.data.problem import problem
 from host.data.streams import credible_bytes, open_decoded
-from host.data.values import Scale, make_split
+from host.data.values import Scale, image_shape, make_split
 
 _UBYTE = 0x08
 
@@ -47,6 +47,8 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         most = credible_bytes(path)
         if not 0 < size <= most:
             raise problem(path, "header", f"shape {shape}", f"1..{most} bytes of data", "check the file")
+        if dimensions == 3:
+            image_shape(path, "header", shape)
         data = stream.read(size + 1)
     if len(data) != size:
         found = f"{len(data)} bytes" if len(data) < size else "more bytes"

@@ -20,7 +20,7 @@ import numpy as np
 from host.data.dataset import Split
 from host.data.problem import one_line, problem
 from host.data.streams import credible_bytes, unreadable
-from host.data.values import Numbers, Scale, make_split
+from host.data.values import Numbers, Scale, image_shape, make_split
 
 _PAIRS = (
     (("x_train", "y_train"), ("x_test", "y_test")),
@@ -54,20 +54,21 @@ def read_npz(path: Path, classes: int) -> tuple[Split, Split | None]:
 
 
 def _split(path: Path, archive: zipfile.ZipFile, keys: tuple[str, str], classes: int) -> Split:
-    pixels, labels = (_array(path, archive, key) for key in keys)
+    pixels = _array(path, archive, keys[0], is_images=True)
+    labels = _array(path, archive, keys[1], is_images=False)
     return make_split(path, "/".join(keys), pixels, labels, Scale.UNIT, classes)
 
 
-def _array(path: Path, archive: zipfile.ZipFile, key: str) -> Numbers:
+def _array(path: Path, archive: zipfile.ZipFile, key: str, *, is_images: bool) -> Numbers:
     with archive.open(f"{key}.npy") as member:
         try:
-            return _read_npy(path, key, member)
+            return _read_npy(path, key, member, is_images=is_images)
         except ValueError as error:  # NumPy's word for a malformed header
             found = f"a malformed header ({one_line(str(error))})"
             raise problem(path, key, found, "a plain array", "write it again with numpy.savez") from error
 
 
-def _read_npy(path: Path, key: str, member: IO[bytes]) -> Numbers:
+def _read_npy(path: Path, key: str, member: IO[bytes], *, is_images: bool) -> Numbers:
     """NumPy's own reader allocates what the header claims; this one looks at the claim first."""
     version: Any = np.lib.format.read_magic(member)
     if version not in _HEADERS:
@@ -79,6 +80,8 @@ def _read_npy(path: Path, key: str, member: IO[bytes]) -> Numbers:
     size, most = math.prod(shape) * dtype.itemsize, credible_bytes(path)
     if not 0 < size <= most or min(shape, default=1) < 0:
         raise problem(path, key, f"shape {shape}, {size} bytes", f"1..{most} bytes", "check the array")
+    if is_images:
+        image_shape(path, key, shape)
     data = bytearray()
     while len(data) < size and (piece := member.read(min(_PIECE_BYTES, size - len(data)))):
         data += piece

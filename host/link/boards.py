@@ -10,14 +10,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from host.deploy.target import Board
+from host.compile.boards import BOARDS, Board, Runner
 from host.errors import InputError, LinkError, PortError, ToolMissing
 from host.link.build import Built, build_simulator
 from host.link.lock import port_lock
 from host.link.transport import PipeTransport, SerialTransport, Transport
 
-SIMULATED_MCUS = ("atmega328p", "atmega2560")
-_START_TIMEOUT_S = 10.0
+SIMULATED_MCUS = tuple(sorted({board.chip.name for board in BOARDS.values() if board.runner is Runner.SIMAVR}))
+_START_TIMEOUT_S = 60.0  # it takes hundredths of a second; a busy machine is no reason to give up
 _STOP_TIMEOUT_S = 5.0
 _END_TIMEOUT_S = 0.5
 
@@ -53,11 +53,13 @@ class SimulatedBoard:
 @contextmanager
 def connect_board(board: Board, built: Built) -> Iterator[Connection]:
     """Run `built` natively or on a simulated board while the block lasts."""
-    if not board.is_avr:
+    if board.runner is Runner.NATIVE:
         with _native(built.program) as transport:
             yield Connection(transport, board.name, "pipe", simulated=False)
         return
-    with simulated_board(board.mcu, built.program) as simulated:
+    if board.runner is not Runner.SIMAVR:
+        raise InputError(f"{board.name}: found no simulator of it, need a real one; use --port")
+    with simulated_board(board.chip.name, built.program) as simulated:
         try:
             with _serial(simulated.port) as transport:
                 yield Connection(transport, board.name, simulated.port, simulated=True)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from host.assets import asset_root
 from host.cache import cache_directory, tree_digest
-from host.deploy.deployment import AnyPlan
-from host.deploy.target import Board
+from host.compile.boards import Board
+from host.compile.export import Export
 from host.errors import InputError, ToolMissing
 from host.link.elf import elf_sizes
 from host.link.process import last_error, run_tool
@@ -41,15 +41,15 @@ class Built:
         return native if native.exists() else self.directory / "firmware.elf"
 
 
-def build_firmware(plan: AnyPlan, board: Board, *, profile: bool = False, flags: str = "") -> Built:
-    """Compile `plan` for `board`, or find it in the cache; with `profile` it times every layer, and `flags` are handed
-    to the compiler. Raise ToolMissing or InputError with the compiler's words."""
+def build_firmware(export: Export, board: Board, *, profile: bool = False, flags: str = "") -> Built:
+    """Compile `export` for `board`, or find it in the cache; with `profile` it times every layer, and `flags` are
+    handed to the compiler. Raise ToolMissing or InputError with the compiler's words."""
     wanted = f"{flags} -DMODEL_PROFILE" if profile else flags
-    state = f"{project_digest(plan)} {surroundings_digest()} {wanted}"
+    state = f"{project_digest(export)} {surroundings_digest()} {wanted}"
     final = cache_directory() / "builds" / f"{board.environment}-{hashlib.sha256(state.encode()).hexdigest()[:24]}"
     if not final.is_dir():
         with _workspace(final.parent) as work:
-            stage_project(plan, work)
+            stage_project(export, work)
             made = build(work, board.environment, wanted, cache_directory() / "objects")
             _publish(made, PROGRAMS, final)
     elf = final / "firmware.elf"

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from host.errors import DeviceError
 from host.link import wire
 
 
-@dataclass(frozen=True)
-class Identity:
+class Carried(Protocol):
     """What READY must answer for one exported model; each kernel keeps the same integers as other bytes, hence several
     CRCs."""
+
+    @property
+    def model_hash(self) -> bytes: ...
+    @property
+    def weights_crcs(self) -> tuple[int, ...]: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def classes(self) -> int: ...
+    @property
+    def format(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A model that is known by these numbers alone."""
 
     model_hash: bytes
     weights_crcs: tuple[int, ...]
@@ -30,7 +48,7 @@ def check_protocol(ready: bytes) -> None:
         )
 
 
-def check_identity(ready: wire.Ready, candidates: Sequence[Identity]) -> Identity:
+def check_identity(ready: wire.Ready, candidates: Sequence[Carried]) -> Carried:
     """The candidate that the board carries; raise DeviceError where it carries none of them, or carries it damaged."""
     named = [candidate for candidate in candidates if candidate.model_hash == ready.model_hash]
     if not named:

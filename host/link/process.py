@@ -10,7 +10,8 @@ from pathlib import Path
 
 from host.errors import ToolMissing
 
-_BUILD_TIMEOUT_S = 600
+# Ends a build that hangs, never a slow one: it takes seconds on a desktop, minutes on the smallest computer.
+_BUILD_TIMEOUT_S = 3600
 _STOP_TIMEOUT_S = 5
 
 

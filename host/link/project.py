@@ -11,8 +11,8 @@ from pathlib import Path
 
 from host.assets import asset_root
 from host.atomic import copy_file
-from host.deploy.deployment import AnyPlan
-from host.deploy.render import RENDERED, render, write_headers
+from host.compile.export import Export
+from host.compile.render import RENDERED, render, write_headers
 from host.errors import InputError
 
 _FIRMWARE = Path("firmware")
@@ -31,8 +31,8 @@ class Known:
     others: tuple[Path, ...] = ()
 
 
-def stage_project(plan: AnyPlan, directory: Path) -> None:
-    """Make `directory` a complete PlatformIO project for `plan`: platformio.ini, firmware/, rendered headers.
+def stage_project(export: Export, directory: Path) -> None:
+    """Make `directory` a complete PlatformIO project for `export`: platformio.ini, firmware/, rendered headers.
 
     What is there stays, but for the headers, which come last: wherever this ends early, each file is whole, an older
     project still is one, and the next try completes a new one. Raise InputError where something cannot be written.
@@ -47,21 +47,21 @@ def stage_project(plan: AnyPlan, directory: Path) -> None:
                 why = f"{target.parent}: cannot be made: {error.strerror or error}"
                 raise InputError(f"{why}; choose another place for the project") from error
             copy_file(root / place, target)
-    write_headers(plan, directory / MODEL_FOLDER)
+    write_headers(export, directory / MODEL_FOLDER)
 
 
-def project_digest(plan: AnyPlan) -> str:
+def project_digest(export: Export) -> str:
     """Of all that `stage_project` would write into an empty directory: names and contents."""
     root, state = asset_root(), hashlib.sha256()
     contents = {place: (root / place).read_bytes() for place in _sources()}
-    contents |= {MODEL_FOLDER / name: text.encode() for name, text in render(plan).items()}
+    contents |= {MODEL_FOLDER / name: text.encode() for name, text in render(export).items()}
     for place, content in sorted(contents.items()):
         state.update(place.as_posix().encode() + b"\0" + hashlib.sha256(content).digest())
     return state.hexdigest()
 
 
-def check_project(plan: AnyPlan, directory: Path) -> Known:
-    """What a project for `plan` finds in `directory`.
+def check_project(export: Export, directory: Path) -> Known:
+    """What a project for `export` finds in `directory`.
 
     Raise InputError where it would write over anything but the headers of a model, or fall among files that are none of
     a project.
@@ -91,7 +91,7 @@ def check_project(plan: AnyPlan, directory: Path) -> Known:
             f"{directory / edited[0]}: found another file than a project begins with{more}, need it as it was; export "
             f"to another folder, or the headers alone with -o {directory / MODEL_FOLDER}"
         )
-    places = {directory / MODEL_FOLDER / name: text for name, text in render(plan).items()}
+    places = {directory / MODEL_FOLDER / name: text for name, text in render(export).items()}
     replaced = tuple(path for path, text in places.items() if path.exists() and path.read_bytes() != text.encode())
     return Known(replaced, others)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from host.assets import asset_root
 from host.cache import tree_digest
-from host.deploy.render import RENDERED
+from host.compile.render import RENDERED
 from host.errors import InputError, ToolMissing
 from host.link import avr_gcc
 from host.link.elf import elf_sizes, image

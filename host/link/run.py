@@ -8,12 +8,16 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from host.deploy.deployment import AnyPlan
+import numpy as np
+from numpy.typing import NDArray
+
+from host.compile.candidates import Candidate
+from host.compile.export import Export
 from host.errors import InputError, LinkTimeout
 from host.link import wire
 from host.link.faults import Faults, Injected
 from host.link.faulty import FaultyTransport
-from host.link.identity import Identity
+from host.link.identity import Carried
 from host.link.journal import Journal
 from host.link.session import Session
 from host.link.timing import Counters, Timing
@@ -33,7 +37,7 @@ class Outcome:
 
     results: tuple[wire.Result, ...]
     ready: wire.Ready
-    identity: Identity
+    identity: Carried
     stats: wire.Stats
     counters: Counters
     board_seconds: float
@@ -49,23 +53,20 @@ class Outcome:
         return tuple(result.marks for result in self.results)
 
 
-def identity(planned: AnyPlan) -> Identity:
-    """What a board that carries `planned` must answer."""
-    height, width = planned.net.input_shape
-    return Identity(
-        model_hash=planned.net.hash_bytes,
-        weights_crcs=planned.weights_crcs,
-        height=height,
-        width=width,
-        classes=planned.classes,
-        format=planned.net.format.value,
-    )
+def identity(exported: Export) -> Candidate:
+    """What a board that carries `exported` must answer."""
+    return Candidate(exported.graph, exported)
+
+
+def image_bytes(image: NDArray[np.uint8]) -> bytes:
+    """An image (H, W) or (C, H, W) as a board takes it: row, column, channel."""
+    return (image.transpose(1, 2, 0) if image.ndim == 3 else image).tobytes()
 
 
 def stream(
     transport: Transport,
     images: Sequence[bytes],
-    candidates: Sequence[Identity],
+    candidates: Sequence[Carried],
     *,
     baud: int = wire.DEFAULT_BAUD,
     timing: Timing | None = None,

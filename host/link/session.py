@@ -17,7 +17,7 @@ from enum import Enum, auto
 
 from host.errors import DeviceError, FrameError, LinkTimeout
 from host.link import wire
-from host.link.identity import Identity, check_identity, check_protocol, no_answer
+from host.link.identity import Carried, check_identity, check_protocol, no_answer
 from host.link.timing import Counters, Timing
 from host.link.window import Window
 from host.link.wire import ErrorCode, Frame, MessageType, ResetCause
@@ -45,7 +45,7 @@ class Session:
     def __init__(
         self,
         images: Sequence[bytes],
-        candidates: Sequence[Identity],
+        candidates: Sequence[Carried],
         record: Callable[[int, wire.Result], None],
         clock: Callable[[], float],
         *,
@@ -80,7 +80,7 @@ class Session:
         self._window.rate = min(baud, wire.DEFAULT_BAUD)
         self._bytes_heard = 0
         self.ready: wire.Ready | None = None
-        self.identity: Identity | None = None
+        self.identity: Carried | None = None
         self.first_stats: wire.Stats | None = None
         self.stats: wire.Stats | None = None
 

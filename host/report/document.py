@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
 from host.link.run import Outcome
 from host.report.compare import Comparison, accuracy, confusion, recall
 
@@ -168,7 +168,7 @@ def _memory(outcome: Outcome, facts: RunFacts) -> dict[str, int | None]:
     """`ram_free_min` is the painted stack that nothing ever touched, `stack_max` what was used at its deepest."""
     free = None if outcome.stats.stack_free == _UNKNOWN_BYTES else outcome.stats.stack_free
     static = None if outcome.stats.ram_static == _UNKNOWN_BYTES else outcome.stats.ram_static
-    ram = next((board.ram for board in BOARDS.values() if board.is_avr and board.mcu == facts.mcu), None)
+    ram = next((board.ram for board in BOARDS.values() if board.counts_memory and board.chip.name == facts.mcu), None)
     used = None if ram is None or static is None or free is None else ram - static - free
     return {
         "flash": facts.flash,

@@ -15,10 +15,14 @@ _CHUNK = 1 << 15  # elements updated at once, so that the temporaries stay in th
 
 @dataclass(frozen=True)
 class Sgd:
-    """Stochastic gradient descent with (heavy-ball) momentum; `decay` pulls weights towards 0 by rate · decay."""
+    """Stochastic gradient descent with (heavy-ball) momentum; `decay` pulls weights towards 0 by rate · decay.
+
+    `reg`, here and elsewhere, is the factor of Σ weights² in the loss.
+    """
 
     momentum: float = 0.0
     decay: float = 0.0
+    reg: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,12 @@ class Adam:
     epsilon: float = 1e-8
     decay: float = 0.0
     as_seed_001: bool = False
+    reg: float = 0.0
 
 
 @dataclass(frozen=True)
 class LbfgsB:
-    """All images at once by SciPy's L-BFGS-B; see full_batch.py. Knows no rate, and a recipe's epochs are iterations.
-
-    `reg` is the factor of Σ weights² in the loss.
-    """
+    """All images at once by SciPy's L-BFGS-B; see full_batch.py. Knows no rate; a recipe's epochs are iterations."""
 
     gtol: float = 1e-5
     reg: float = 0.0
@@ -52,10 +54,14 @@ OptimiserSpec = Sgd | Adam
 class Optimiser(ABC):
     """Changes `values` in place; `moments` are its memory, by name, for checkpoints."""
 
-    def __init__(self, values: NDArray[Any], decays: NDArray[np.bool_], decay: float, moments: tuple[str, ...]) -> None:
+    def __init__(
+        self, values: NDArray[Any], decays: NDArray[np.bool_], spec: "OptimiserSpec", moments: tuple[str, ...]
+    ) -> None:
         self.values = values
         self.moments: dict[str, NDArray[Any]] = {name: np.zeros_like(values) for name in moments}
-        self._decays = decays.astype(values.dtype) * decay if decay else None
+        self._decays = decays.astype(values.dtype) * spec.decay if spec.decay else None
+        with np.errstate(over="ignore", invalid="ignore"):  # too large a factor shows in the loss
+            self._pull = decays.astype(values.dtype) * values.dtype.type(2 * spec.reg) if spec.reg else None
 
     def update(self, part: slice, gradient: NDArray[Any], rate: float, step: int) -> None:
         """Update one part by the whole vector's `gradient`; `step` counts from 1. Parts may be updated in parallel."""
@@ -64,7 +70,10 @@ class Optimiser(ABC):
             chunk = slice(low, min(low + _CHUNK, stop))
             if self._decays is not None:
                 self.values[chunk] *= 1 - rate * self._decays[chunk]
-            self.values[chunk] -= self._move(chunk, gradient[chunk], rate, step)
+            slope = gradient[chunk]
+            if self._pull is not None:
+                slope = slope + self._pull[chunk] * self.values[chunk]
+            self.values[chunk] -= self._move(chunk, slope, rate, step)
 
     @abstractmethod
     def _move(self, part: slice, gradient: NDArray[Any], rate: float, step: int) -> NDArray[Any]:
@@ -73,7 +82,7 @@ class Optimiser(ABC):
 
 class _SgdOptimiser(Optimiser):
     def __init__(self, spec: Sgd, values: NDArray[Any], decays: NDArray[np.bool_]) -> None:
-        super().__init__(values, decays, spec.decay, ("velocity",) if spec.momentum else ())
+        super().__init__(values, decays, spec, ("velocity",) if spec.momentum else ())
         self._spec = spec
 
     def _move(self, part: slice, gradient: NDArray[Any], rate: float, step: int) -> NDArray[Any]:
@@ -87,7 +96,7 @@ class _SgdOptimiser(Optimiser):
 
 class _AdamOptimiser(Optimiser):
     def __init__(self, spec: Adam, values: NDArray[Any], decays: NDArray[np.bool_]) -> None:
-        super().__init__(values, decays, spec.decay, ("mean", "square"))
+        super().__init__(values, decays, spec, ("mean", "square"))
         self._spec = spec
 
     def _move(self, part: slice, gradient: NDArray[Any], rate: float, step: int) -> NDArray[Any]:

@@ -11,6 +11,6 @@ from tools import fuzz
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Headers of one net of each kind: int8, float16 and float32 behind the front end, and one of learned kernels."""
+    """Headers of one net of each kind: int8, float16 and float32 behind the front end, and one with convolutions."""
     folder = tmp_path_factory.mktemp("rendered")
-    return {name: fuzz.render_net(name, folder / name) for name in ("int8", "float16", "float32", "learned")}
+    return {name: fuzz.render_net(name, folder / name) for name in ("int8", "float16", "float32", "conv")}

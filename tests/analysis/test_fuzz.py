@@ -3,13 +3,12 @@ for long."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 from firmware_build import need
+from optional_modules import need_module
 
 from tools import fuzz
 
@@ -26,9 +25,7 @@ def test_nothing_is_found(tmp_path: Path, name: str) -> None:
         need("clang", "clang libclang-rt-dev")
         runs = RUNS.get(name, NET_RUNS)
     else:
-        if importlib.util.find_spec("atheris") is None:
-            assert not os.environ.get("CI"), "atheris: not found; pip install atheris"
-            pytest.skip("atheris: not found; pip install atheris")
+        need_module("atheris", "pip install atheris")
         runs = PYTHON_RUNS
     seeds = [path.read_bytes() for path in sorted(fuzz.seeds_of(name).iterdir())]
     assert seeds, "no committed inputs"

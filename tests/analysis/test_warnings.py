@@ -17,7 +17,7 @@ FUZZ = sorted((ROOT / "firmware/fuzz").glob("*.c"))
 AVR = [*sorted((LIB / "nn/avr").glob("*.c")), *sorted((ROOT / "firmware/src").glob("*_avr.c"))]
 ON_AVR = ["-mmcu=atmega328p", "-Os", "-std=gnu99", "-DARDUINO=10812", "-DF_CPU=16000000L"]
 COMPILERS = {"gcc": "gcc", "clang": "clang"}
-NETS = ("int8", "float16", "float32", "learned")
+NETS = ("int8", "float16", "float32", "conv")
 
 
 def check(compiler: str, sources: list[Path], *flags: str | Path) -> None:
@@ -76,7 +76,7 @@ def test_clang_tidy_has_nothing_to_say(here: Path, rendered: dict[str, Path]) ->
     need("clang-tidy", "clang-tidy")
     sources = [*WIRE, *APP, *NN, ROOT / "firmware/src/native_main.c", *FUZZ]
     configuration = f"--config-file={ROOT / 'tests/analysis/clang-tidy.yaml'}"
-    flags = ["-std=c99", *INCLUDES, f"-I{rendered['learned']}"]
+    flags = ["-std=c99", *INCLUDES, f"-I{rendered['conv']}"]
     command = ["clang-tidy", "--quiet", configuration, *map(str, sources), "--", *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -12,20 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from patience import LIMIT_S
+
 from host.cli import main
-from host.deploy import model as model_file
-from host.deploy.deployment import AnyPlan, choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
+from host.compile.export import Export
+from host.compile.exports import export_for
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 300
-"""Generous for commands that take seconds on an idle machine."""
 
 
-def planned(model: Path, fmt: str = "int8", board: str = "uno") -> AnyPlan:
-    """The plan that `host export` renders where the user leaves the choice open."""
-    return choose(model_file.load(model), WeightFormat[fmt.upper()], BOARDS[board])
+def exported(model: Path, fmt: str = "int8", board: str = "uno") -> Export:
+    """What `host export` renders where the user leaves the choice open."""
+    return export_for(model_file.load(model), WeightFormat[fmt.upper()], BOARDS[board])
 
 
 def verify_usps(place: Path, *arguments: object) -> tuple[int, dict[str, Any]]:
@@ -95,7 +96,7 @@ def program_of(process: int) -> str:
         return ""
 
 
-def wait_until(true: object, what: str, limit_s: float = 20) -> None:
+def wait_until(true: object, what: str, limit_s: float = LIMIT_S) -> None:
     """Poll `true()`; fail with `what` where it stays false."""
     assert callable(true)
     end = time.monotonic() + limit_s

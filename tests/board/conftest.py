@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +13,11 @@ from pathlib import Path
 import pytest
 import serial
 from firmware_build import make_simulators, need
+from patience import LIMIT_S
 from workbench import Workbench
 
 PROGRAMS = Path(__file__).parent / "programs"
 STRICT = ["-std=gnu99", "-Os", "-Wall", "-Wextra", "-Werror"]
-VERDICT_S = 20
-"""How long anything may take that takes well under a second."""
 
 
 class Port(serial.Serial):
@@ -44,7 +44,7 @@ class Board:
         line = self.process.stdout.readline()
         self.port = line.split()[1] if line.startswith("port ") else ""
 
-    def open(self, baud: int, timeout_s: float = VERDICT_S) -> serial.Serial:
+    def open(self, baud: int, timeout_s: float = LIMIT_S) -> serial.Serial:
         """The port at `baud`, closed with the board. Opening it resets the board, whose programs say `!` when ready."""
         port = self._ports.enter_context(Port(self.port, baud, timeout=timeout_s))
         assert port.read_until(b"!")[-1:] == b"!"
@@ -56,9 +56,23 @@ class Board:
 
     def wait(self) -> tuple[int, str]:
         """Exit code and standard error of a board that ends by itself."""
-        _, errors = self.process.communicate(timeout=VERDICT_S)
+        _, errors = self.process.communicate(timeout=LIMIT_S)
         self.close()
         return self.process.returncode, errors
+
+    def reports(self, wanted: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+        """Ask it for reports until one is `wanted`."""
+        end = time.monotonic() + LIMIT_S
+        while True:
+            self._report.unlink(missing_ok=True)
+            self.process.send_signal(signal.SIGUSR1)
+            while not self._report.exists():
+                assert self.process.poll() is None and time.monotonic() < end
+                time.sleep(0.001)
+            report = dict(json.loads(self._report.read_text()))
+            if wanted(report):
+                return report
+            assert time.monotonic() < end, report
 
     def stop(self) -> dict[str, float]:
         """Close its standard input; returns its report."""
@@ -132,6 +146,6 @@ def count(simulators: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(elf: Path, *arguments: str | Path, mcu: str = "atmega328p") -> subprocess.CompletedProcess[str]:
         command = [simulators / "cyclecount", "--mcu", mcu, "--elf", elf, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
 
     return run

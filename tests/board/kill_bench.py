@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from patience import LIMIT_S
 
 from host import data
 from host.cli import main
 from host.cli import parser as _parser
-from host.deploy import model as model_file
-from host.train.network import Dense, Network, Provenance
+from host.modelfile import file as model_file
+from host.nn.dense_chain import DenseNumbers, join
+from host.nn.network import Provenance
 
 DIGITS = 60
-LIMIT_S = 120
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 TIMING_FIELDS = ("seconds", "link.images_per_s")
 """What may differ between a run and one that was killed and resumed, on the native board; docs/security.md names them
@@ -39,10 +40,14 @@ _EXIT_INTERRUPTED = 130
 def write_model(path: Path) -> Path:
     """A net with random weights: what is compared is board and PC, not digits and labels."""
     rng = np.random.default_rng(1)
-    first = Dense(rng.normal(0, 0.02, (12, 64)).astype(np.float32), np.ones(12, np.float32), None, output_max=20.0)
-    last = Dense(rng.normal(0, 0.3, (10, 12)).astype(np.float32), np.zeros(10, np.float32), None, output_max=20.0)
+    first = DenseNumbers(
+        rng.normal(0, 0.02, (12, 64)).astype(np.float32), np.ones(12, np.float32), None, output_max=20.0
+    )
+    last = DenseNumbers(
+        rng.normal(0, 0.3, (10, 12)).astype(np.float32), np.zeros(10, np.float32), None, output_max=20.0
+    )
     provenance = Provenance("digits", "0" * 64, "kills", 1, "numpy", {}, {})
-    model_file.save(Network((16, 16), (first, last), tuple("0123456789"), provenance), path)
+    model_file.save(join((16, 16), 255, (first, last), tuple("0123456789"), provenance), path)
     return path
 
 

@@ -12,8 +12,8 @@ from firmware_build import need
 
 from host.data import load
 from host.data.dataset import Split
-from host.train import fit
-from host.train.network import Network
+from host.nn.network import Network
+from host.train import train_preset
 from tools import bench_kernels
 from tools.bench import emlearn_peer
 from tools.bench.contenders import EMLEARN, NAIVE, Absent, Contender, prepare
@@ -30,7 +30,7 @@ def rig(simulators: Path, tmp_path_factory: pytest.TempPathFactory) -> Rig:
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return fit.train(load("digits"), "preconv-seed", epochs=20, rehearse=False)
+    return train_preset(load("digits"), "preconv-seed", epochs=20, validation_run=False)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from types import ModuleType
 import pytest
 from commands import LIMIT_S, run_host, simulated
 
-from host.deploy import model as model_file
-from host.deploy.budget import fits
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
+from host.compile.budget import fits
+from host.modelfile import file as model_file
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_it_knows_the_embedded_digits_and_fits_every_board(tool: ModuleType) -> 
     source = model_file.load(tool.MODEL).provenance
     assert (source.dataset, source.preset, source.seed) == ("digits", "preconv", 0)
     assert source.metrics["test"] > 0.98
-    assert [board.name for board in BOARDS.values() if not fits(tool.default_plan(), board)] == []
+    assert [board.name for board in BOARDS.values() if not fits(tool.default_export().on(board), board)] == []
 
 
 def test_the_firmware_of_a_fresh_clone_passes(repository: Path, tmp_path: Path) -> None:

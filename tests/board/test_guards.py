@@ -13,12 +13,9 @@ import pytest
 from commands import LIMIT_S
 from firmware_build import ROOT, need
 
-from host.deploy import model as model_file
-from host.deploy.choose import choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.plan import Plan
-from host.deploy.reference import infer
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
+from host.compile.export import Export
+from host.compile.exports import export_for
 from host.errors import DeviceError
 from host.link import wire
 from host.link.boards import connect_board
@@ -27,6 +24,9 @@ from host.link.project import stage_project
 from host.link.run import Outcome, identity, stream
 from host.link.timing import Timing
 from host.link.transport import Transport
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
+from host.quantise.reference import infer
 
 UNO = BOARDS["uno"]
 ANCHOR = "    const uint8_t predicted = app_net_infer(image_of(app));\n"
@@ -42,16 +42,14 @@ DIG = (
 
 
 @pytest.fixture(scope="module")
-def planned() -> Plan:
-    plan = choose(model_file.load(ROOT / "firmware/model/default.h5"), WeightFormat.INT8, UNO, "asm")
-    assert isinstance(plan, Plan)
-    return plan
+def exported() -> Export:
+    return export_for(model_file.load(ROOT / "firmware/model/default.h5"), WeightFormat.INT8, UNO, "asm")
 
 
-def build_variant(project: Path, planned: Plan, planted: str, flags: str = "") -> Built:
+def build_variant(project: Path, exported: Export, planted: str, flags: str = "") -> Built:
     """The firmware with a statement planted before each inference."""
     need("avr-gcc", "gcc-avr avr-libc")
-    stage_project(planned, project)
+    stage_project(exported, project)
     source = project / "firmware/lib/app/app.c"
     text = source.read_text()
     assert text.count(ANCHOR) == 1
@@ -63,13 +61,13 @@ def build_variant(project: Path, planned: Plan, planted: str, flags: str = "") -
     return Built(project / ".pio/build/uno", None, None)
 
 
-def run(built: Built, planned: Plan, timing: Timing | None = None) -> Outcome:
+def run(built: Built, exported: Export, timing: Timing | None = None) -> Outcome:
     with connect_board(UNO, built) as line:
-        return stream(line.transport, [image.tobytes() for image in IMAGES], [identity(planned)], timing=timing)
+        return stream(line.transport, [image.tobytes() for image in IMAGES], [identity(exported)], timing=timing)
 
 
-def assert_right(outcome: Outcome, planned: Plan) -> None:
-    reference = infer(planned.net, IMAGES)
+def assert_right(outcome: Outcome, exported: Export) -> None:
+    reference = infer(exported.graph, IMAGES)
     assert [result.predicted for result in outcome.results] == reference.classes.tolist()
     assert np.array_equal(np.array([result.scores for result in outcome.results], np.uint32), reference.words)
 
@@ -86,24 +84,24 @@ def ask_for_stats(line: Transport) -> wire.Stats:
     pytest.fail(f"no answer in {LIMIT_S} s")
 
 
-def test_a_program_that_hangs_begins_anew_and_the_run_goes_on(tmp_path: Path, planned: Plan) -> None:
-    outcome = run(build_variant(tmp_path, planned, HANG_ONCE), planned)
-    assert_right(outcome, planned)
+def test_a_program_that_hangs_begins_anew_and_the_run_goes_on(tmp_path: Path, exported: Export) -> None:
+    outcome = run(build_variant(tmp_path, exported, HANG_ONCE), exported)
+    assert_right(outcome, exported)
     assert outcome.ready.reset_cause == wire.ResetCause.WATCHDOG
     assert outcome.counters.resets == 1
 
 
-def test_a_program_that_hangs_again_and_again_is_reported(tmp_path: Path, planned: Plan) -> None:
-    built = build_variant(tmp_path, planned, HANG_ALWAYS, "-DBOARD_WATCHDOG=WDTO_60MS")
+def test_a_program_that_hangs_again_and_again_is_reported(tmp_path: Path, exported: Export) -> None:
+    built = build_variant(tmp_path, exported, HANG_ALWAYS, "-DBOARD_WATCHDOG=WDTO_60MS")
     with pytest.raises(DeviceError, match="watchdog"):
-        run(built, planned, Timing(resets=3))
+        run(built, exported, Timing(resets=3))
 
 
-def test_the_watchdog_lets_a_board_alone_that_has_nothing_to_do(tmp_path: Path, planned: Plan) -> None:
+def test_the_watchdog_lets_a_board_alone_that_has_nothing_to_do(tmp_path: Path, exported: Export) -> None:
     """Four periods of silence by the board's clock, asleep; a restart would set that back and say READY."""
-    built = build_variant(tmp_path, planned, "", "-DBOARD_WATCHDOG=WDTO_250MS")
+    built = build_variant(tmp_path, exported, "", "-DBOARD_WATCHDOG=WDTO_250MS")
     with connect_board(UNO, built) as line:
-        outcome = stream(line.transport, [IMAGES[0].tobytes()], [identity(planned)])
+        outcome = stream(line.transport, [IMAGES[0].tobytes()], [identity(exported)])
         uptime_us = outcome.stats.uptime_us
         limit = time.monotonic() + LIMIT_S
         while uptime_us - outcome.stats.uptime_us <= 1_000_000 and time.monotonic() < limit:
@@ -112,11 +110,11 @@ def test_the_watchdog_lets_a_board_alone_that_has_nothing_to_do(tmp_path: Path, 
     assert uptime_us - outcome.stats.uptime_us > 1_000_000
 
 
-def test_a_stack_that_runs_into_the_variables_ends_the_run(tmp_path: Path, planned: Plan) -> None:
+def test_a_stack_that_runs_into_the_variables_ends_the_run(tmp_path: Path, exported: Export) -> None:
     """What was recorded before stands; from then on nothing is."""
-    built = build_variant(tmp_path, planned, DIG)
+    built = build_variant(tmp_path, exported, DIG)
     recorded: list[int] = []
     images = [image.tobytes() for image in IMAGES]
     with connect_board(UNO, built) as line, pytest.raises(DeviceError, match="STACK_OVERFLOW"):
-        stream(line.transport, images, [identity(planned)], progress=lambda done, _: recorded.append(done))
+        stream(line.transport, images, [identity(exported)], progress=lambda done, _: recorded.append(done))
     assert recorded and recorded[-1] < len(images)

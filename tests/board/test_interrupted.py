@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import LIMIT_S, planned, run_host, start_host
+from commands import LIMIT_S, exported, run_host, start_host
 
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
 from host.link.build import build_firmware
 
 Model = Callable[..., Path]
@@ -98,7 +98,7 @@ def test_a_resumed_run_refuses_another_model_dataset_or_board(trained: Model, tm
 
 @pytest.mark.parametrize("spec", ["drop=0.0005,flip=0.0005,reset=2,seed=4"])
 def test_any_client_meets_the_bad_line_of_a_simulated_board(trained: Model, tmp_path: Path, spec: str) -> None:
-    elf = build_firmware(planned(trained("preconv"), "float16"), BOARDS["uno"]).program
+    elf = build_firmware(exported(trained("preconv"), "float16"), BOARDS["uno"]).program
     with start_host("simulate", "--elf", elf, "--faults", spec) as process:
         try:
             assert process.stdout is not None

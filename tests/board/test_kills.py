@@ -10,10 +10,9 @@ from pathlib import Path
 
 from commands import run_host
 from kill_bench import write_model
+from patience import LIMIT_S
 
 KILLS = 25
-LIMIT_S = 1800
-"""Under a minute on an idle machine."""
 
 
 def test_killed_and_resumed_again_and_again_the_report_is_the_undisturbed_one(repository: Path) -> None:

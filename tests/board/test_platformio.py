@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import LIMIT_S
 
 pytestmark = pytest.mark.xdist_group("platformio")
 
@@ -27,7 +28,7 @@ def home(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(reason)
     place = tmp_path_factory.mktemp("home")
     tool = [sys.executable, str(repository / "tools/provision_platformio.py"), "--offline"]
-    subprocess.run(tool, env=surroundings(place), check=True, timeout=300)
+    subprocess.run(tool, env=surroundings(place), check=True, timeout=LIMIT_S)
     return place
 
 
@@ -58,7 +59,7 @@ def pio(project: Path, home: Path, *arguments: str) -> subprocess.CompletedProce
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=LIMIT_S,
         check=False,
     )
 

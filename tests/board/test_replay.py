@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 from firmware_build import ROOT, need
-from learned_networks import learned_network
-from networks import random_network
+from networks import network_of, random_network
 
 from host.cache import cache_directory
-from host.deploy import model as model_file
-from host.deploy.deployment import AnyPlan, choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
+from host.compile.export import Export
+from host.compile.exports import export_for
 from host.errors import DigitduinoError, InputError
 from host.link import replay
 from host.link.elf import elf_sizes, image
 from host.link.project import stage_project
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
 
 DEFAULT = ROOT / "firmware/model/default.h5"
 
@@ -39,9 +39,9 @@ class Builds:
         self._platformio = replay._run_platformio
         monkeypatch.setattr(replay, "_run_platformio", self._ask)
 
-    def project(self, planned: AnyPlan) -> Path:
+    def project(self, exported: Export) -> Path:
         place = self._folder / f"project{sum(1 for _ in self._folder.iterdir())}"
-        stage_project(planned, place)
+        stage_project(exported, place)
         return place
 
     def build(self, project: Path, environment: str, flags: str = "") -> Path:
@@ -54,7 +54,7 @@ class Builds:
 
     def borrow(self, environment: str, flags: str = "") -> Path:
         """A copy of what this run of pytest keeps of the firmware; returns the only kept folder."""
-        shared, project = cache_directory() / "objects", self.project(planned("native"))
+        shared, project = cache_directory() / "objects", self.project(exported("native"))
         replay.build(project, environment, flags, shared)
         place = f"{environment}-{replay._key(project, environment, flags)}"
         shutil.copytree(shared / place, self.kept / place)
@@ -74,38 +74,38 @@ def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builds:
     return Builds(tmp_path, monkeypatch)
 
 
-def planned(board: str = "uno", fmt: str = "int8", kernel: str = "portable") -> AnyPlan:
-    return choose(model_file.load(DEFAULT), WeightFormat[fmt.upper()], BOARDS[board], kernel)
+def exported(board: str = "uno", fmt: str = "int8", kernel: str = "portable") -> Export:
+    return export_for(model_file.load(DEFAULT), WeightFormat[fmt.upper()], BOARDS[board], kernel)
 
 
-def learned(board: str) -> AnyPlan:
-    return choose(learned_network("padded"), WeightFormat.INT8, BOARDS[board])
+def with_convolutions(board: str) -> Export:
+    return export_for(network_of("padded"), WeightFormat.INT8, BOARDS[board])
 
 
-def as_code(board: str) -> AnyPlan:
-    return choose(
+def as_code(board: str) -> Export:
+    return export_for(
         random_network(1, shape=(16, 16), hidden=8, classes=10), WeightFormat.INT8, BOARDS[board], "unrolled", 6
     )
 
 
 @pytest.mark.parametrize(
-    ("board", "flags", "plan"),
+    ("board", "flags", "make"),
     [
-        ("uno", "", lambda: learned("uno")),
+        ("uno", "", lambda: with_convolutions("uno")),
         ("uno", "", lambda: as_code("uno")),
-        ("uno", "-DMODEL_PROFILE", lambda: planned("uno", "float16")),
+        ("uno", "-DMODEL_PROFILE", lambda: exported("uno", "float16")),
         ("mega", "", lambda: as_code("mega")),
-        ("native", "", lambda: learned("native")),
+        ("native", "", lambda: with_convolutions("native")),
     ],
-    ids=["learned kernels", "weights as code", "profiling", "mega", "native"],
+    ids=["convolutions", "weights as code", "profiling", "mega", "native"],
 )
-def test_a_replay_gives_platformios_image(builds: Builds, board: str, flags: str, plan: Callable[[], AnyPlan]) -> None:
+def test_a_replay_gives_platformios_image(builds: Builds, board: str, flags: str, make: Callable[[], Export]) -> None:
     """One fresh project is built by PlatformIO alone, the other from what it left of another model: all that is loaded
     is the same, and so is a chip's hex file, in every byte."""
     builds.borrow(board, flags)
-    replayed = builds.build(builds.project(plan()), board, flags)
+    replayed = builds.build(builds.project(make()), board, flags)
     assert builds.asked == 0
-    real = builds.by_platformio(builds.project(plan()), board, flags)
+    real = builds.by_platformio(builds.project(make()), board, flags)
     program = "program" if board == "native" else "firmware.elf"
     sections = image(real / program)
     assert len(sections) > 2 and sum(size for _, _, size, _ in sections) > 5000
@@ -128,7 +128,7 @@ def test_a_replay_gives_platformios_image(builds: Builds, board: str, flags: str
 )
 def test_an_edit_of_the_project_is_platformios(builds: Builds, name: str) -> None:
     builds.borrow("native")
-    project = builds.project(planned("native"))
+    project = builds.project(exported("native"))
     builds.build(project, "native")
     builds.refuses = True
     builds.build(project, "native")
@@ -143,7 +143,7 @@ def test_other_surroundings_are_platformios(
     builds: Builds, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builds.borrow("native")
-    project = builds.project(planned("native"))
+    project = builds.project(exported("native"))
     builds.refuses = True
     if change == "settings":
         monkeypatch.setenv("PLATFORMIO_SETTING_FORCE_VERBOSE", "true")
@@ -162,7 +162,7 @@ def test_files_outside_of_the_project_count(builds: Builds, name: str) -> None:
     place = builds.borrow("uno")
     note = json.loads((place / "replay.json").read_text())
     found = next(path for path in note["outside"] if Path(path).name.replace("-gcc-ar", "-ar") == name)
-    project = builds.project(planned())
+    project = builds.project(exported())
     builds.refuses = True
     builds.build(project, "uno")
     note["outside"][found][1] += 1
@@ -177,7 +177,7 @@ def test_files_outside_of_the_project_count(builds: Builds, name: str) -> None:
 
 def test_an_edit_is_in_the_image(builds: Builds) -> None:
     builds.borrow("uno")
-    project = builds.project(planned())
+    project = builds.project(exported())
     before = image(builds.build(project, "uno") / "firmware.elf")
     source = project / "firmware/lib/nn/nn_argmax.c"
     source.write_text(source.read_text().replace(" > ", " >= "))
@@ -198,7 +198,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("damage", BROKEN)
 def test_what_cannot_be_replayed_is_platformios(builds: Builds, damage: str) -> None:
     place = builds.borrow("uno")
-    project = builds.project(planned())
+    project = builds.project(exported())
     BROKEN[damage](place)
     builds.refuses = True
     with pytest.raises(Asked):
@@ -207,7 +207,7 @@ def test_what_cannot_be_replayed_is_platformios(builds: Builds, damage: str) -> 
 
 def test_what_failed_is_kept_anew(builds: Builds) -> None:
     place = builds.borrow("uno")
-    project = builds.project(planned())
+    project = builds.project(exported())
     real = image(builds.build(project, "uno") / "firmware.elf")
     BROKEN["an object is cut short"](place)
     for _ in range(2):
@@ -216,7 +216,7 @@ def test_what_failed_is_kept_anew(builds: Builds) -> None:
 
 
 def test_a_project_with_scripts_of_its_own_is_platformios(builds: Builds) -> None:
-    project = builds.project(planned("native"))
+    project = builds.project(exported("native"))
     settings = (project / "platformio.ini").read_text()
     more = "[env:scripted]\nextends = env:native\nextra_scripts = own.py\n"
     (project / "platformio.ini").write_text(f"{settings}\n{more}")
@@ -236,7 +236,7 @@ def test_a_replay_of_another_image_is_not_used(builds: Builds, monkeypatch: pyte
         return known
 
     monkeypatch.setattr(replay, "_gather", wrong)
-    project = builds.project(planned(kernel="asm"))
+    project = builds.project(exported(kernel="asm"))
     first = image(builds.build(project, "uno") / "firmware.elf")
     assert image(builds.build(project, "uno") / "firmware.elf") == first
     assert builds.asked == 2
@@ -259,7 +259,7 @@ def test_a_program_too_large_is_refused_in_platformios_words(builds: Builds, mor
 
 def test_a_build_that_fails_says_the_compilers_words(builds: Builds) -> None:
     builds.borrow("native")
-    project = builds.project(planned("native"))
+    project = builds.project(exported("native"))
     header = project / "firmware/model/model.h"
     header.write_text(header.read_text().replace("#define", "#error planted\n#define", 1))
     with pytest.raises(DigitduinoError, match=r"^PlatformIO: native cannot be built: .*#error planted"):

@@ -32,12 +32,22 @@ class Byte:
 
 
 @dataclass(frozen=True)
+class Far:
+    """An argument of type nn_far where that is no pointer: two register pairs."""
+
+    value: int
+
+
+Argument = int | Byte | Far
+
+
+@dataclass(frozen=True)
 class Call:
     """Write `memory` (address, bytes), call, read `wanted` (address, length) back. Arguments take a register pair each,
-    from r25 downwards."""
+    from r25 downwards, but a Far two."""
 
     function: str
-    arguments: tuple[int | Byte, ...]
+    arguments: tuple[Argument, ...]
     memory: tuple[tuple[int, bytes], ...] = ()
     wanted: tuple[tuple[int, int], ...] = ()
 
@@ -62,8 +72,9 @@ class Answer:
 
 
 class Machine:
-    """An ATmega328P with the assembly kernels, `blob` in its flash, and what `sources` add. The kernels of learned nets
-    may be left out: beside large blobs there is no room for them."""
+    """A chip with the assembly kernels, `blob` in its flash, and what `sources` add. The kernels of learned nets may be
+    left out: beside large blobs there is no room for them; with a `root` only what that function calls is in the
+    program. `blob_at` is where in flash the blob shall lie."""
 
     def __init__(
         self,
@@ -72,27 +83,34 @@ class Machine:
         blob: bytes = b"\0",
         sources: Sequence[Path] = (),
         has_learned: bool = True,
+        mcu: str = "atmega328p",
+        blob_at: int | None = None,
+        room_bytes: int = 1500,
+        root: str | None = None,
     ) -> None:
         self._cyclecount = cyclecount
+        self._mcu = mcu
         self._folder = folder
-        numbers = ", ".join(map(str, blob))
-        (folder / "blob.h").write_text(f"static const uint8_t blob[{len(blob)}] PROGMEM = {{{numbers}}};\n")
+        (folder / "blob.S").write_text(_blob_text(blob, ".progmem.data" if blob_at is None else ".blob"))
         kernels = [
             *(path for path in sorted(AVR.glob("*.S")) if has_learned or not path.stem.startswith(LEARNED)),
             *sources,
         ]
-        parts = [HERE / "avr_monitor.c", HERE / "avr_call.S", *kernels]
-        flags = ["-mmcu=atmega328p", "-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror"]
-        flags += [f"-I{folder}", f"-I{LIB / 'nn'}"]
+        parts = [HERE / "avr_monitor.c", HERE / "avr_call.S", folder / "blob.S", *kernels]
+        flags = [] if blob_at is None else [f"-Wl,--section-start=.blob={blob_at:#x}"]
+        flags += [f"-mmcu={mcu}", "-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror"]
+        flags += [f"-DROOM_BYTES={room_bytes}", f"-I{folder}", f"-I{LIB / 'nn'}"]
+        if root is not None:
+            flags += ["-ffunction-sections", "-Wl,--gc-sections", "-Wl,-u,room", f"-Wl,-u,{root}"]
         self._elf = folder / "machine.elf"
-        compile_c([need("avr-gcc", "gcc-avr avr-libc"), *flags, *parts, "-o", self._elf])
+        compile_c([need("avr-gcc", "gcc-avr avr-libc"), *flags, *parts, "-lm", "-o", self._elf])
         with self._elf.open("rb") as file:
             table = ELFFile(file).get_section_by_name(".symtab")
             self._symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
 
     @property
     def room(self) -> int:
-        """RAM to work in: 1,500 bytes."""
+        """RAM to work in: 1,500 bytes, or as many as were asked for."""
         return self._symbols["room"] - RAM_BIT
 
     @property
@@ -110,7 +128,7 @@ class Machine:
     def _run(self, calls: Sequence[Call]) -> list[Answer]:
         given, taken = self._folder / "given", self._folder / "taken"
         given.write_bytes(b"".join(self._commands(call, region) for region, call in enumerate(calls, start=1)))
-        command = [self._cyclecount, "--mcu", "atmega328p", "--elf", self._elf, "--in", given, "--out", taken]
+        command = [self._cyclecount, "--mcu", self._mcu, "--elf", self._elf, "--in", given, "--out", taken]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
         regions, rest = json.loads(result.stdout)["regions"], np.frombuffer(taken.read_bytes(), np.uint8)
@@ -130,16 +148,26 @@ class Machine:
     def _commands(self, call: Call, region: int) -> bytes:
         # Whatever is no argument, or only half of one, is filled with something that is neither 0 nor always the same.
         registers = bytearray((7 * region + 37 * number) % 255 + 1 for number in range(2, 26))
-        for index, argument in enumerate(call.arguments):
-            low = 22 - 2 * index
-            value = argument.value if isinstance(argument, Byte) else argument
+        low = 24
+        for argument in call.arguments:
+            low -= 4 if isinstance(argument, Far) else 2
+            value = argument if isinstance(argument, int) else argument.value
             registers[low] = value & 0xFF
             if not isinstance(argument, Byte):
                 registers[low + 1] = value >> 8 & 0xFF
+            if isinstance(argument, Far):
+                registers[low + 2] = value >> 16 & 0xFF
+                registers[low + 3] = value >> 24 & 0xFF
         function = self._symbols[call.function] // 2
         commands = b"".join(b"P" + _words(at, len(data)) + data for at, data in call.memory)
         commands += b"C" + bytes(registers) + _words(function) + bytes([region])
         return commands + b"".join(b"G" + _words(at, length) for at, length in call.wanted)
+
+
+def _blob_text(blob: bytes, section: str) -> str:
+    """In assembly: C knows no object of more than 32 KiB there."""
+    lines = (".byte " + ", ".join(map(str, blob[at : at + 64])) for at in range(0, len(blob), 64))
+    return "\n".join([f'.section {section}, "a", @progbits', ".global blob", "blob:", *lines, ".balign 2", ""])
 
 
 def _words(*numbers: int) -> bytes:

@@ -10,7 +10,7 @@
 #include <avr/sleep.h>
 #include <stddef.h>
 
-#include "blob.h"
+extern const uint8_t blob[];
 
 /* avr_call.S knows the offsets. */
 struct call {
@@ -23,7 +23,11 @@ struct call {
 
 void avr_call(struct call *call);
 
-uint8_t room[1500];
+#ifndef ROOM_BYTES
+#define ROOM_BYTES 1500
+#endif
+
+uint8_t room[ROOM_BYTES];
 static struct call call;
 
 static uint16_t next16(void)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from avr_machine import Machine
@@ -55,10 +56,10 @@ def cyclecount(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def machine(cyclecount: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Machine]:
-    """`machine(blob, sources, has_learned)` is a simulated chip with the assembly kernels."""
+    """`machine(blob, …)` is a simulated chip with the assembly kernels; the rest is as Machine has it."""
     need("avr-gcc", "gcc-avr avr-libc")
 
-    def build(blob: bytes = b"\0", sources: tuple[Path, ...] = (), has_learned: bool = True) -> Machine:
-        return Machine(tmp_path_factory.mktemp("machine"), cyclecount, blob, sources, has_learned)
+    def build(blob: bytes = b"\0", **options: Any) -> Machine:
+        return Machine(tmp_path_factory.mktemp("machine"), cyclecount, blob, **options)
 
     return build

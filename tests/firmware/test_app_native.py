@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import LIMIT_S
 
 from host.link import wire
 from host.link.wire import Frame, MessageType
@@ -46,12 +47,18 @@ def greet(process: Process) -> wire.Ready:
     return wire.Ready.unpack(reply.payload)
 
 
-def test_it_says_ready_by_itself_and_again(program: Process) -> None:
-    first, start = wire.Ready.unpack(read_frame(program).payload), time.monotonic()
+@pytest.fixture
+def before() -> float:
+    """The time before there is a program; a busy machine may show what it says long after it was said."""
+    return time.monotonic()
+
+
+def test_it_says_ready_by_itself_and_again(before: float, program: Process) -> None:
+    first = wire.Ready.unpack(read_frame(program).payload)
     second = wire.Ready.unpack(read_frame(program).payload)
     assert first == second
     assert first.nonce == 0
-    assert time.monotonic() - start > 0.5 * wire.READY_PERIOD_MS / 1000
+    assert time.monotonic() - before > 0.99 * wire.READY_PERIOD_MS / 1000
     assert (first.board.rstrip(b"\0"), first.tick_hz, first.slots) == (b"native", 1_000_000, 2)
 
 
@@ -72,12 +79,12 @@ def test_a_session(program: Process) -> None:
 
 def test_it_answers_what_was_asked_before_the_end_of_input(native_program: Path) -> None:
     requests = b"".join(wire.encode(Frame(MessageType.PING, i, bytes([i] * 4))) for i in range(200))
-    result = subprocess.run([native_program], input=requests, capture_output=True, check=False, timeout=30)
+    result = subprocess.run([native_program], input=requests, capture_output=True, check=False, timeout=LIMIT_S)
     assert (result.returncode, result.stderr) == (0, b"")
     frames = [wire.decode(piece) for piece in wire.FrameSplitter().feed(result.stdout)]
     assert [f.sequence for f in frames if f.type == MessageType.PONG] == list(range(200))
 
 
 def test_end_of_input_ends_it(native_program: Path) -> None:
-    result = subprocess.run([native_program], input=b"", capture_output=True, check=False, timeout=30)
+    result = subprocess.run([native_program], input=b"", capture_output=True, check=False, timeout=LIMIT_S)
     assert (result.returncode, result.stderr) == (0, b"")

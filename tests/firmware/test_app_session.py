@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import zlib
 from collections import deque
 from dataclasses import replace
@@ -179,9 +180,12 @@ def defined_result(image: bytes, ticks: int = 75_000) -> wire.Result:
 
 
 def weights_crc() -> int:
-    rom = b"".join(b.to_bytes(4, "little", signed=True) for layer in BIAS for b in layer)
-    rom += b"".join(w.to_bytes(1, "little", signed=True) for layer in WEIGHTS for row in layer for w in row)
-    return zlib.crc32(rom + bytes(3))
+    """Of rows: bias, the multiplier brought to a shift of 16 but for the scores, weights."""
+    rom = b""
+    for layer, rule in enumerate((struct.pack("<H", MULTIPLIER << 16 - SHIFT), b"")):
+        for bias, row in zip(BIAS[layer], WEIGHTS[layer], strict=True):
+            rom += struct.pack("<i", bias) + rule + struct.pack(f"{len(row)}b", *row)
+    return zlib.crc32(rom)
 
 
 def expected_ready(nonce: int) -> wire.Ready:
@@ -229,6 +233,24 @@ def test_images_are_classified(core: ctypes.CDLL, images: list[bytes]) -> None:
         (reply,) = board.ask(MessageType.IMAGE, image, sequence)
         assert (reply.type, reply.sequence) == (MessageType.RESULT, sequence)
         assert wire.Result.unpack(reply.payload, 3) == defined_result(image)
+
+
+def test_the_digest_is_of_the_image_as_it_lies_behind_the_inference(board: Board) -> None:
+    """What an inference does to its image must show: the clock is read right before and right behind it."""
+    image, readings = bytes(range(16)), []
+
+    def tick(_: int) -> int:
+        readings.append(board.state.raw.find(image))
+        if len(readings) == 2:
+            board.state[readings[-1]] = b"\xff"
+        return 1000 * len(readings)
+
+    board.port.ticks = CLOCK(tick)
+    (reply,) = board.ask(MessageType.IMAGE, image)
+    found = wire.Result.unpack(reply.payload, 3)
+    assert len(readings) == 2 and min(readings) >= 0
+    assert found.predicted == defined_result(image).predicted
+    assert found.digest == zlib.crc32(b"\xff" + image[1:])
 
 
 def test_no_result_comes_of_a_stack_that_has_run_into_other_data(board: Board) -> None:

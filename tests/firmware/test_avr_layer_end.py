@@ -9,7 +9,7 @@ import pytest
 from avr_machine import Byte, Call, Machine
 from numpy.typing import NDArray
 
-from host.deploy.numerics import requantise
+from host.quantise.numerics import requantise
 
 Make = Callable[..., Machine]
 SUMS = {16: "<i2", 24: "<i4"}

@@ -1,4 +1,4 @@
-"""The learned nets' kernels in assembly: full patches in each block size, and activations, against NumPy."""
+"""The patch kernels in assembly: each block size and width of weights against NumPy."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from avr_machine import Byte, Call
-from learned_definition import activation
+from conv_definition import patch_starts
+from dense_layout import PATCH_KERNELS, SUM_BITS, unpacking
 from numpy.typing import NDArray
-from patch_bench import RETURN_ADDRESS_BYTES, Make, Walk, check
-
-from host.deploy.learned_twin import SUM_BITS
-
-KERNELS = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
-MAX, SHIFT16 = 1, 2
+from patch_bench import Make, Walk, check
 
 
 @dataclass(frozen=True)
@@ -27,15 +22,11 @@ class Patch(Walk):
 
     @property
     def kernel(self) -> str:
-        return KERNELS[self.bits]
+        return PATCH_KERNELS[self.bits]
 
     @property
     def rom(self) -> bytes:
-        starts = [int(value) for value in self.bias]
-        for index in reversed(range(len(starts))):
-            place = index % self.in_a_byte
-            following = starts[index + 1] if index + 1 < len(starts) and place + 1 < self.in_a_byte else 0
-            starts[index] = starts[index] * 2 ** (self.bits * place) + following
+        starts = patch_starts(self.bias.tolist(), self.bits)
         fields = self.weights + 2 ** (self.bits - 1)
         rows = [b"".join(self.joined(one) for one in row) for row in fields]
         return self.block(starts, rows)
@@ -62,18 +53,8 @@ class Patch(Walk):
         rows, run, outputs = self.weights.shape
         zero, ends = int(np.count_nonzero(self.x == 0)), int(np.count_nonzero(self.x[:, -1] == 0))
         size = -(-outputs // self.in_a_byte)
-        once = 124 + 18 * outputs + 27 * rows + 2 * ends + self.finish
+        once = 124 + 18 * outputs + 27 * rows + 2 * ends + unpacking(outputs, self.bits)
         return once + (rows * run - zero) * (11 + 2 * size + 6 * outputs) + 9 * zero
-
-    @property
-    def finish(self) -> int:
-        """What taking the packed sums apart costs."""
-        outputs = len(self.bias)
-        if self.bits == 8:
-            return 0
-        differences = 3 * sum(1 for index in range(outputs - 1) if (index + 1) % self.in_a_byte)
-        shifts = 3 * self.bits * sum(index % self.in_a_byte for index in range(outputs))
-        return 3 * (self.bits - 1) - 5 + 3 * self.bits * (min(outputs, self.in_a_byte) - 1) + differences + shifts
 
 
 def random_patch(
@@ -89,7 +70,7 @@ def random_patch(
     return Patch(weights, bias, x.astype(np.uint8), skip, weights_gap * outputs, in_gap, bits=bits)
 
 
-@pytest.mark.parametrize("bits", KERNELS)
+@pytest.mark.parametrize("bits", PATCH_KERNELS)
 @pytest.mark.parametrize("outputs", range(1, 7))
 def test_every_block_size(machine: Make, outputs: int, bits: int) -> None:
     random = np.random.default_rng(outputs)
@@ -97,7 +78,7 @@ def test_every_block_size(machine: Make, outputs: int, bits: int) -> None:
     check(machine, [random_patch(random, *shape, outputs, 0.5, bits) for shape in shapes])
 
 
-@pytest.mark.parametrize("bits", KERNELS)
+@pytest.mark.parametrize("bits", PATCH_KERNELS)
 @pytest.mark.parametrize("density", [0.0, 1.0])
 def test_nothing_but_zeros_and_none_at_all(machine: Make, density: float, bits: int) -> None:
     random = np.random.default_rng(8)
@@ -119,31 +100,3 @@ def test_the_largest_sum_of_inputs(machine: Make) -> None:
     x = np.full((5, 255), 255, np.uint8)
     for weight in (127, -127, 0):
         check(machine, [Patch(np.full((5, 255, 1), weight), np.array([12345]), x, 0, 0, 0)])
-
-
-def rule(total: int, multiplier: int, how: int, there: int) -> int:
-    found = activation(total, multiplier, 16 if how & SHIFT16 else 24)
-    return max(found, there) if how & MAX else found
-
-
-@pytest.mark.parametrize("how", [0, MAX, SHIFT16, MAX | SHIFT16])
-def test_activations(machine: Make, how: int) -> None:
-    random = np.random.default_rng(how)
-    shift = 16 if how & SHIFT16 else 24
-    multipliers = np.array([1, 2, 255, 256, 32768, 65535, *random.integers(1, 65536, 58)], np.int64)
-    calls, expected = [], []
-    chip = machine(multipliers.astype("<u2").tobytes())
-    for step in (0, 1, 2, 127, 128, 254, 255, 256, -1, -1000):
-        edges = (2 * step + 1 << (shift - 1)) // multipliers + random.integers(-1, 2, len(multipliers))
-        sums = np.clip(edges, -(2**23), 2**23 - 1)
-        there = random.integers(0, 256, len(sums)).astype(np.uint8)
-        packed = sums.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
-        out_at = chip.room + len(packed)
-        arguments = (chip.room, Byte(len(sums)), chip.blob, Byte(how), out_at)
-        memory = ((chip.room, packed), (out_at, there.tobytes() + b"\xa5"))
-        calls.append(Call("nn_avr_activate24", arguments, memory, ((out_at, len(sums) + 1),)))
-        rows = zip(sums.tolist(), multipliers.tolist(), there.tolist(), strict=True)
-        expected.append([*(rule(total, m, how, old) for total, m, old in rows), 0xA5])
-    for answer, values in zip(chip.run(calls), expected, strict=True):
-        assert answer.memory[0].tolist() == values
-        assert answer.stack <= 6 + RETURN_ADDRESS_BYTES

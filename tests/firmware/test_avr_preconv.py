@@ -13,7 +13,7 @@ from firmware_build import LIB, compile_c, need
 from numpy.typing import NDArray
 
 from host.data import load
-from host.train.frontend import preconv_features
+from host.nn.preconv import preconv_features
 
 Make = Callable[..., Machine]
 GUARD = 8

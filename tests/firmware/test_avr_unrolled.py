@@ -1,85 +1,180 @@
-"""Weights compiled into code, run on the simulated chip: scores, activations, class and cycles are as the host says."""
+"""Dense layers compiled into code, run on the simulated chip: scores, activations, class and cycles are as the host
+says, for every integer format, way of requantising, size and number of classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from avr_machine import Answer, Call, Machine
-from int8_nets import REQUANTISERS, int8_net, random_inputs
+from graphs import REQUANTISERS, dense_graph, random_inputs
 from numpy.typing import NDArray
+from unrolled_chains import arena_bytes, assembly, chain, layer_values, sources_of
 
-from host.deploy.nets import DeployedNet, Int8Dense
-from host.deploy.plan import Plan, plan
-from host.deploy.reference import layer_inputs
-from host.deploy.render import render
-from host.deploy.twin import UnrolledTwin
+from host.compile.kernels.unrolled.compiler import Source, Unrolled, unroll
+from host.quantise.graph import Graph
 
 Make = Callable[..., Machine]
-ARGUMENT_CYCLES = 4
-"""What loading two arguments takes in C; `Unrolled.cycles` leaves it to the caller."""
-STACK_BYTES = 20
-RETURN_ADDRESS_BYTES = 2
+SAVED_BYTES, RETURN_BYTES, POINTER_BYTES, CLASS_BYTES = 18, 2, 2, 1
+"""Of stack: where the scores go waits on it, and between two blocks of scores the largest of them and its class."""
 
 
-def run(make: Make, folder: Path, planned: Plan, features: NDArray[np.uint8]) -> list[Answer]:
-    """An answer for each row of features: what is read back is the arena and the scores."""
-    source = folder / "model_code.S"
-    source.write_text(render(planned)["model_code.S"])
-    chip = make(sources=(source,), has_learned=False)
-    arena_bytes, score_bytes = planned.arena_bytes, 4 * planned.classes
-    arena, scores = chip.room, chip.room + arena_bytes + 4
-    untouched = bytes([0xA5] * (arena_bytes + score_bytes + 8))
-    wanted = ((arena, arena_bytes), (arena + arena_bytes, 4), (scores, score_bytes), (scores + score_bytes, 4))
+def run(
+    make: Make, folder: Path, unrolled: Unrolled, sources: Sequence[Source], rows: NDArray[np.uint8]
+) -> list[Answer]:
+    """An answer for each row of features: the arena, the scores, and what lies behind each."""
+    path = folder / "code.S"
+    path.write_text(assembly(unrolled))
+    chip = make(sources=(path,), has_learned=False)
+    last = sources[-1]
+    held, scored = arena_bytes(sources), 4 * len(last.bias) if last.is_scores else 0
+    arena, scores = chip.room, chip.room + held + 4
+    untouched = bytes([0xA5] * (held + scored + 8))
+    wanted = ((arena, held), (arena + held, 4), (scores, scored), (scores + scored, 4))
+    arguments = (arena, scores) if last.is_scores else (arena,)
     return chip.run(
-        [Call("model_dense", (arena, scores), ((arena, untouched), (arena, row.tobytes())), wanted) for row in features]
+        [Call("model_dense", arguments, ((arena, untouched), (arena, row.tobytes())), wanted) for row in rows]
     )
 
 
-def hidden_sums(layer: Int8Dense, inputs: NDArray[np.uint8]) -> NDArray[np.int64]:
-    return inputs.astype(np.int64) @ layer.weights.T.astype(np.int64) + layer.bias
-
-
-def late_zeros(planned: Plan, inputs: list[NDArray[np.uint8]]) -> NDArray[np.int64]:
+def late_zeros(
+    unrolled: Unrolled, sources: Sequence[Source], values: Sequence[NDArray[np.uint8]], sums
+) -> NDArray[np.int64]:
     """Cycles beyond `Unrolled.cycles`: of sums that are not negative, are scaled, and come out as 0 after all."""
-    assert isinstance(planned.twin, UnrolledTwin)
-    extra = np.zeros(len(inputs[0]), np.int64)
-    for part in planned.twin.unrolled.parts:
-        if part.title.startswith("output "):
-            layer = planned.net.layers[part.layer - 1]
-            assert isinstance(layer, Int8Dense)
-            rule = layer.requantiser
-            assert rule is not None
-            rotates = any(op.text.startswith("rol") for op in part.ops)
-            # Where a shift suffices, the half that rounds stands in the bias already.
-            half = (1 << (rule.shift - 1)) // rule.multiplier if rotates else 0
-            sums = hidden_sums(layer, inputs[part.layer - 1])[:, part.input]
-            late = (sums + half >= 0) & (inputs[part.layer][:, part.input] == 0)
+    extra = np.zeros(len(values[0]), np.int64)
+    for part in unrolled.parts:
+        if part.title.startswith("output ") and part.cycles_nonzero != part.cycles_zero:
+            source = sources[part.layer - 1]
+            multiplier = int(np.broadcast_to(source.multiplier, source.bias.shape)[part.input])
+            # Where the sum is rotated the half that rounds stands in the bias already.
+            rotated = any(op.text.startswith("rol") for op in part.ops)
+            half = (1 << (source.shift - 1)) // multiplier if rotated else 0
+            late = (sums[part.layer - 1][:, part.input] + half >= 0) & (values[part.layer][:, part.input] == 0)
             extra += np.where(late, part.cycles_nonzero - part.cycles_zero, 0)
     return extra
 
 
-def check(make: Make, folder: Path, net: DeployedNet, features: NDArray[np.uint8]) -> None:
-    planned = plan(net, "unrolled")
-    assert isinstance(planned.twin, UnrolledTwin)
-    answers = run(make, folder, planned, features)
-    inputs = layer_inputs(net, features)
-    last = net.layers[-1]
-    assert isinstance(last, Int8Dense)
-    scores = hidden_sums(last, inputs[-1])
-    got = np.array([answer.memory[2].view("<i4") for answer in answers])
-    assert np.array_equal(got, scores)
-    assert [answer.value & 0xFF for answer in answers] == scores.argmax(axis=1).tolist()
-    final = planned.twin.sources[-1]
-    for answer, hidden in zip(answers, inputs[-1], strict=True):
-        assert np.array_equal(answer.memory[0][final.source : final.source + len(hidden)], hidden)
-        assert np.all(answer.memory[1] == 0xA5) and np.all(answer.memory[3] == 0xA5), "wrote past its memory"
-        assert answer.stack == STACK_BYTES + RETURN_ADDRESS_BYTES
-    new_maxima = (np.diff(np.maximum.accumulate(scores, axis=1), axis=1) > 0).sum(axis=1)
-    stated = planned.twin.unrolled.cycles([values > 0 for values in inputs]) + late_zeros(planned, inputs) + new_maxima
-    assert np.array_equal([answer.cycles - ARGUMENT_CYCLES for answer in answers], stated)
+def check(make: Make, folder: Path, sources: Sequence[Source], features: NDArray[np.uint8], bits: int = 16) -> None:
+    unrolled, last = unroll(sources, bits), sources[-1]
+    answers = run(make, folder, unrolled, sources, features)
+    values, sums = layer_values(sources, features)
+    stack, new_maxima = SAVED_BYTES + RETURN_BYTES, np.zeros(len(features), np.int64)
+    if last.is_scores:
+        scores = sums[-1]
+        assert np.array_equal([answer.memory[2].view("<i4") for answer in answers], scores)
+        assert [answer.value & 0xFF for answer in answers] == scores.argmax(axis=1).tolist()
+        size = int(last.sum_bytes[0])
+        new_maxima = (np.diff(np.maximum.accumulate(scores, axis=1), axis=1) > 0).sum(axis=1) * (2 * size - 3)
+        stack += POINTER_BYTES + (size + CLASS_BYTES if len(last.bias) > 24 // size else 0)
+    arenas = np.array([answer.memory[0] for answer in answers])
+    assert np.array_equal(arenas, np.concatenate(values, axis=1))
+    assert all(np.all(answer.memory[1] == 0xA5) and np.all(answer.memory[3] == 0xA5) for answer in answers)
+    assert {answer.stack for answer in answers} == {stack}
+    nonzero = [given > 0 for given in values]
+    stated = unrolled.cycles(nonzero) + late_zeros(unrolled, sources, values, sums) + new_maxima
+    arguments = 4 if last.is_scores else 2
+    assert np.array_equal([answer.cycles - arguments for answer in answers], stated)
+
+
+@pytest.mark.parametrize("shift", [16, 24])
+@pytest.mark.parametrize("fmt", ["ternary", "int4", "int8"])
+def test_every_format_with_a_multiplier_for_each_row(machine: Make, tmp_path: Path, fmt: str, shift: int) -> None:
+    random = np.random.default_rng(len(fmt) + shift)
+    sources = chain(random, (40, 21, 10), fmt, shift=shift)
+    check(machine, tmp_path, sources, random_inputs(random, 60, 40, 255))
+
+
+@pytest.mark.parametrize(
+    ("levels", "hidden", "shift"), [(255, 63, 24), (63, 63, 24), (63, 255, 16), (127, 100, 20), (255, 1, 9)]
+)
+def test_inputs_and_outputs_of_any_top(machine: Make, tmp_path: Path, levels: int, hidden: int, shift: int) -> None:
+    random = np.random.default_rng(levels + hidden)
+    sources = chain(random, (30, 25, 13, 10), "int8", levels=levels, hidden_levels=hidden, shift=shift)
+    check(machine, tmp_path, sources, random_inputs(random, 60, 30, levels))
+
+
+@pytest.mark.parametrize("shift", [16, 24])
+def test_sums_of_the_whole_range_with_multipliers_of_the_whole_range(machine: Make, tmp_path: Path, shift: int) -> None:
+    random = np.random.default_rng(shift)
+    outputs = 240
+    weights = np.full((outputs, 1), 127)
+    bias = random.integers(-(2**15), 2**15 - 255 * 127, outputs)
+    # Of every size, powers of two among them, and each with its own neighbours in the block.
+    powers = 1 << random.integers(0, 16, outputs)
+    multipliers = np.where(random.random(outputs) < 0.3, powers, random.integers(powers, 2 * powers))
+    source = Source(weights, bias, multipliers, shift, 255, 0, 1, np.ones(1), output_levels=255)
+    check(machine, tmp_path, [source], np.arange(255, dtype=np.uint8)[:, None] + np.uint8(1))
+
+
+@pytest.mark.parametrize("classes", [12, 13, 26, 47, 62])
+def test_classes_in_several_blocks(machine: Make, tmp_path: Path, classes: int) -> None:
+    random = np.random.default_rng(classes)
+    sources = chain(random, (90, 30, classes), "ternary")
+    check(machine, tmp_path, sources, random_inputs(random, 120, 90, 255))
+
+
+def test_of_equal_scores_the_first_counts_in_whichever_block(machine: Make, tmp_path: Path) -> None:
+    # Class k is lifted by input k, and all start equal.
+    classes = 30
+    source = Source(np.eye(classes, dtype=np.int64), np.full(classes, -7), 0, 0, 255, 0, classes, np.ones(classes))
+    lifted = np.eye(classes, dtype=np.uint8)
+    pairs = lifted[[0, 5, 11, 3, 12, 9]] + lifted[[29, 20, 12, 4, 25, 10]]
+    check(machine, tmp_path, [source], np.concatenate([np.zeros((1, classes), np.uint8), lifted, pairs, 1 - lifted]))
+
+
+@pytest.mark.parametrize("sizes", [(50, 20), (20, 60, 30, 15)], ids=str)
+def test_runs_that_end_in_activations(machine: Make, tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    random = np.random.default_rng(sum(sizes))
+    sources = chain(random, (*sizes, 1), "int4")[:-1]
+    check(machine, tmp_path, sources, random_inputs(random, 60, sizes[0], 255))
+
+
+def test_scores_of_the_inputs_themselves_beyond_the_reach_of_one_displacement(machine: Make, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    check(machine, tmp_path, chain(random, (200, 26), "int4", share=0.2), random_inputs(random, 60, 200, 255))
+
+
+@pytest.mark.parametrize("shift", [16, 24])
+@pytest.mark.parametrize(("fmt", "inputs"), [("int4", 160), ("int8", 60)])
+def test_sums_of_24_bits_where_16_do_not_hold_them(
+    machine: Make, tmp_path: Path, fmt: str, inputs: int, shift: int
+) -> None:
+    random = np.random.default_rng(inputs + shift)
+    sources = chain(random, (inputs, 16, 14, 10), fmt, shift=shift, share=0.9, sum_bits=24)
+    # Both kinds of sums in one layer.
+    assert set(sources[0].sum_bytes.tolist()) == {2, 3}
+    check(machine, tmp_path, sources, random_inputs(random, 60, inputs, 255), bits=24)
+
+
+@pytest.mark.parametrize("classes", [8, 9, 20])
+def test_scores_of_24_bits(machine: Make, tmp_path: Path, classes: int) -> None:
+    random = np.random.default_rng(classes)
+    sources = chain(random, (60, classes), "int8", share=0.9, sum_bits=24)
+    assert sources[-1].sum_bytes.tolist() == [3] * classes
+    check(machine, tmp_path, sources, random_inputs(random, 100, 60, 255), bits=24)
+
+
+@pytest.mark.parametrize("shift", [16, 24])
+def test_sums_of_24_bits_of_the_whole_range(machine: Make, tmp_path: Path, shift: int) -> None:
+    random = np.random.default_rng(shift)
+    outputs = 160
+    weights = random.integers(-127, 128, (outputs, 2))
+    bias = random.integers(-(2**23) + 2 * 255 * 127, 2**23 - 2 * 255 * 127, outputs) >> random.integers(0, 9, outputs)
+    powers = 1 << random.integers(0, 16, outputs)
+    multipliers = np.where(random.random(outputs) < 0.2, powers, random.integers(powers, 2 * powers))
+    sources = [Source(weights, bias, multipliers, shift, 255, 0, 2, np.ones(2))]
+    assert set(sources[0].sum_bytes.tolist()) == {2, 3}
+    for top in (255, 63):
+        features = random.integers(0, 256, (120, 2)).astype(np.uint8)
+        check(machine, tmp_path, [replace(sources[0], output_levels=top)], features, bits=24)
+
+
+def check_graph(make: Make, folder: Path, random: np.random.Generator, graph: Graph, count: int = 40) -> None:
+    inputs = graph.ops[0].input_shape[-1]
+    check(make, folder, sources_of(graph), random_inputs(random, count, inputs, graph.ops[0].source.high))
 
 
 @pytest.mark.parametrize("way", REQUANTISERS)
@@ -90,8 +185,7 @@ def test_every_way_of_requantising_with_every_kind_of_weights(
     random = np.random.default_rng(len(style) * 100 + len(way))
     # Rotating needs sums that are small enough for a byte when shifted.
     most = {"rotated": 8000, "rotated far": 2000}.get(way, 32767)
-    net = int8_net(random, (36, 19, 10), style=style, way=way, most=most)
-    check(machine, tmp_path, net, random_inputs(random, 60, 36, net.levels))
+    check_graph(machine, tmp_path, random, dense_graph(random, (36, 19, 10), style=style, way=way, most=most), 60)
 
 
 @pytest.mark.parametrize(
@@ -101,27 +195,24 @@ def test_every_way_of_requantising_with_every_kind_of_weights(
 )
 def test_every_size_of_block_and_arena(machine: Make, tmp_path: Path, sizes: tuple[int, ...]) -> None:
     random = np.random.default_rng(sum(sizes))
-    net = int8_net(random, sizes, style="sparse" if sum(sizes) > 99 else "dense", way="narrow")
-    check(machine, tmp_path, net, random_inputs(random, 40, sizes[0], net.levels))
+    check_graph(machine, tmp_path, random, dense_graph(random, sizes, style="sparse" if sum(sizes) > 99 else "dense"))
 
 
 @pytest.mark.parametrize("sizes", [(30, 10), (30, 14, 11, 10), (16, 25, 70, 12, 9)], ids=str)
 def test_any_number_of_layers(machine: Make, tmp_path: Path, sizes: tuple[int, ...]) -> None:
     random = np.random.default_rng(len(sizes))
-    net = int8_net(random, sizes, style="few", way="narrow")
-    check(machine, tmp_path, net, random_inputs(random, 40, sizes[0], net.levels))
+    check_graph(machine, tmp_path, random, dense_graph(random, sizes, style="few"))
 
 
 @pytest.mark.parametrize("way", ["moved", "narrow", "wide"])
 def test_activations_of_eight_bits_where_the_weights_are_small(machine: Make, tmp_path: Path, way: str) -> None:
     random = np.random.default_rng(8)
-    net = int8_net(random, (20, 15, 10), levels=255, way=way)
-    check(machine, tmp_path, net, random_inputs(random, 60, 20, 255))
+    check_graph(machine, tmp_path, random, dense_graph(random, (20, 15, 10), top=255, way=way), 60)
 
 
 def test_weights_that_are_all_zero(machine: Make, tmp_path: Path) -> None:
     random = np.random.default_rng(1)
-    net = int8_net(random, (9, 4, 3))
-    for layer in net.layers:
-        layer.weights[:] = 0
-    check(machine, tmp_path, net, random_inputs(random, 5, 9, 63))
+    graph = dense_graph(random, (9, 4, 3))
+    for op in graph.ops:
+        op.rows.weights[:] = 0
+    check_graph(machine, tmp_path, random, graph, 5)

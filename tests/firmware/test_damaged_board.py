@@ -13,14 +13,14 @@ import pytest
 from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c
 from networks import random_images, random_network
 
-from host.deploy.numerics import WeightFormat
-from host.deploy.plan import Plan, plan
-from host.deploy.quantise import quantise
-from host.deploy.render import write_headers
+from host.compile.export import Export
+from host.compile.exports import formats, plain_export
+from host.compile.render import write_headers
 from host.errors import DeviceError, LinkError
 from host.link import wire
 from host.link.identity import Identity
 from host.link.run import identity, stream
+from host.nn.formats import WeightFormat
 
 FLIPS = 1000
 SHARED = [*CORE_FLAGS, "-O1", "-shared", "-fPIC"]
@@ -81,9 +81,9 @@ def on_each_ready(**changes: object) -> Callable[[bytes], bytes]:
 
 @dataclasses.dataclass
 class Core:
-    """A plan and the shared library that carries it."""
+    """An export and the shared library that carries it."""
 
-    plan: Plan
+    export: Export
     library: Path
 
     def verify(self, library: Path, change: Callable[[bytes], bytes] = lambda data: data) -> ProcessTransport:
@@ -92,7 +92,7 @@ class Core:
         line = ProcessTransport(board, change)
         try:
             images = [image.tobytes() for image in random_images(count=3)]
-            stream(line, images, [identity(self.plan)], clock=lambda: line.now)
+            stream(line, images, [identity(self.export)], clock=lambda: line.now)
         except LinkError as error:
             error.line = line  # type: ignore[attr-defined]
             raise
@@ -104,12 +104,12 @@ class Core:
 @pytest.fixture(scope="module")
 def core(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Core:
     folder = tmp_path_factory.mktemp("core")
-    planned = plan(quantise(random_network(), WeightFormat.INT8))
-    write_headers(planned, folder)
+    export = plain_export(random_network(), WeightFormat.INT8)
+    write_headers(export, folder)
     library = folder / "board.so"
     board = Path(__file__).with_name("link_board.c")
     compile_c([cc, *SHARED, f"-I{folder}", board, *CORE_SOURCES, "-o", library])
-    return Core(planned, library)
+    return Core(export, library)
 
 
 def test_the_whole_board_is_accepted(core: Core) -> None:
@@ -120,7 +120,7 @@ def test_each_of_a_thousand_flipped_bits_in_its_flash_is_refused_before_the_firs
     core: Core, tmp_path: Path
 ) -> None:
     whole = core.library.read_bytes()
-    rom = core.plan.rom
+    rom = core.export.portable.rom
     assert whole.count(rom) == 1, "the weights do not lie in the program as planned"
     start = whole.index(rom)
     dice = random.Random(4)
@@ -182,7 +182,7 @@ def test_a_board_that_turns_into_another_one_in_mid_run_gets_no_further_image(co
         stream(
             swapped,
             [image.tobytes() for image in random_images(count=9)],
-            [identity(core.plan)],
+            [identity(core.export)],
             clock=lambda: swapped.now,
             progress=lambda done, total: results.append(done),
         )
@@ -190,6 +190,7 @@ def test_a_board_that_turns_into_another_one_in_mid_run_gets_no_further_image(co
 
 
 def test_identities_of_all_exports_of_one_network_differ() -> None:
-    found = [identity(plan(quantise(random_network(), fmt))) for fmt in WeightFormat if fmt.value < 3]
-    assert len({one.model_hash for one in found}) == len(found) == 3
+    network = random_network()
+    found = [identity(plain_export(network, fmt)) for fmt in formats(network)]
+    assert len({one.model_hash for one in found}) == len(found) == len(WeightFormat)
     assert all(isinstance(one, Identity) and one.weights_crcs for one in found)

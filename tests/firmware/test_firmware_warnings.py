@@ -8,7 +8,7 @@ import pytest
 from firmware_build import CORE_FLAGS, CORE_SOURCES, FIXTURE_MODEL, ROOT, compile_c, need
 
 SRC = ROOT / "firmware/src"
-MCUS = ["atmega328p", "atmega168", "atmega2560"]
+MCUS = ["atmega328p", "atmega168", "atmega1284p", "atmega2560"]
 
 
 def without_standard(flags: list[str]) -> list[str]:

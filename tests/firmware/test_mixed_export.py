@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from firmware_build import LIB, ROOT, need
 
-from host.deploy import model as model_file
-from host.deploy.choose import choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.render import RENDERED, write_headers
-from host.deploy.target import BOARDS
+from host.compile.boards import BOARDS
+from host.compile.exports import export_for
+from host.compile.render import RENDERED, write_headers
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
 
 EXPORTS = {
     "old": (WeightFormat.INT8, "portable"),
@@ -28,7 +28,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports")
     network = model_file.load(ROOT / "firmware/model/default.h5")
     for name, (format_, kernel) in EXPORTS.items():
-        write_headers(choose(network, format_, BOARDS["uno"], kernel), folder / name)
+        write_headers(export_for(network, format_, BOARDS["uno"], kernel), folder / name)
     return folder
 
 

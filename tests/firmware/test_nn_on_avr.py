@@ -9,32 +9,44 @@ from pathlib import Path
 import numpy as np
 import pytest
 from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c, need
-from numpy.typing import NDArray
+from float_definition import row_bytes
+from patience import LIMIT_S
 
 HERE = Path(__file__).parent
 NN_SOURCES = [path for path in CORE_SOURCES if path.parent.name == "nn"]
-LINE = re.compile(r"[fhiHFE0-9]*[0-9a-f]+\.")
+LINE = re.compile(r"[fhiHFECPR0-9]*[0-9a-f]+\.")
 
 
 def c_array(ctype: str, name: str, numbers: list[str]) -> str:
     return f"static const {ctype} {name}[] NN_ROM = {{{', '.join(numbers)}}};\n"
 
 
-def float_literals(values: NDArray[np.float32]) -> list[str]:
-    return [f"{float(value).hex()}f" for value in values]
+def row_literals(random: np.random.Generator, rows: int, inputs: int, kind: type) -> list[str]:
+    """The bytes of a float layer's numbers."""
+    weights, bias = random.normal(0, 0.2, (rows, inputs)), random.normal(0, 3, rows)
+    return [str(byte) for byte in row_bytes(weights.astype(kind), bias.astype(np.float32))]
+
+
+def dense_literals(random: np.random.Generator, rows: int, inputs: int, *, scores: bool) -> list[str]:
+    """The bytes of an integer layer's numbers."""
+    head = [("bias", "<i4")] + ([] if scores else [("multiplier", "<u2")])
+    numbers = np.zeros(rows, np.dtype([*head, ("weights", "i1", inputs)]))
+    numbers["bias"] = random.integers(-9000, 9000, rows)
+    if not scores:
+        numbers["multiplier"] = random.integers(50, 200, rows)
+    numbers["weights"] = random.integers(-127, 128, (rows, inputs))
+    return [str(byte) for byte in numbers.tobytes()]
 
 
 def vectors() -> str:
     random = np.random.default_rng(2026)
-    halves = random.normal(0, 0.1, 1400).astype(np.float16)
-    halves[::17] = (random.normal(0, 1e-6, len(halves[::17]))).astype(np.float16)  # subnormal halves
     return "".join(
         [
-            c_array("int8_t", "int8_weights", [str(v) for v in random.integers(-127, 128, 1400)]),
-            c_array("int32_t", "int32_bias", [str(v) for v in random.integers(-9000, 9000, 40)]),
-            c_array("uint16_t", "half_weights", [str(v) for v in halves.view(np.uint16)]),
-            c_array("float", "float_weights", float_literals(random.normal(0, 0.1, 1400).astype(np.float32))),
-            c_array("float", "float_bias", float_literals(random.normal(0, 3, 40).astype(np.float32))),
+            c_array("uint8_t", "hidden_rows", dense_literals(random, 20, 64, scores=False)),
+            c_array("uint8_t", "score_rows", dense_literals(random, 10, 20, scores=True)),
+            c_array("uint8_t", "first_rows", row_literals(random, 3, 15, np.float16)),
+            c_array("uint8_t", "half_rows", row_literals(random, 10, 12, np.float16)),
+            c_array("uint8_t", "float_rows", row_literals(random, 10, 12, np.float32)),
         ]
     )
 
@@ -43,15 +55,15 @@ def vectors() -> str:
 def test_avr_and_pc_agree(cc: str, tmp_path: Path, optimisation: str) -> None:
     avr_gcc, simavr = need("avr-gcc", "gcc-avr avr-libc"), need("simavr", "simavr")
     (tmp_path / "vectors.h").write_text(vectors())
-    sources = [f"-I{tmp_path}", HERE / "avr_twin.c", *NN_SOURCES]
+    sources = ["-ffunction-sections", "-Wl,--gc-sections", f"-I{tmp_path}", HERE / "avr_twin.c", *NN_SOURCES]
     compile_c([cc, "-O2", *CORE_FLAGS, *sources, "-o", tmp_path / "pc"])
     compile_c([avr_gcc, optimisation, "-mmcu=atmega328p", *CORE_FLAGS, *sources, "-lm", "-o", tmp_path / "avr.elf"])
-    on_pc = subprocess.run([tmp_path / "pc"], capture_output=True, text=True, check=True, timeout=60).stdout
+    on_pc = subprocess.run([tmp_path / "pc"], capture_output=True, text=True, check=True, timeout=LIMIT_S).stdout
     on_avr = subprocess.run(
         [simavr, "-m", "atmega328p", "-f", "16000000", tmp_path / "avr.elf"],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=LIMIT_S,
     )
     # simavr prints the line's text in colour, each line ended by a dot of its own.
     text = re.sub(r"\x1b\[[0-9;]*m", "", (on_avr.stdout + on_avr.stderr).decode("latin-1"))

@@ -85,6 +85,6 @@ def test_the_largest_sums_do_not_wrap(core: ctypes.CDLL) -> None:
     assert np.array_equal(features(core, image, 255), defined_features(image, 255))
 
 
-@pytest.mark.parametrize("levels", [255, 63])
+@pytest.mark.parametrize("levels", [255, 63, 31, 15])
 def test_normalisation_without_division_equals_division_for_every_pair(core: ctypes.CDLL, levels: int) -> None:
     assert core.shim_count_wrong_features(levels) == 0

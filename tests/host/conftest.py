@@ -15,7 +15,8 @@ from hostile_refusals import Runner, save_model
 
 @pytest.fixture(scope="session")
 def run_limited() -> Iterator[Runner]:
-    """`run_limited(folder, words…)` is the exit code and everything that was said; see hostile_runner.py."""
+    """`run_limited(folder, words…)` is the exit code, everything that was said, and the processor
+    time in yardsticks; see hostile_runner.py."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -32,8 +33,8 @@ def run_limited() -> Iterator[Runner]:
         def one(folder: Path, *words: object) -> tuple[int, str]:
             to_runner.write(json.dumps([str(folder), *map(str, words)]) + "\n")
             to_runner.flush()
-            code, said = json.loads(from_runner.readline())
-            return code, said
+            code, said, work = json.loads(from_runner.readline())
+            return code, said, work
 
         yield one
         to_runner.close()

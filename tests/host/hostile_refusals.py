@@ -1,5 +1,5 @@
-"""What every test of a file made to harm asks: it is refused by one line and exit code 2, within 512 MiB and 5 s of
-processor time, and nothing is written, opened or unpickled for it."""
+"""What every test of a file made to harm asks: it is refused by one line and exit code 2, within 512 MiB and little
+work, and nothing is written, opened or unpickled for it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 from networks import random_network
 
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
-Runner = Callable[..., tuple[int, str]]
+Runner = Callable[..., tuple[int, str, float]]
+MOST_YARDSTICKS = 250
+"""The worst case needs 60, most need 20; reading ten million lines to refuse them needs 470."""
 SIDE = 16
 ROWS = 40
 
@@ -27,8 +29,9 @@ def snapshot(folder: Path) -> dict[str, int]:
 def refused(run_limited: Runner, folder: Path, *words: object) -> str:
     """The one line."""
     before = snapshot(folder)
-    code, said = run_limited(folder, *words)
+    code, said, work = run_limited(folder, *words)
     assert code == 2, (code, said[-2000:])
+    assert work < MOST_YARDSTICKS, said
     assert said.startswith("host: ") and said.count("\n") == 1 and said[:-1].isprintable(), said
     assert snapshot(folder) == before
     return said

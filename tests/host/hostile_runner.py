@@ -1,7 +1,8 @@
-"""Runs commands one after the other, each in a process of its own with little memory and processor time.
+"""Runs commands one after the other, each in a process of its own with little memory, and says what work they were.
 
 Started once by the fixture `run_limited`, because importing everything takes longer than any case. A line on standard
-input is a JSON list of words, a line on standard output [exit code or minus the signal, what was said].
+input is a JSON list of words, a line on standard output [exit code or minus the signal, what was said, processor time
+in yardsticks].
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from hostile_refusals import MOST_YARDSTICKS
+from yardstick import yardstick_s
+
 from host.cli import main
 from host.cli import parser as _parser
 from host.data import files as _files
-from host.deploy import model as _model
 from host.errors import DigitduinoError
 from host.link.journal import open_journal
+from host.modelfile import file as _model
 from host.report.plots.measured import from_report
 from host.train import checkpoint
 
 MEMORY_BYTES = 512 << 20
-CPU_S = 5
+HANG_S = 600
+"""Ends what never ends; no case comes near it on any machine."""
 FACTS = {"model": "ab"}
 IMAGES = 20
 _IMPORTED = (_parser, _files, _model)
@@ -57,7 +62,7 @@ def child(words: list[str], folder: str, said: int) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CPU, (HANG_S, HANG_S))
     code = 99
     try:
         code = act(words)
@@ -71,13 +76,18 @@ def child(words: list[str], folder: str, said: int) -> None:
         os._exit(code)
 
 
+unit = yardstick_s()
 for line in sys.stdin:
     where, *command = json.loads(line)
     with tempfile.TemporaryFile() as output:
         process = os.fork()
         if process == 0:
             child(command, where, output.fileno())
-        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        _, status, usage = os.wait4(process, 0)
+        seconds = usage.ru_utime + usage.ru_stime
+        if seconds > MOST_YARDSTICKS * unit:  # or others have slowed this machine down
+            unit = max(yardstick_s() for _ in range(5))
         output.seek(0)
-        sys.stdout.write(json.dumps([status, output.read().decode(errors="backslashreplace")]) + "\n")
+        said = output.read().decode(errors="backslashreplace")
+        sys.stdout.write(json.dumps([os.waitstatus_to_exitcode(status), said, seconds / unit]) + "\n")
         sys.stdout.flush()

@@ -1,6 +1,6 @@
 """Small architectures that together use every layer and every way through it."""
 
-from host.train.architecture import (
+from host.nn.layers import (
     Architecture,
     AveragePool2d,
     BatchNorm,
@@ -25,6 +25,19 @@ NETS = {
     "max-pool with a rest": Architecture((1, 9, 7), (Conv2d(3, 2), MaxPool2d(2), Conv2d(2, 2), Flatten(), Dense(3))),
     "overlapping max-pool": Architecture(
         (1, 10, 9), (MaxPool2d(2, 1), Conv2d(3, 2), ReLU(), MaxPool2d(3, 2), MaxPool2d(1, 2), Flatten(), Dense(3))
+    ),
+    "oblong": Architecture(
+        (2, 9, 8),
+        (
+            *(Conv2d(6, (3, 2), padding=(1, 0, 2, 1)), ReLU(), MaxPool2d((1, 2), (1, 2)), Conv2d(4, (2, 3), (2, 1))),
+            *(ReLU(), AveragePool2d((2, 1)), Flatten(), Dense(3)),
+        ),
+    ),
+    "rows of another width": Architecture(
+        (9, 8, 7), (Conv2d(3, (2, 3), padding=(1, 1, 0, 1)), Conv2d(6, (3, 6), padding=(2, 1)), Flatten(), Dense(3))
+    ),
+    "limited": Architecture(
+        (1, 8, 7), (Conv2d(4, 3), ReLU(0.7), MaxPool2d(), Flatten(), Dense(6), ReLU(0.4), Dense(3))
     ),
     "average-pool": Architecture((1, 9, 10), (Conv2d(3, 2), AveragePool2d(3), Flatten(), Dense(3))),
     "normalised": Architecture(

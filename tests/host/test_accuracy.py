@@ -9,11 +9,10 @@ from statistics import mean
 import pytest
 
 from host import data
-from host.deploy import model as model_file
-from host.deploy.choose import choose
-from host.deploy.numerics import WeightFormat
-from host.deploy.reference import infer
-from host.deploy.target import BOARDS
+from host.compile.exports import lowered
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
+from host.quantise.reference import infer
 from host.report.compare import accuracy
 
 SEEDS = range(5)
@@ -30,7 +29,7 @@ def cost(model: Path, fmt: WeightFormat, split: data.Split) -> float:
     """What an exported format loses against float32 on `split`, 0..1; below 0 where it gains."""
     network = model_file.load(model)
     reached = [
-        accuracy(infer(choose(network, one, BOARDS["native"]).net, split.images).classes, split.labels)
+        accuracy(infer(lowered(network, one), split.images).classes, split.labels)
         for one in (WeightFormat.FLOAT32, fmt)
     ]
     return reached[0] - reached[1]

@@ -20,15 +20,15 @@ from networks import random_network
 
 from host import atomic
 from host.cli.console import Console
-from host.deploy import model as model_file
-from host.deploy.numerics import WeightFormat
-from host.deploy.plan import plan
-from host.deploy.quantise import quantise
-from host.deploy.render import write_headers
-from host.deploy.textfmt import write as write_matrices
+from host.compile.render import write_headers
+from host.compile.select import plain
 from host.errors import InputError
 from host.link import wire
 from host.link.journal import SYNC_S, open_journal
+from host.modelfile import file as model_file
+from host.modelfile.seed_text import write as write_matrices
+from host.nn.formats import WeightFormat
+from host.quantise.lower import lower
 from host.train import checkpoint
 
 Save = Callable[[Path, int], object]
@@ -40,7 +40,7 @@ def save_checkpoint(folder: Path, version: int) -> None:
 
 
 def headers(version: int) -> object:
-    return plan(quantise(random_network(version), WeightFormat.INT8))
+    return plain(lower(random_network(version), WeightFormat.INT8))
 
 
 PLANS = {version: headers(version) for version in (1, 2)}

@@ -9,7 +9,7 @@ import pytest
 from networks import random_network
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_training(place, ca
     def never(*arguments, **options):
         raise AssertionError("trained")
 
-    monkeypatch.setattr("host.train.fit.train", never)
+    monkeypatch.setattr("host.cli.train.train", never)
     (place / "folder").mkdir()
     for target in ("folder", "nowhere/out"):
         given = ["-o", "out.h5", "--json", target] if option == "--json" else ["-o", target]

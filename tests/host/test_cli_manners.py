@@ -20,7 +20,7 @@ from commands import LIMIT_S, run_host, start_host, surroundings
 from serial.tools import list_ports, list_ports_common
 
 from host.cli import EXIT_INTERRUPTED, main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 COMMANDS = (
     *("demo", "fetch", "train", "evaluate", "export", "plot", "models", "ports", "doctor", "simulate", "verify"),
@@ -87,7 +87,7 @@ def terminal_of(columns: int) -> tuple[int, int]:
 
 def read_until(fd: int, wanted: str) -> str:
     """What comes over a terminal up to `wanted`."""
-    seen, end = "", time.monotonic() + 40
+    seen, end = "", time.monotonic() + LIMIT_S
     while wanted not in seen:
         assert select.select([fd], [], [], end - time.monotonic())[0], seen[-500:]
         seen += os.read(fd, 4096).decode(errors="replace")

@@ -6,15 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learned_networks import learned_network
-from networks import random_network
+from networks import network_of, random_network
 
 from host import pretrained
 from host.cli import main
-from host.deploy import model as model_file
-from host.deploy.numerics import WeightFormat
-from host.deploy.quantise import quantise
 from host.errors import InputError
+from host.modelfile import file as model_file
 from host.train import checkpoint
 
 Capture = pytest.CaptureFixture[str]
@@ -24,7 +21,9 @@ Capture = pytest.CaptureFixture[str]
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     model_file.save(random_network(shape=(16, 16), classes=10), tmp_path / "m.h5")
-    model_file.save(learned_network("padded"), tmp_path / "learned.h5")
+    model_file.save(random_network(shape=(16, 16), classes=10, top=63), tmp_path / "narrow.h5")
+    model_file.save(random_network(), tmp_path / "small.h5")
+    model_file.save(network_of("padded"), tmp_path / "conv.h5")
     return tmp_path
 
 
@@ -36,25 +35,24 @@ def refused(capsys: Capture, *arguments: object) -> str:
     return err
 
 
-@pytest.mark.parametrize("fmt", [WeightFormat.INT4, WeightFormat.TERNARY])
-def test_a_pre_convolved_net_is_never_rounded_to_fewer_bits(fmt: WeightFormat) -> None:
-    with pytest.raises(InputError, match=f"{fmt.label}: found a pre-convolved net, need float32, float16, int8"):
-        quantise(random_network(), fmt)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("learned.h5 --kernel foo", "kernel: found 'foo' for a net of learned kernels, need auto, portable or asm"),
-        ("learned.h5 --kernel unrolled", "kernel: found 'unrolled' for a net of learned kernels"),
-        ("learned.h5 --activation-bits 6", "activation-bits: found 6 for a net of learned kernels, need 8"),
+        ("narrow.h5 --activation-bits 8", "activations: found a largest one of 255, need "),
         ("m.h5 --kernel ams", "kernel: found 'ams' (did you mean asm?), need auto, portable, asm, unrolled"),
         ("m.h5 --kernel foo --format float32", "kernel: found 'foo', need auto, portable, asm, unrolled"),
-        ("m.h5 --kernel asm --format float32", "float32: found kernel asm, which is for int8, need portable"),
+        ("conv.h5 --kernel foo", "kernel: found 'foo', need auto, portable, asm, unrolled"),
+        ("m.h5 --kernel unrolled --format float32", "unrolled: dense 7-10: found float32 weights, need an integer"),
+        (
+            "small.h5 --kernel asm --format float32",
+            "asm: dense 7-4: found float32 weights, need an integer format; leave",
+        ),
         (
             "m.h5 --activation-bits 6 --format float16",
-            "float16: found 6-bit activations, which are for int8",
+            "float16: found 6-bit activations, which are for integers, need none; leave --activation-bits out",
         ),
+        ("m.h5 --per-tensor --format float16", "float16: found --per-tensor, which is for integers, need floats"),
+        ("m.h5 --per-tensor", "per-tensor: found layers with one scale each already, need rows with their own; leave"),
     ],
 )
 def test_kernels_and_bits(place: Path, capsys: Capture, arguments: str, message: str) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learned_networks import learned_network
-from networks import random_network
+from networks import network_of, random_network
 from test_plot_figures import report
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
+from host.nn.layers import Dense, Flatten, ReLU
 
 Capture = pytest.CaptureFixture[str]
 VERIFY = ("verify", "m.h5", "--data", "digits")
@@ -21,10 +21,11 @@ TRAIN = ("train", "--preset", "simple-cnn", "-o", "x.h5")
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a model of each family, and a report."""
+    """A working directory with models and a report."""
     monkeypatch.chdir(tmp_path)
     model_file.save(random_network(shape=(16, 16), classes=10), tmp_path / "m.h5")
-    model_file.save(learned_network("padded"), tmp_path / "learned.h5")
+    model_file.save(network_of("padded"), tmp_path / "conv.h5")
+    model_file.save(network_of((Flatten(), Dense(256), ReLU())), tmp_path / "wide.h5")
     (tmp_path / "r.json").write_text(json.dumps(report()))
     return tmp_path
 
@@ -56,11 +57,7 @@ def refused(capsys: Capture, place: Path, *arguments: object) -> str:
         ("m.h5 all --digit 5 --limit 5", "plot: --digit: found 5, need 0..4, which --limit 5 leaves"),
         ("r.json all --limit 5", "plot: --limit: found it with a report"),
         ("m.h5 all -o x.png", "x.png: found the name of one picture, need a folder's for all; leave .png out"),
-        ("m.h5 recall --format int4", "int4: found a pre-convolved net, need float32, float16, int8 for it"),
-        (
-            "learned.h5 recall --format float16",
-            "float16: found a net of learned kernels, need float32, int8, int4, ",
-        ),
+        ("wide.h5 recall --format int4", "int4: dense 256-256: found dense 256-256, need at most 65535-255; "),
     ],
 )
 def test_plot(place: Path, capsys: Capture, arguments: str, message: str) -> None:
@@ -87,7 +84,7 @@ def test_what_the_native_build_has_not(place: Path, capsys: Capture, option: str
 
 def test_a_step_for_a_whole_layer_is_for_integers(place: Path, capsys: Capture) -> None:
     arguments = ("--data", "digits", "--format", "float32", "--per-tensor")
-    said = refused(capsys, place, "evaluate", "learned.h5", *arguments)
+    said = refused(capsys, place, "evaluate", "conv.h5", *arguments)
     assert "evaluate: --per-tensor: found it with --format float32, need an integer format" in said
 
 

@@ -7,12 +7,11 @@ import sys
 import numpy as np
 import pytest
 from commands import surroundings
-from learned_networks import learned_network
-from networks import random_network
+from networks import network_of, random_network
 from test_plot_figures import report
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 from host.report.plots.canvas import DOTS_PER_INCH
 
 MODEL_PICTURES = {"loss", "kernels", "maps", "recall", "confusion", "preconv"}
@@ -23,7 +22,7 @@ def place(tmp_path, monkeypatch):
     """A working directory with a model of each family, and a report."""
     monkeypatch.chdir(tmp_path)
     model_file.save(random_network(shape=(16, 16), classes=10, preset="preconv"), tmp_path / "m.h5")
-    model_file.save(learned_network("padded"), tmp_path / "learned.h5")
+    model_file.save(network_of("padded"), tmp_path / "conv.h5")
     (tmp_path / "r.json").write_text(json.dumps(report()))
     return tmp_path
 
@@ -84,8 +83,8 @@ def test_all_pictures_come_into_a_folder(place, capsys):
 
 
 def test_all_leaves_out_what_the_model_has_nothing_for(place, capsys):
-    assert main(["plot", "learned.h5", "all", "--limit", "30"]) == 0
-    assert names(place / "learned-plots") == {f"{name}.png" for name in ("kernels", "maps", "recall", "confusion")}
+    assert main(["plot", "conv.h5", "all", "--limit", "30"]) == 0
+    assert names(place / "conv-plots") == {f"{name}.png" for name in ("kernels", "maps", "recall", "confusion")}
     said = capsys.readouterr().out
     assert "left out loss: loss: history: found none" in said
     assert "left out preconv: " in said
@@ -95,7 +94,7 @@ def test_all_leaves_out_what_the_model_has_nothing_for(place, capsys):
 def test_every_format_of_every_picture(place, fmt):
     assert main(["plot", "m.h5", "all", "--limit", "20", "--format", fmt, "-o", "out"]) == 0
     if fmt != "float16":
-        assert main(["plot", "learned.h5", "all", "--limit", "20", "--format", fmt, "-o", "out"]) == 0
+        assert main(["plot", "conv.h5", "all", "--limit", "20", "--format", fmt, "-o", "out"]) == 0
 
 
 def test_a_report_is_drawn(place):
@@ -118,7 +117,7 @@ def test_places_that_cannot_be_written(place, capsys):
 
 
 def test_a_model_without_history(place, capsys):
-    assert "history: found none" in refused(capsys, place, "learned.h5", "loss")
+    assert "history: found none" in refused(capsys, place, "conv.h5", "loss")
 
 
 def test_a_digit_beyond_the_end(place, capsys):

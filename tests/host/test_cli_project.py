@@ -11,7 +11,7 @@ from networks import random_network
 
 from host.assets import asset_root
 from host.cli import main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 Capture = pytest.CaptureFixture[str]
 
@@ -142,7 +142,7 @@ def test_what_projects_are_made_from_is_no_place_for_one(
     for folder in ("templates", "firmware"):
         shutil.copytree(asset_root() / folder, root / folder)
     shutil.copy(asset_root() / "platformio.ini", root)
-    for module in ("host.link.project", "host.deploy.render"):
+    for module in ("host.link.project", "host.compile.render"):
         monkeypatch.setattr(f"{module}.asset_root", lambda: root)
     before = files(root)
     assert export("1.h5", str(root / inside)) == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from host.cli import main
-from host.deploy import model as model_file
+from host.modelfile import file as model_file
 
 Capture = pytest.CaptureFixture[str]
 
@@ -61,10 +61,10 @@ def test_the_table_names_the_rounding(model: Path, capsys: Capture) -> None:
 
 
 def test_the_model_holds_what_was_asked_for(model: Path, tmp_path: Path) -> None:
-    assert [tuned.format for tuned in model_file.load(model).tuned] == ["int8", "ternary"]
+    assert [tuned.format for tuned in model_file.load(model).qat] == ["int8", "ternary"]
     plain = tmp_path / "plain.h5"
     assert main(["train", "--preset", "simple-cnn", "--epochs", "1", "--qat", "none", "-o", str(plain)]) == 0
-    assert model_file.load(plain).tuned == ()
+    assert model_file.load(plain).qat == ()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_model_holds_what_was_asked_for(model: Path, tmp_path: Path) -> None
             ["--preset", "simple-cnn", "--qat", "int3"],
             "train: qat: found 'int3', need formats among int8, int4, ternary",
         ),
-        (["--preset", "preconv", "--qat", "int8"], "train: --qat: found it with preset preconv"),
+        (["--preset", "preconv-cheap", "--qat", "int8"], "train: qat: found it with preset preconv-cheap and weights"),
     ],
 )
 def test_what_cannot_be_trained_for_is_refused(

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learned_networks import learned_network
-from networks import random_network
-from tuned_networks import tuned_network
+from networks import network_of, qat_network, random_network
 
 from host.cli import main
-from host.deploy import model as model_file
-from host.deploy.deployment import all_plans, choose, rounding
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
+from host.compile.candidates import candidates
+from host.compile.exports import lowered
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
 
 Capture = pytest.CaptureFixture[str]
 AWARE, AFTER, TENSOR = "quantisation-aware", "post-training", "post-training, per tensor"
@@ -26,7 +24,7 @@ DROPPED = "--per-tensor: leaves out what was trained for ternary, which has a st
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    model_file.save(tuned_network("padded", "ternary"), tmp_path / "tuned.h5")
+    model_file.save(qat_network("padded", "ternary"), tmp_path / "tuned.h5")
     model_file.save(random_network(shape=(16, 16), classes=10), tmp_path / "m.h5")
     return tmp_path
 
@@ -45,7 +43,9 @@ def exported(capsys: Capture, *options: str) -> tuple[str, dict[str, Any]]:
         ("tuned.h5 --format int4", AFTER),
         ("tuned.h5 --format ternary --per-tensor", TENSOR),
         ("tuned.h5 --format int4 --per-tensor", TENSOR),
-        ("m.h5", None),
+        ("m.h5", TENSOR),
+        ("m.h5 --format int4", AFTER),
+        ("m.h5 --format float32", None),
     ],
 )
 def test_export_says_the_rounding(place: Path, capsys: Capture, options: str, way: str | None) -> None:
@@ -86,13 +86,13 @@ def recall_of(capsys: Capture, *arguments: str, said: str = "") -> str:
 
 
 def test_a_board_that_carries_any_rounding_is_named_by_it() -> None:
-    network, fmt = tuned_network("padded", "ternary"), WeightFormat.TERNARY
-    ways = {planned.net.hash: rounding(planned.net) for planned in all_plans(network, fmt)}
-    assert sorted(map(str, ways.values())) == [AFTER, TENSOR, AWARE]
-    assert ways[choose(network, fmt, BOARDS["mega"]).net.hash] == AWARE
-    plain = learned_network("padded")
-    assert {rounding(planned.net) for planned in all_plans(plain, fmt)} == {AFTER, TENSOR}
-    assert plain.tuned == () and rounding(choose(plain, fmt, BOARDS["mega"]).net) == AFTER
+    network, fmt = qat_network("padded", "ternary"), WeightFormat.TERNARY
+    ways = {each.graph.hash: each.graph.rounding for each in candidates(network, fmt)}
+    assert set(ways.values()) == {AFTER, TENSOR, AWARE}
+    assert ways[lowered(network, fmt).hash] == AWARE
+    plain = network_of("padded")
+    assert {each.graph.rounding for each in candidates(plain, fmt)} == {AFTER, TENSOR}
+    assert plain.qat == () and lowered(plain, fmt).rounding == AFTER
 
 
 @pytest.mark.parametrize(("fmt", "way"), [("ternary", AWARE), ("int8", AFTER)])

@@ -14,9 +14,8 @@ import pytest
 from commands import LIMIT_S, surroundings
 
 from host.cli import main
-from host.deploy import model as model_file
-from host.train.learned_presets import LEARNED_PRESETS
-from host.train.preconv_presets import PRECONV_PRESETS
+from host.modelfile import file as model_file
+from host.train import PRESETS
 
 Capture = pytest.CaptureFixture[str]
 QUICK = ["train", "--preset", "simple-cnn"]
@@ -31,8 +30,8 @@ def test_the_list_holds_every_preset_with_its_figure(capsys: Capture) -> None:
     shown = capsys.readouterr().out
     assert main(["train", "--list", "--json", "-"]) == 0
     listed = json.loads(capsys.readouterr().out)["presets"]
-    assert [entry["name"] for entry in listed] == [*PRECONV_PRESETS, *LEARNED_PRESETS]
-    assert [entry["family"] for entry in listed].count("preconv") == len(PRECONV_PRESETS)
+    assert [entry["name"] for entry in listed] == list(PRESETS)
+    assert [entry["family"] for entry in listed].count("preconv") == 4
     for entry in listed:
         assert f"{entry['name']} " in shown and entry["summary"] in shown and entry["figure"] in shown
 
@@ -58,10 +57,28 @@ def test_a_learned_net_goes_from_training_to_a_board(tmp_path: Path, capsys: Cap
     [
         (["--preset", "uno-cn"], "preset: name: found 'uno-cn', need one of preconv,"),
         (["--preset", "uno-cn"], "did you mean 'uno-cnn'?"),
-        ([*QUICK[1:], "--hidden", "8"], "train: --hidden: found it with preset simple-cnn, need one of preconv,"),
-        ([*QUICK[1:], "--reg", "0"], "train: --reg: found it with preset simple-cnn"),
-        ([*QUICK[1:], "--cycles", "3000"], "train: --cycles: found it with preset simple-cnn"),
-        ([*QUICK[1:], "--no-rehearsal"], "train: --no-rehearsal: found it with preset simple-cnn"),
+        (
+            [*QUICK[1:], "--hidden", "8"],
+            "train: hidden: found it with preset simple-cnn and 0 hidden dense layers, need one",
+        ),
+        ([*QUICK[1:], "--reg", "-1"], "train: reg: found -1.0, need a finite number from 0"),
+        (
+            [*QUICK[1:], "--cycles", "3000"],
+            "train: cycles: found it with preset simple-cnn and no aim for cycles, need",
+        ),
+        (
+            [*QUICK[1:], "--no-rehearsal"],
+            "train: no-rehearsal: found it with preset simple-cnn and no validation run, need",
+        ),
+        (["--cycles", "3000"], "train: cycles: found it with preset preconv and no aim for cycles, need"),
+        (["--preset", "preconv-seed", "--rate", "1"], "found it with preset preconv-seed and optimiser l-bfgs-b, need"),
+        (["--preset", "preconv-cheap", "--qat", "int4"], "train: qat: found it with preset preconv-cheap and weights"),
+        (["--preset", "preconv-cheap", "--patience", "3"], "train: patience: found it with preset preconv-cheap and"),
+        (["--preset", "preconv-cheap", "--engine", "torch"], "train: engine: found torch with an aim for cycles, need"),
+        (["--optimiser", "l-bfgs-b"], "train: optimiser: found l-bfgs-b with augmented copies, need none"),
+        (["--patience", "3"], "train: patience: found it without validation images, need some; set holdout"),
+        (["--qat", "int4-9"], "train: qat: found 'int4-9', need formats among int8, int4, ternary, each alone or"),
+        (["--resume"], "x.h5.checkpoint: checkpoint: found none, need one of an interrupted training"),
         (
             ["--preset", "preconv", "--sweep-cost"],
             "train: --preset: found it with --sweep-cost, which trains its own nets of preconv and preconv-cheap, need",
@@ -69,9 +86,6 @@ def test_a_learned_net_goes_from_training_to_a_board(tmp_path: Path, capsys: Cap
         ([*QUICK[1:], "--sweep-cost"], "train: --preset: found it with --sweep-cost"),
         (["--sweep-cost", "--hidden", "8"], "train: --hidden: found it with --sweep-cost, need a training of one net"),
         (["--seeds", "2"], "train: --seeds: found it with a training of one net, need --sweep-cost for it"),
-        (["--engine", "torch"], "train: --engine: found it with preset preconv, need one of scratch-cnn,"),
-        (["--holdout", "0.1"], "train: --holdout: found it with preset preconv"),
-        (["--resume"], "train: --resume: found it with preset preconv"),
         ([*QUICK[1:], "--device", "cpu"], "train: --device: found it with engine numpy, need --engine torch"),
         ([*QUICK[1:], "--resume"], "x.h5.checkpoint: checkpoint: found none, need one of an interrupted training"),
         ([*QUICK[1:], "--patience", "2", "--holdout", "0"], "train: patience: found it without validation images"),
@@ -80,8 +94,11 @@ def test_a_learned_net_goes_from_training_to_a_board(tmp_path: Path, capsys: Cap
         ([*QUICK[1:], "--rate", "nan"], "train: rate: found nan"),
         ([*QUICK[1:], "--holdout", "1"], "train: holdout: found 1.0, need a share from 0 up to 1"),
         (["--preset", "uno-cnn", "--optimiser", "l-bfgs-b"], "train: optimiser: found l-bfgs-b with BatchNorm, need"),
-        ([*QUICK[1:], "--optimiser", "l-bfgs-b", "--checkpoint"], "found l-bfgs-b with a checkpoint, need none"),
-        ([*QUICK[1:], "--optimiser", "l-bfgs-b", "--rate", "1"], "train: rate: found it with l-bfgs-b"),
+        ([*QUICK[1:], "--optimiser", "l-bfgs-b", "--patience", "2"], "found l-bfgs-b with patience, need none"),
+        (
+            [*QUICK[1:], "--optimiser", "l-bfgs-b", "--rate", "1"],
+            "train: rate: found it with preset simple-cnn and optimiser l-bfgs-b",
+        ),
     ],
 )
 def test_what_does_not_apply_is_refused(
@@ -97,7 +114,7 @@ def test_what_does_not_apply_is_refused(
 
 def test_missing_torch_is_a_missing_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "host.train.torch_engine", raising=False)
+    monkeypatch.delitem(sys.modules, "host.train.engines.torch_engine", raising=False)
     assert main(train(tmp_path / "x.h5", "--engine", "torch")) == 4
     assert "pip install 'digitduino[torch]'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from data_files import idx_bytes, small_split, write_csv, write_esl, write_hdf5, write_idx, write_libsvm
+from yardstick import yardstick_s
 
 from host import data
 from host.data.dataset import content_sha256
@@ -73,7 +74,8 @@ def test_usps_is_the_genuine_set_and_loads_fast(real_data, monkeypatch):
     monkeypatch.setenv("DIGITDUINO_DATA", str(real_data))
     start = time.process_time()
     usps = data.load("usps")
-    assert time.process_time() - start < 2
+    taken = time.process_time() - start
+    assert taken < 200 * max(yardstick_s() for _ in range(5))  # it is 20
     assert usps.train.images.shape == (7291, 16, 16)
     assert usps.test.images.shape == (2007, 16, 16)
     assert np.bincount(usps.train.labels).tolist() == [1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644]

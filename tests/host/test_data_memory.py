@@ -18,7 +18,7 @@ READ = """
 import re, sys
 from pathlib import Path
 from host import data
-from host.deploy import model
+from host.modelfile import file as model
 from host.errors import InputError
 read = {"data": data.load, "model": lambda name: model.load(Path(name))}[sys.argv[1]]
 try:

@@ -5,17 +5,17 @@ import zlib
 
 import numpy as np
 import pytest
-from learned_networks import LAYERS, learned_network
-
 from host.deploy import learned_choose
 from host.deploy.deployment import all_plans, check_fit, choose
 from host.deploy.learned_plan import plan_learned
 from host.deploy.learned_quantise import quantise_learned
-from host.deploy.numerics import WeightFormat
-from host.deploy.render import render
-from host.deploy.target import BOARDS
+from learned_networks import LAYERS, learned_network
+
+from host.compile.boards import BOARDS
+from host.compile.render import render
 from host.errors import FitError, InputError
-from host.train.architecture import Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.nn.formats import WeightFormat
+from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU
 
 INT8 = WeightFormat.INT8
 

@@ -39,7 +39,7 @@ def test_names_in_a_report_reach_a_picture_as_they_are(run_limited: Runner, tmp_
         "board": {"kind": "uno", "mcu": "&x;", "simulated": False},
     }
     (tmp_path / "report.json").write_text(json.dumps(report))
-    code, said = run_limited(tmp_path, "plot", "report.json", "recall", "-o", "p.svg")
+    code, said, _ = run_limited(tmp_path, "plot", "report.json", "recall", "-o", "p.svg")
     assert code == 0, said
     elements = {element.tag.rpartition("}")[2] for element in ElementTree.parse(tmp_path / "p.svg").iter()}
     assert "svg" in elements and "script" not in elements and "\x1b" not in said

@@ -149,7 +149,7 @@ import sys, time
 from host.link.lock import port_lock
 with port_lock(sys.argv[1]):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 

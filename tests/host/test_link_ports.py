@@ -21,7 +21,6 @@ from fake_board import IDENTITY, FakeBoard, ready
 from networks import random_network
 
 from host.cli import main
-from host.deploy import model as model_file
 from host.errors import LinkTimeout, PortError
 from host.link import transport as transport_module
 from host.link import wire
@@ -29,6 +28,7 @@ from host.link.boards import connect_port
 from host.link.run import IDLE_LIMIT_S, stream
 from host.link.timing import Timing
 from host.link.transport import SerialTransport
+from host.modelfile import file as model_file
 
 QUICK = {"quiet_s": 0.05, "greeting_s": 0.03, "reply_s": 0.2, "greetings": 3, "regreetings": 4}
 
@@ -119,7 +119,7 @@ def test_a_port_without_permission(refused: Callable[..., str], monkeypatch: pyt
 def test_a_port_that_another_verify_has(refused: Callable[..., str]) -> None:
     holder = (
         "import sys, time\nfrom host.link.boards import connect_port\n"
-        "with connect_port(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)"
+        "with connect_port(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(3600)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with device(silent) as port:

@@ -18,9 +18,7 @@ from host.link.faults import _PROBABILITIES, Direction, Faults, Kind, Spot, pars
 from host.link.journal import open_journal
 from host.link.session import Session
 
-BOUNDED = settings(
-    max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
+BOUNDED = settings(max_examples=60, derandomize=True, database=None)
 
 words = st.integers(0, 0xFFFFFFFF)
 bytes_ = st.integers(0, 255)

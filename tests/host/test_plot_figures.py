@@ -5,13 +5,16 @@ import json
 
 import numpy as np
 import pytest
-from learned_networks import drawn_images, learned_network
-from networks import random_images, random_network
+from networks import drawn_images, network_of, random_images, random_network
 
+from host.compile.exports import lowered
 from host.data import Split
-from host.deploy.deployment import float_scores, infer, plain_plan
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
+from host.nn.formats import WeightFormat
+from host.nn.layers import Conv2d, Flatten, MaxPool2d, ReLU, preconv_layers
+from host.nn.network import float_scores
+from host.nn.preconv import convolve, maxpool, preconv_features
+from host.quantise.reference import infer
 from host.report.plots.classes import confusion_figure, recall_figure
 from host.report.plots.history import loss_figure
 from host.report.plots.kernels import kernels_figure
@@ -19,7 +22,6 @@ from host.report.plots.maps import maps_figure, preconv_figure
 from host.report.plots.measured import Measured, from_report, model_name
 from host.report.plots.mosaic import columns_for, mosaic, ticks
 from host.report.plots.steps import GAUSSIAN, predicted, steps
-from host.train.frontend import convolve, maxpool, preconv_features
 
 INT8, FLOAT16, FLOAT32 = WeightFormat.INT8, WeightFormat.FLOAT16, WeightFormat.FLOAT32
 MATRIX = np.array([[8, 2, 0], [0, 0, 0], [1, 0, 3]])
@@ -33,6 +35,12 @@ def with_history(network, **history):
     source = network.provenance
     object.__setattr__(source, "history", {name: tuple(values) for name, values in history.items()})
     return network
+
+
+def with_convolutions(front_end):
+    """A net of 16x16 pixels, its convolution perhaps behind the front end."""
+    layers = (Conv2d(4, 3), ReLU(), MaxPool2d(), Flatten())
+    return network_of((*preconv_layers(63), *layers) if front_end else layers)
 
 
 def texts(axes):
@@ -68,7 +76,7 @@ def test_the_curves_are_the_history():
 
 def test_validation_is_drawn_where_there_is_one():
     history = {"loss": [2, 1], "accuracy": [0.5, 0.75], "validation_loss": [3, 2], "validation_accuracy": [0.25, 0.5]}
-    network = with_history(learned_network("plain"), **history, batch_loss=[4, 3, 2, 1])
+    network = with_history(network_of("plain"), **history, batch_loss=[4, 3, 2, 1])
     above, below = loss_figure(network).axes
     lines = {line.get_label(): line.get_xydata().tolist() for line in above.lines}
     assert lines["each batch"] == [[0.5, 4], [1, 3], [1.5, 2], [2, 1]]
@@ -118,21 +126,24 @@ def test_the_matrix_shows_counts_and_colours_shares_of_the_row():
 @pytest.mark.parametrize("fmt", [INT8, FLOAT16, FLOAT32])
 def test_what_is_predicted_is_what_the_oracle_says(fmt):
     network, images = random_network(), random_images(3)
-    assert np.array_equal(predicted(network, fmt, images), infer(plain_plan(network, fmt).net, images).classes)
+    if fmt is INT8:
+        network, images = with_convolutions(front_end=True), drawn_images(9)
+    assert np.array_equal(predicted(network, fmt, images), infer(lowered(network, fmt), images).classes)
 
 
-def test_learned_kernels_are_measured_as_trained_or_as_int8():
-    network, images = learned_network("padded"), drawn_images(9)
+@pytest.mark.parametrize("front_end", [False, True])
+def test_what_no_board_holds_is_measured_as_trained_or_refused(front_end, monkeypatch):
+    monkeypatch.setattr("host.report.plots.steps.refusal", lambda network, fmt: "no room")
+    network, images = with_convolutions(front_end), drawn_images(9)
     assert np.array_equal(predicted(network, FLOAT32, images), float_scores(network, images).argmax(axis=1))
-    assert np.array_equal(predicted(network, INT8, images), infer(plain_plan(network, INT8).net, images).classes)
-    with pytest.raises(InputError, match="float16: found a net of learned kernels"):
+    with pytest.raises(InputError, match="no room"):
         predicted(network, FLOAT16, images)
 
 
 def test_hidden_units_look_as_their_weights():
     network = random_network(hidden=6)
     for fmt in (INT8, FLOAT32):
-        weights = plain_plan(network, fmt).net.layers[0].weights
+        weights = lowered(network, fmt).ops[1].rows.weights
         figure = kernels_figure(network, fmt)
         gaussian, units = figure.axes[:2]
         assert np.array_equal(image_of(gaussian), [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
@@ -144,10 +155,10 @@ def test_hidden_units_look_as_their_weights():
 
 
 def test_kernels_of_every_convolution_are_its_weights():
-    network = learned_network("padded")
+    network = network_of("padded")
     for fmt in (INT8, FLOAT32):
         if fmt is INT8:
-            first, second = (stage.rows.weights for stage in plain_plan(network, fmt).net.stages[:2])
+            first, second = (op.rows.weights for op in lowered(network, fmt).ops[:2])
         else:
             first, second = (network.parameters.of(index)["weights"] for index in (0, 3))
         axes = [axes for axes in kernels_figure(network, fmt).axes if axes.get_title()]
@@ -157,48 +168,50 @@ def test_kernels_of_every_convolution_are_its_weights():
 
 
 def test_pointwise_kernels_have_no_gaps():
-    axes = [axes for axes in kernels_figure(learned_network("depthwise"), FLOAT32).axes if axes.get_title()]
-    weights = learned_network("depthwise").parameters.of(4)["weights"]
+    axes = [axes for axes in kernels_figure(network_of("depthwise"), FLOAT32).axes if axes.get_title()]
+    weights = network_of("depthwise").parameters.of(4)["weights"]
     assert np.array_equal(image_of(axes[2]), weights[:, :, 0, 0])
 
 
 def test_a_net_without_convolution_has_no_kernels():
     with pytest.raises(InputError, match="found no convolution"):
-        kernels_figure(learned_network("dense alone"), INT8)
+        kernels_figure(network_of("dense alone"), INT8)
 
 
 @pytest.mark.parametrize("fmt", [INT8, FLOAT16, FLOAT32])
 def test_the_front_ends_steps_lead_to_its_features_and_scores(fmt):
     network, image = random_network(), random_images(4)[7]
-    net = plain_plan(network, fmt).net
+    net = lowered(network, fmt)
     found = {step.name.split(",")[0]: step.values for step in steps(network, fmt, image)}
     assert list(found) == ["image", "Gaussian 3×3", "max-pool 2×2", "normalised", "dense + ReLU", "scores"]
     blurred = convolve(image, GAUSSIAN, padding=1)
     assert np.array_equal(found["Gaussian 3×3"][0], blurred)
     pooled = maxpool(blurred, 2, 2)
     assert np.array_equal(found["max-pool 2×2"][0], pooled)
-    features = (pooled - pooled.min()) * net.levels // (pooled.max() - pooled.min())
+    features = (pooled - pooled.min()) * net.top // (pooled.max() - pooled.min())
     assert np.array_equal(found["normalised"][0], features)
-    assert np.array_equal(features.reshape(-1), preconv_features(image[None], net.levels)[0])
+    assert np.array_equal(features.reshape(-1), preconv_features(image[None], net.top)[0])
     scores = infer(net, image[None]).scores[0]
     assert np.array_equal(found["scores"], scores)
-    last = net.layers[-1]
+    last = net.ops[-1].rows
     again = last.weights.astype(float) @ found["dense + ReLU"].astype(float) + last.bias
     assert again == pytest.approx(scores, rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", ["padded", "pools", "strided", "average first"])
-def test_learned_steps_as_int8_are_the_stages_and_end_in_the_oracles_scores(name):
-    network, image = learned_network(name), drawn_images(5)[4]
-    net = plain_plan(network, INT8).net
+def test_steps_as_int8_are_the_ops_and_end_in_the_oracles_scores(name):
+    network, image = network_of(name), drawn_images(5)[4]
+    graph = lowered(network, INT8)
     found = steps(network, INT8, image)
-    assert [step.values.shape for step in found[1:]] == [stage.output_shape for stage in net.stages]
-    assert np.array_equal(found[-1].values, infer(net, image[None]).scores[0])
+    assert [step.values.shape for step in found[1:]] == [op.output_shape for op in graph.ops]
+    assert np.array_equal(found[-1].values, infer(graph, image[None]).scores[0])
 
 
-@pytest.mark.parametrize("name", ["padded", "pools", "strided", "average first"])
-def test_learned_steps_as_float_follow_from_one_another(name):
-    network, image = learned_network(name), drawn_images(5)[4]
+@pytest.mark.parametrize("name", ["padded", "pools", "strided", "average first", "behind the front end"])
+def test_steps_as_trained_follow_from_one_another(name, monkeypatch):
+    monkeypatch.setattr("host.report.plots.steps.refusal", lambda network, fmt: "no room")
+    network = with_convolutions(front_end=True) if name == "behind the front end" else network_of(name)
+    image = drawn_images(5)[4]
     found = steps(network, FLOAT32, image)
     assert found[-1].values == pytest.approx(float_scores(network, image[None])[0], rel=1e-4, abs=1e-4)
     for before, after in itertools.pairwise(found[1:]):  # the image itself is scaled on its way into the first layer
@@ -209,7 +222,7 @@ def test_learned_steps_as_float_follow_from_one_another(name):
 
 
 def test_maps_stand_in_the_figure_and_the_answer_in_the_title():
-    network, images = learned_network("padded"), drawn_images(6)
+    network, images = network_of("padded"), drawn_images(6)
     labels = np.array([3, 1, 4, 1, 5, 9])
     shown = steps(network, INT8, images[2])
     figure = maps_figure(network, INT8, "usps test", Split(images, labels), 2)
@@ -228,17 +241,17 @@ def test_a_digit_that_is_not_there():
         maps_figure(random_network(), INT8, "usps test", split, 5)
 
 
-def test_originals_beside_their_pre_convolved_selves():
+def test_originals_beside_what_the_front_end_makes_of_them():
     network, images = random_network(), random_images(2, 45)
     figure = preconv_figure(network, INT8, "usps test", Split(images, np.zeros(45, np.int64)))
     left, right = figure.axes
     assert np.array_equal(tiles(image_of(left), 40, 8, 8), images[:40])
-    levels = plain_plan(network, INT8).net.levels
+    levels = lowered(network, INT8).top
     features = preconv_features(images[:40], levels).reshape(-1, 4, 4)
     assert np.array_equal(tiles(image_of(right), 40, 4, 8), features)
     assert f"0..{levels}" in right.get_title() and "first 40 digits" in title(figure)
-    with pytest.raises(InputError, match="need a pre-convolved one"):
-        preconv_figure(learned_network("plain"), INT8, "usps test", Split(images, np.zeros(45, np.int64)))
+    with pytest.raises(InputError, match="found a net without the fixed front end"):
+        preconv_figure(network_of("plain"), INT8, "usps test", Split(images, np.zeros(45, np.int64)))
 
 
 def test_a_mosaic_has_gaps_and_leaves_places_over_empty():

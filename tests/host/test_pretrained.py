@@ -14,11 +14,12 @@ import pytest
 from host import data, pretrained
 from host.cli import main
 from host.cli.parser import build_parser
-from host.deploy import model as model_file
-from host.deploy.deployment import choose, float_scores, infer
-from host.deploy.numerics import WeightFormat
-from host.deploy.target import BOARDS
+from host.compile.exports import lowered
 from host.errors import InputError
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
+from host.nn.network import float_scores
+from host.quantise.reference import infer
 
 NAMES = ["preconv-usps", "preconv-cheap-usps", "preconv-mnist", "uno-cnn-usps", "uno-cnn-mnist"]
 LARGEST = 300_000
@@ -83,8 +84,8 @@ def test_the_accuracies_are_those_of_the_test_images(tool, real_data):
     model = next(model for model in pretrained.index() if model.name == "preconv-cheap-usps")
     images = data.load("usps").test
     network = model_file.load(pretrained.FOLDER / model.file_name)
-    net = choose(network, WeightFormat.INT8, BOARDS["uno"]).net
-    assert np.mean(infer(net, images.images).classes == images.labels) == model.accuracy["int8"]
+    graph = lowered(network, WeightFormat.INT8)
+    assert np.mean(infer(graph, images.images).classes == images.labels) == model.accuracy["int8"]
     found = np.mean(float_scores(network, images.images).argmax(axis=1) == images.labels)
     assert abs(found - model.accuracy["float32"]) <= 0.001
 

@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from optional_modules import need_module
+from patience import LIMIT_S
 
 EVERYDAY = ("sh", "env", "cat", "grep", "head", "mktemp", "rm", "test", "printf", "gcc", "make", "id")
 
@@ -37,7 +39,7 @@ def run_setup(repository: Path, programs: Path, *arguments: str) -> subprocess.C
         env={"PATH": str(programs), "PYTHON": sys.executable},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
         check=False,
     )
 
@@ -99,7 +101,7 @@ def test_nothing_is_printed_where_nothing_is_missing(repository: Path) -> None:
 
 def test_help_describes_every_command(repository: Path) -> None:
     done = subprocess.run(
-        ["make", "-s", "help"], cwd=repository, capture_output=True, text=True, timeout=60, check=True
+        ["make", "-s", "help"], cwd=repository, capture_output=True, text=True, timeout=LIMIT_S, check=True
     )
     described = dict(re.findall(r"^make (\w+) +(\S.*)$", done.stdout, re.MULTILINE))
     assert set(described) == {"help", "setup", "demo", "test", "check", "format", "bench", "soak", "clean"}
@@ -108,7 +110,7 @@ def test_help_describes_every_command(repository: Path) -> None:
 @pytest.fixture(scope="module")
 def installed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the package as pip installs it, away from the checkout."""
-    pytest.importorskip("hatchling")
+    need_module("hatchling", "pip install hatchling")
     place = tmp_path_factory.mktemp("wheel")
     pip = [
         sys.executable,
@@ -122,7 +124,7 @@ def installed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         str(place),
         str(repository),
     ]
-    subprocess.run(pip, check=True, capture_output=True, timeout=300)
+    subprocess.run(pip, check=True, capture_output=True, timeout=LIMIT_S)
     (wheel,) = place.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(place / "site")

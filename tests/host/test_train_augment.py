@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from host.errors import InputError
-from host.train import augment
-from host.train.augment import WARPS, warp_images
-from host.train.copies import Copies, interleave
-from host.train.frontend import preconv_features
+from host.nn.preconv import preconv_features
+from host.train.augment import warp as augment
+from host.train.augment.prefetch import Copies, interleave
+from host.train.augment.warp import WARPS, warp_images
 
 
 def slow_sample(image, y, x):

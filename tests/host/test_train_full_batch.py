@@ -1,24 +1,24 @@
-"""L-BFGS-B on a learned net: the gradient it is given, where it arrives, what it is not for."""
+"""L-BFGS-B on a small net: the gradient it is given, where it arrives, what it is not for."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_train_learned_fit import bars
+from test_train_runs import bars
 
 from host.data import Dataset
 from host.errors import InputError
-from host.train.architecture import BatchNorm, Conv2d, Dropout, Flatten, MaxPool2d, ReLU
-from host.train.full_batch import Loss
-from host.train.learned import Scaling
-from host.train.learned_fit import train_sequential
+from host.nn.layers import BatchNorm, Conv2d, Dropout, Flatten, MaxPool2d, ReLU
+from host.nn.network import Scaling
+from host.nn.parameters import initial
+from host.train import train
+from host.train.engines.full_batch import Loss
 from host.train.optimisers import LbfgsB, Schedule
-from host.train.parameters import initial
-from host.train.recipe import LearnedRecipe, Teacher
-from host.train.twolayer import target_rows
+from host.train.recipe import Companion, Recipe, Teacher
+from host.train.targets import target_rows
 
 LAYERS = (Conv2d(16, 3), ReLU(), MaxPool2d(), Flatten())
-RECIPE = LearnedRecipe(LAYERS, epochs=40, schedule=Schedule(1.0), optimiser=LbfgsB(reg=1e-4), holdout=0.25)
+RECIPE = Recipe(LAYERS, epochs=40, schedule=Schedule(1.0), optimiser=LbfgsB(reg=1e-4), holdout=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_gradient_equals_finite_differences(count):
 
 def test_it_converges_and_tells_how(dataset):
     seen = []
-    network = train_sequential(dataset, RECIPE, seed=1, progress=seen.append)
+    network = train(dataset, RECIPE, seed=1, progress=seen.append)
     history, metrics = network.provenance.history, network.provenance.metrics
     assert metrics["train"] == 1.0
     assert metrics["test"] > 0.95 and metrics["validation"] > 0.95
@@ -55,14 +55,12 @@ def test_it_converges_and_tells_how(dataset):
     assert history["loss"][-1] < 0.1 < history["loss"][0]
     assert [progress.step for progress in seen] == list(range(1, len(history["loss"]) + 1))
     assert {progress.total for progress in seen} == {40}
-    again = train_sequential(dataset, RECIPE, seed=1)
+    again = train(dataset, RECIPE, seed=1)
     np.testing.assert_array_equal(network.parameters.flat, again.parameters.flat)
 
 
 def test_the_penalty_makes_weights_smaller(dataset):
-    loose, tight = (
-        train_sequential(dataset, replace(RECIPE, optimiser=LbfgsB(reg=reg), epochs=10)) for reg in (0.0, 0.1)
-    )
+    loose, tight = (train(dataset, replace(RECIPE, optimiser=LbfgsB(reg=reg), epochs=10)) for reg in (0.0, 0.1))
     assert np.abs(tight.parameters.flat).sum() < 0.8 * np.abs(loose.parameters.flat).sum()
 
 
@@ -73,13 +71,14 @@ def test_the_penalty_makes_weights_smaller(dataset):
         ({"layers": (Flatten(), Dropout(0.2))}, "Dropout, need layers without it"),
         ({"copies": (("mild", 2),)}, "augmented copies, need none"),
         ({"teacher": Teacher((Flatten(),))}, "a teacher, need none"),
+        ({"companion": Companion((Flatten(),), 0.01)}, "a companion, need none"),
         ({"averaging": 0.9}, "averaging, need none"),
         ({"patience": 3}, "patience, need none"),
     ],
 )
 def test_what_it_is_not_for_is_refused(dataset, changes, found):
     with pytest.raises(InputError, match=f"train: optimiser: found l-bfgs-b with {found}"):
-        train_sequential(dataset, replace(RECIPE, **changes))
+        train(dataset, replace(RECIPE, **changes))
 
 
 def test_an_interrupt_hands_over_the_best_so_far(dataset):
@@ -89,6 +88,6 @@ def test_an_interrupt_hands_over_the_best_so_far(dataset):
 
     kept = []
     with pytest.raises(KeyboardInterrupt):
-        train_sequential(dataset, RECIPE, progress=interrupt, interrupted=kept.append)
+        train(dataset, RECIPE, progress=interrupt, interrupted=kept.append)
     assert len(kept[0].provenance.history["loss"]) == 5
     assert kept[0].provenance.metrics["test"] > 0.4

@@ -7,7 +7,7 @@ import pytest
 from nets import NETS, WITH_DROPOUT
 
 from host.errors import InputError
-from host.train.architecture import (
+from host.nn.layers import (
     Architecture,
     AveragePool2d,
     BatchNorm,
@@ -19,12 +19,12 @@ from host.train.architecture import (
     ReLU,
     from_plain,
 )
-from host.train.learned_presets import LEARNED_PRESETS
-from host.train.parameters import initial, slots
+from host.nn.parameters import initial, slots
+from host.train import PRESETS
 
 
 def test_seed_001_has_the_published_shapes():
-    net = LEARNED_PRESETS["scratch-cnn"].recipe_for((28, 28)).architecture((28, 28), 10)
+    net = PRESETS["scratch-cnn"].recipe_for((28, 28)).architecture((28, 28), 10)
     maps = [shape for shape in net.shapes if len(shape) == 3]
     assert maps == [(1, 28, 28), (8, 24, 24), (8, 24, 24), (8, 20, 20), (8, 20, 20), (8, 10, 10)]
     assert net.shapes[6:] == ((800,), (128,), (128,), (10,))
@@ -36,7 +36,7 @@ def test_seed_001_has_the_published_shapes():
     [("uno-cnn", 16, 22_672, 522_496), ("uno-cnn", 28, 17_416, 464_192), ("simple-cnn", 28, 54_368, 248_768)],
 )
 def test_presets_cost_what_their_recipes_say(preset, side, weights, macs):
-    net = LEARNED_PRESETS[preset].recipe_for((side, side)).architecture((side, side), 10)
+    net = PRESETS[preset].recipe_for((side, side)).architecture((side, side), 10)
     assert sum(np.prod(slot.shape) for slot in slots(net) if slot.name == "weights") == weights
     assert net.macs == macs
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from nets import NETS, WITH_DROPOUT
 
-from host.train.architecture import Architecture, Conv2d, Dense, Flatten, MaxPool2d
-from host.train.layers import Sequential, Training, cross_entropy, distillation, softmax
-from host.train.layers.convolution import Convolution
-from host.train.layers.layer import Scratch
-from host.train.layers.pooling import AveragePool, MaxPool
-from host.train.layers.unroll import FullUnrolling, Geometry, RowUnrolling, unrolling
-from host.train.parameters import Parameters, initial
+from host.nn.layers import Architecture, Conv2d, Dense, Flatten, MaxPool2d
+from host.nn.numpy import Sequential, Training, cross_entropy, distillation, softmax
+from host.nn.numpy.conv import Convolution
+from host.nn.numpy.im2col import FullUnrolling, Geometry, RowUnrolling, unrolling
+from host.nn.numpy.layer import Scratch
+from host.nn.numpy.pool import AveragePool, MaxPool
+from host.nn.parameters import Parameters, initial
 
 BATCH = 3
 
@@ -117,7 +117,7 @@ def test_both_ways_to_unroll_are_chosen():
 
 
 def test_max_pool_gives_the_gradient_to_the_first_of_equals():
-    layer = MaxPool((1, 2, 4), 2, 2, 1, np.dtype(np.float32))
+    layer = MaxPool((1, 2, 4), (2, 2), (2, 2), 1, np.dtype(np.float32))
     x = np.array([[1, 3, 2, 2], [3, 0, 2, 2]], np.float32).reshape(1, 2, 4, 1)
     assert layer.forward(x).ravel().tolist() == [3, 2]
     back = layer.backward(np.array([5, 7], np.float32).reshape(1, 1, 2, 1))
@@ -125,7 +125,7 @@ def test_max_pool_gives_the_gradient_to_the_first_of_equals():
 
 
 def test_an_overlapping_max_pool_adds_the_gradients_of_its_windows():
-    layer = MaxPool((1, 3, 4), 2, 1, 1, np.dtype(np.float32))
+    layer = MaxPool((1, 3, 4), (2, 2), (1, 1), 1, np.dtype(np.float32))
     x = np.array([[1, 3, 2, 2], [3, 0, 2, 2], [4, 1, 0, 9]], np.float32).reshape(1, 3, 4, 1)
     for _ in range(2):  # the second time nothing is left of the first
         assert layer.forward(x).ravel().tolist() == [3, 3, 2, 4, 2, 9]
@@ -134,7 +134,7 @@ def test_an_overlapping_max_pool_adds_the_gradients_of_its_windows():
 
 
 def test_average_pool_is_the_mean():
-    layer = AveragePool((1, 3, 4), 2, 1, np.dtype(np.float32))
+    layer = AveragePool((1, 3, 4), (2, 2), 1, np.dtype(np.float32))
     x = np.arange(12, dtype=np.float32).reshape(1, 3, 4, 1)
     assert layer.forward(x).ravel().tolist() == [2.5, 4.5]
 

@@ -1,34 +1,33 @@
-"""Both engines compute the same; needs torch, which is optional, and skips with a reason without it."""
+"""Both engines compute the same."""
 
 import itertools
 
 import numpy as np
 import pytest
 from nets import NETS
-
-pytest.importorskip("torch", reason="torch: found none, need the extra digitduino[torch]; run pip install torch")
-
-import torch
+from optional_modules import need_module
 
 from host.errors import InputError, ToolMissing
-from host.train import layers
-from host.train.learned import Scaling
-from host.train.lesson import Lesson, Soft, batches
-from host.train.numpy_engine import NumpyEngine
+from host.nn import numpy as layers
+from host.nn.network import Scaling
+from host.nn.parameters import initial, slots
+from host.train.batches import EpochBatches, SoftTargets, batches
+from host.train.engines.numpy_engine import NumpyEngine
 from host.train.optimisers import Adam, Sgd
-from host.train.parameters import initial, slots
-from host.train.torch_engine import maker
+
+torch = need_module("torch", "pip install torch")
+maker = need_module("host.train.engines.torch_engine", "pip install torch").maker
 
 IMAGES = 40
 
 
-def lesson(architecture, *, batch=20, soft=False, seed=0):
+def given(architecture, *, batch=20, soft=False, seed=0):
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (IMAGES, *architecture.input_shape[1:]), np.uint8)
     targets = np.eye(architecture.classes, dtype=np.float32)[rng.integers(0, architecture.classes, IMAGES)]
     opinion = rng.dirichlet(np.ones(architecture.classes), IMAGES).astype(np.float32)
-    taught = Soft(opinion, 3.0, 0.2) if soft else None
-    return Lesson(images, targets, batches(IMAGES, batch, seed, 0), taught)
+    taught = SoftTargets(opinion, 3.0, 0.2) if soft else None
+    return EpochBatches(images, targets, batches(IMAGES, batch, seed, 0), taught)
 
 
 BEFORE_NORMALISATION = {"convolution after convolution": (), "normalised": (0, 5)}
@@ -39,13 +38,13 @@ ONE_CHANNEL = [name for name, architecture in NETS.items() if architecture.input
 @pytest.mark.parametrize("name", ONE_CHANNEL)
 def test_gradients_agree(name, soft):
     architecture = NETS[name]
-    task = lesson(architecture, soft=soft)
+    task = given(architecture, soft=soft)
     parameters = initial(architecture, 3)
     theirs = maker("cpu")(parameters, Scaling(), Sgd(), 0).gradients(task)
     gradients = parameters.zeros()
     rows = task.batches[0]
     net = layers.Sequential(parameters, len(rows), layers.Training(gradients, np.random.default_rng(0)))
-    scores = net.forward(Scaling().apply(task.images[rows]))
+    scores = net.forward(Scaling().apply(task.codes[rows]))
     if soft:
         gradient = layers.distillation(scores, task.targets[rows].T, task.soft.probabilities[rows].T, 3.0, 0.2)[1]
     else:
@@ -59,7 +58,7 @@ def test_gradients_agree(name, soft):
 )
 @pytest.mark.parametrize("name", ["convolution after convolution", "normalised"])
 def test_one_epoch_ends_at_the_same_numbers(name, rules):
-    task = lesson(NETS[name], batch=8)
+    task = given(NETS[name], batch=8)
     ours, theirs = initial(NETS[name], 3), initial(NETS[name], 3)
     results = []
     for engine in (NumpyEngine(ours, Scaling(), rules, 0), maker("cpu")(theirs, Scaling(), rules, 0)):
@@ -90,7 +89,7 @@ def test_a_device_that_is_not_there_is_a_missing_tool():
 def test_parameters_can_be_had_after_every_batch():
     parameters = initial(NETS["normalised"], 1)
     engine = maker("cpu")(parameters, Scaling(), Sgd(), 0)
-    task = lesson(NETS["normalised"], batch=10)
+    task = given(NETS["normalised"], batch=10)
     seen = []
 
     def tick(index, loss):

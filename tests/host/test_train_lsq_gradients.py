@@ -4,13 +4,16 @@ net is smooth in its inputs, by finite differences; against torch where there is
 
 import numpy as np
 import pytest
+from optional_modules import need_module
 
-from host.train import layers, steps
-from host.train.architecture import Architecture, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
-from host.train.layers import Sequential, Training, cross_entropy
-from host.train.layers.rounding import RoundActivations, RoundedSequential, RoundWeights
-from host.train.layers.simple import FullyConnected
-from host.train.parameters import initial
+from host.nn import numpy as layers
+from host.nn.activations import rectifiers
+from host.nn.layers import Architecture, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.nn.numpy import Sequential, Training, cross_entropy
+from host.nn.numpy.dense import FullyConnected
+from host.nn.parameters import initial
+from host.train.qat import scales
+from host.train.qat.fake_quantise import RoundActivations, RoundedSequential, RoundWeights
 
 BATCH = 5
 NET = Architecture(
@@ -22,11 +25,11 @@ NET = Architecture(
 )
 
 
-def rounded_problem(architecture=NET, top=7, seed=1, dtype=np.float64):
+def rounded_problem(architecture=NET, top=7, seed=1, dtype=np.float64, activation_top=255):
     rng = np.random.default_rng(seed)
     parameters = initial(architecture, seed, dtype=dtype)
     parameters.flat[:] += rng.normal(0, 0.1, parameters.flat.shape)
-    known = steps.start(parameters, top, dict.fromkeys(steps.rectifiers(architecture), 2.0), 1 / 255)
+    known = scales.start(parameters, top, activation_top, dict.fromkeys(rectifiers(architecture), 2.0), 1 / 255)
     # Steps off their best: some weights are then clipped, some activations too.
     known.flat[:] += rng.normal(-0.3, 0.1, known.flat.shape)
     x = rng.random((*architecture.input_shape, BATCH)).astype(dtype)
@@ -47,7 +50,7 @@ def gradients_of(parameters, known, x, targets):
 def test_weights_are_rounded_and_their_gradients_are_those_of_lsq(top):
     rng = np.random.default_rng(top)
     weights, x = rng.normal(size=(4, 30)), rng.normal(size=(30, BATCH))
-    logs = np.log(steps.closest_steps(weights, top) * 0.9)
+    logs = np.log(scales.closest_steps(weights, top) * 0.9)
     rounded, slope, log_slopes = np.empty_like(weights), np.zeros_like(weights), np.zeros(4)
     inner = FullyConnected(
         {"weights": rounded, "bias": np.zeros(4)}, {"weights": slope, "bias": np.zeros(4)}, BATCH, False
@@ -73,27 +76,28 @@ def test_weights_are_rounded_and_their_gradients_are_those_of_lsq(top):
     np.testing.assert_allclose(log_slopes, expected)
 
 
-def test_activations_are_rounded_and_their_gradients_are_those_of_lsq():
+@pytest.mark.parametrize("top", [255, 63, 15])
+def test_activations_are_rounded_and_their_gradients_are_those_of_lsq(top):
     rng = np.random.default_rng(3)
     x = rng.normal(0, 1, (2, 3, 4, BATCH))
-    log, slope = np.log(np.array([1.2 / 255])), np.zeros(1)
-    layer = RoundActivations(x.shape, log, slope)
+    log, slope = np.log(np.array([1.2 / top])), np.zeros(1)
+    layer = RoundActivations(x.shape, log, slope, top)
     upstream = rng.normal(size=x.shape)
     found, step = layer.forward(x).copy(), np.exp(log[0])
     back = layer.backward(upstream.copy())
     expected = 0.0
     for at in np.ndindex(x.shape):
         v = x[at] / step
-        code = np.floor(min(max(v, 0), 255) + 0.5)
+        code = np.floor(min(max(v, 0), top) + 0.5)
         assert found[at] == pytest.approx(code * step)
-        assert back[at] == pytest.approx(upstream[at] if 0 < v < 255 else 0)
-        expected += upstream[at] * (0 if v <= 0 else 255 if v >= 255 else code - v)
+        assert back[at] == pytest.approx(upstream[at] if 0 < v < top else 0)
+        expected += upstream[at] * (0 if v <= 0 else top if v >= top else code - v)
     assert (x >= 1.2).any()
-    assert slope[0] == pytest.approx(expected * step / np.sqrt(24 * 255))
+    assert slope[0] == pytest.approx(expected * step / np.sqrt(24 * top))
 
 
 def test_halves_go_up_as_on_the_board():
-    layer = RoundActivations((4, 1), np.zeros(1), np.empty(0))
+    layer = RoundActivations((4, 1), np.zeros(1), np.empty(0), 255)
     assert layer.forward(np.array([[0.5], [1.5], [2.5], [-0.5]])).ravel().tolist() == [1, 2, 3, 0]
 
 
@@ -160,7 +164,7 @@ def test_a_mean_of_codes_is_a_code():
 
 
 def test_torch_finds_the_same_gradients():
-    torch = pytest.importorskip("torch", reason="torch: found none, need the extra digitduino[torch]")
+    torch = need_module("torch", "pip install torch")
     parameters, known, x, targets = rounded_problem()
     _, slopes, step_slopes = gradients_of(parameters, known, x, targets)
     numbers = {

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
 from host.deploy.nets import DeployedDense, Int8Dense
-from host.deploy.numerics import WeightFormat
 from host.deploy.plan import plan
 from host.deploy.quantise import LEVELS, quantise
 from host.deploy.reference import infer
-from host.deploy.render import c_numbers, write_headers
+from numpy.typing import NDArray
+
+from host.compile.render import c_numbers, write_headers
 from host.errors import InputError
-from host.train.frontend import convolve, maxpool, preconv_features
-from host.train.network import Network
+from host.nn.formats import WeightFormat
+from host.nn.network import Network
+from host.nn.preconv import convolve, maxpool, preconv_features
 from tools.bench import emlearn_peer
 
 HERE = Path(__file__).resolve().parent
@@ -136,7 +136,7 @@ def _plain(network: Network, images: NDArray[np.uint8], folder: Path) -> Contend
 def _emlearn(network: Network, images: NDArray[np.uint8], folder: Path) -> list[Contender | Absent]:
     """The peer twice: on the Uno's chip, where its tables have no room, and on one where they have."""
     layers = quantise(network, WeightFormat.FLOAT32, prune=False).layers
-    features = preconv_features(images, network.levels)
+    features = preconv_features(images, network.top)
     keys = {UNO: f"{EMLEARN}-uno", LARGE: EMLEARN}
     try:
         converted = emlearn_peer.convert(layers, features, folder)
@@ -163,7 +163,7 @@ def _write_weights(
 ) -> None:
     """weights.h for the contenders written by hand: sizes, and (outputs, inputs) tables in flash."""
     hidden, scores = layers
-    height, width = network.input_shape
+    height, width = network.image_shape
     sizes = {"HEIGHT": height, "WIDTH": width, "INPUTS": hidden.weights.shape[1], "HIDDEN": len(hidden.bias)}
     lines = ["#include <avr/pgmspace.h>", "#include <stdint.h>"]
     lines += [f"#define {name} {value}" for name, value in {**sizes, "CLASSES": len(scores.bias), **numbers}.items()]

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
 from host.deploy.nets import DeployedDense
+from numpy.typing import NDArray
 
 INSTALL = f"`{Path(sys.executable).name} -m pip install emlearn setuptools`"
 

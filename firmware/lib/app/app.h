@@ -23,7 +23,10 @@
 extern "C" {
 #endif
 
-#define APP_IMAGE_BYTES (MODEL_HEIGHT * MODEL_WIDTH)
+#if !defined(MODEL_CHANNELS)
+#define MODEL_CHANNELS 1 /* what models have that were rendered before there were more */
+#endif
+#define APP_IMAGE_BYTES (MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS)
 /* Beside the arena; some models keep the image in there, and overwrite it as they use it up. */
 #if defined(MODEL_IMAGE_AT)
 #define APP_SLOT_BYTES 0

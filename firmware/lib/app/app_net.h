@@ -18,7 +18,8 @@ void app_net_init(const app_port *port);
 uint8_t *app_net_image(void);
 #endif
 
-/* image: MODEL_HEIGHT x MODEL_WIDTH u8. Returns the class. Not reentrant: scratch memory and scores are static. */
+/* image: MODEL_HEIGHT x MODEL_WIDTH x MODEL_CHANNELS u8. Returns the class. Not reentrant: scratch memory and scores
+ * are static. */
 uint8_t app_net_infer(const uint8_t *image);
 
 /* Of the last inference. A raw word per class: int32 or the bits of a float32. */

@@ -22,84 +22,54 @@ extern "C" {
 /* Raised whenever a rendered model made for an older core would compute something else. */
 #define NN_ABI 1
 
-/* Front end of the pre-convolved net: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
+/* The fixed front end: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
  * image: height*width u8, row-major; both even, 4..64. levels: 255 or 63.
  * features: (height/2)*(width/2) u8. pooled: scratch, as many u16; may be the features' own memory.
  * A constant image gives all zeros. */
 void nn_preconv(const uint8_t *image, uint8_t height, uint8_t width, uint8_t levels, uint8_t *features,
                 uint16_t *pooled);
 
-/* weights: rom, outputs x inputs, row-major. bias: rom. A hidden output is
- * clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, levels), the clamp at 0 being the ReLU. Scores are the plain
- * sums. accumulator_bits 16 is allowed only where the exporter proved that every final sum fits; it also proves that
- * sum * multiplier + 2^(shift-1) fits uint32_t for every positive sum. */
-typedef struct {
-    const int8_t *weights;
-    const int32_t *bias;
-    uint16_t inputs;
-    uint8_t outputs;
-    uint8_t accumulator_bits; /* 16 or 32 */
-    uint8_t multiplier;       /* 1..255 */
-    uint8_t shift;            /* 1..31 */
-    uint8_t levels;
-} nn_dense_i8;
-
-void nn_dense_i8_hidden(const nn_dense_i8 *layer, const uint8_t *in, uint8_t *out);
-void nn_dense_i8_scores(const nn_dense_i8 *layer, const uint8_t *in, int32_t *out);
-
-/* float16 weights are IEEE binary16 bit patterns. Sums start at the bias and add input 0 first, each product and
- * each sum rounded to float32. */
-typedef struct {
-    const uint16_t *weights;
-    const float *bias;
-    uint16_t inputs;
-    uint8_t outputs;
-} nn_dense_f16;
-
-typedef struct {
-    const float *weights;
-    const float *bias;
-    uint16_t inputs;
-    uint8_t outputs;
-} nn_dense_f32;
-
 float nn_half_to_float(uint16_t half);
 
-/* The first layer reads u8 features, later ones float32. `relu` clamps negative sums to +0. */
-void nn_dense_f16_u8(const nn_dense_f16 *layer, const uint8_t *in, uint8_t relu, float *out);
-void nn_dense_f16_f32(const nn_dense_f16 *layer, const float *in, uint8_t relu, float *out);
-void nn_dense_f32_u8(const nn_dense_f32 *layer, const uint8_t *in, uint8_t relu, float *out);
-void nn_dense_f32_f32(const nn_dense_f32 *layer, const float *in, uint8_t relu, float *out);
-
-/* The stages of a net with learned kernels. Maps are u8 (row, column, channel). Descriptions lie in flash (rom), and so
- * do a stage's numbers, `rows` bytes behind `numbers`: a row for each output, little-endian and without holes,
- *     bias i32, multiplier u16, weights
- * where the scores' rows have no multiplier. Weights are i8, or for the `packed` functions `bits` wide: 4 or 2, each
- * plus 2^(bits-1), as many in a byte as fit, the first one lowest, a row beginning on a byte. An activation is
- * clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, 255). The exporter proves that every sum fits int32_t.
+/* Stages of integers. Maps are u8 (row, column, channel), an image of several channels included. Descriptions lie in
+ * flash (rom), and so do a stage's numbers, `rows` bytes behind `numbers`: a row for each output, little-endian and
+ * without holes, bias i32, multiplier u16, weights where the scores' rows have no multiplier. Weights are i8, or for
+ * the `packed` functions `bits` wide: 4 or 2, each plus 2^(bits-1), as many in a byte as fit, the first one lowest, a
+ * row beginning on a byte. An activation is clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, top). The exporter
+ * proves that every sum fits int32_t.
  *
  * `out` may overlap `in` as the exporter lays it out: output rows are written one by one, from the last if `backward`,
  * and each only over inputs that neither it nor a later one needs. */
 
-/* Convolution with zero padding, ReLU and max-pool in one pass; a row's weights are (row, column, channel of a group).
- */
+/* Convolution with zero padding, ReLU and max-pool in one pass. Output o sees channels o / group_outputs * group_inputs
+ * and on, group_inputs of them; weight (i, j, c) of its row, which meets the input `i` rows and `j` columns from the
+ * kernel's upper left and is of the c-th of these channels, is number (i * kernel_width + j) * group_inputs + c. A
+ * kernel of one row makes convolutions of one dimension.
+ *
+ * There is padding on the other two sides as far as out_height and out_width reach. At least one row and one column of
+ * the kernel lie inside the input at every position. */
 typedef struct {
     uint32_t rows;
     uint8_t height; /* of the input */
     uint8_t width;
     uint8_t channels;
-    uint8_t kernel;
-    uint8_t stride;
-    uint8_t padding;
+    uint8_t kernel;       /* rows of the kernel */
+    uint8_t stride;       /* rows from one position to the next */
+    uint8_t padding;      /* rows of zeros above the input */
+    uint8_t pool;         /* rows of the max-pool's windows; 1: none */
+    uint8_t kernel_width; /* the same in columns; 0: the kernel, the stride, the padding and the pool are square */
+    uint8_t stride_width;
+    uint8_t padding_left;
+    uint8_t pool_width;
     uint8_t group_inputs;  /* channels that an output sees */
     uint8_t group_outputs; /* outputs that see the same channels */
-    uint8_t pool;          /* side of the max-pool's windows; 1: none */
     uint8_t out_height;    /* after the pool */
     uint8_t out_width;
     uint8_t outputs;
     uint8_t shift; /* 16 or 24 */
     uint8_t backward;
     uint8_t bits; /* of a weight */
+    uint8_t top;  /* the largest activation; 0: 255 */
 } nn_conv_i8;
 
 void nn_conv_i8_run(const nn_conv_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
@@ -113,22 +83,23 @@ void nn_conv_i8_pair(const nn_conv_i8 *first, const nn_conv_i8 *second, nn_far n
 void nn_conv_packed_pair(const nn_conv_i8 *first, const nn_conv_i8 *second, nn_far numbers, const uint8_t *in,
                          uint8_t *between, uint8_t *out);
 
-/* Fully connected, over a whole map as it lies in memory. */
+/* Fully connected, over a whole map as it lies in memory: a row's weights are (row, column, channel). */
 typedef struct {
     uint32_t rows;
     uint16_t inputs;
     uint8_t outputs;
     uint8_t shift; /* 16 or 24 */
     uint8_t bits;  /* of a weight */
-} nn_rows_i8;
+    uint8_t top;   /* the largest activation; 0: 255 */
+} nn_dense;
 
-void nn_rows_i8_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
-void nn_rows_i8_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
-void nn_rows_packed_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
-void nn_rows_packed_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+void nn_dense_hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_dense_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+void nn_dense_packed_hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_dense_packed_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
-/* Pools over windows of size x size, one each `stride` rows and columns; those left over are dropped. The mean is
- * rounded, halves up; size at most 16. */
+/* Pools over windows of size x size_width, one each `stride` rows and `stride_width` columns; those left over are
+ * dropped. The mean is rounded, halves up, of at most 256 inputs. */
 typedef struct {
     uint8_t width; /* of the input */
     uint8_t channels;
@@ -136,11 +107,62 @@ typedef struct {
     uint8_t out_height;
     uint8_t out_width;
     uint8_t backward;
-    uint8_t stride; /* 0: size, so that models rendered before there was a stride stay right */
+    uint8_t stride;     /* 0: size, so that models rendered before there was a stride stay right */
+    uint8_t size_width; /* 0: windows and strides are square */
+    uint8_t stride_width;
 } nn_pool;
 
 void nn_pool_max(const nn_pool *stage, const uint8_t *in, uint8_t *out);
 void nn_pool_average(const nn_pool *stage, const uint8_t *in, uint8_t *out);
+
+/* Stages of floats: maps are float32 (row, column, channel), or u8 before the first layer, whose values count as they
+ * are. A stage's numbers lie as those of integers do, a row for each output: bias float32, weights float32 or, for f16,
+ * IEEE binary16 Each sum starts at its bias, -0 counting as +0, and takes the products in the order of its weights,
+ * those outside the map left out; each product and each sum is rounded to float32. `relu`: what is not above 0 becomes
+ * +0. */
+typedef struct {
+    uint32_t rows;
+    uint8_t height; /* this and what follows as in nn_conv_i8; nothing may be left out */
+    uint8_t width;
+    uint8_t channels;
+    uint8_t kernel;
+    uint8_t stride;
+    uint8_t padding;
+    uint8_t pool;
+    uint8_t kernel_width;
+    uint8_t stride_width;
+    uint8_t padding_left;
+    uint8_t pool_width;
+    uint8_t group_inputs;
+    uint8_t group_outputs;
+    uint8_t out_height;
+    uint8_t out_width;
+    uint8_t outputs;
+    uint8_t backward;
+    uint8_t relu;
+} nn_conv_float;
+
+void nn_conv_f16_u8(const nn_conv_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_conv_f16_f32(const nn_conv_float *stage, nn_far numbers, const float *in, float *out);
+void nn_conv_f32_u8(const nn_conv_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_conv_f32_f32(const nn_conv_float *stage, nn_far numbers, const float *in, float *out);
+
+/* `out` must not overlap `in`. */
+typedef struct {
+    uint32_t rows;
+    uint16_t inputs;
+    uint8_t outputs;
+    uint8_t relu;
+} nn_dense_float;
+
+void nn_dense_f16_u8(const nn_dense_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_dense_f16_f32(const nn_dense_float *stage, nn_far numbers, const float *in, float *out);
+void nn_dense_f32_u8(const nn_dense_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_dense_f32_f32(const nn_dense_float *stage, nn_far numbers, const float *in, float *out);
+
+/* nn_pool with all of its fields. The mean is the sum, from +0 on row by row, over the number of inputs. */
+void nn_pool_f32_max(const nn_pool *stage, const float *in, float *out);
+void nn_pool_f32_average(const nn_pool *stage, const float *in, float *out);
 
 /* The first maximum wins. */
 uint8_t nn_argmax_i32(const int32_t *scores, uint8_t classes);

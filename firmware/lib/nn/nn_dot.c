@@ -1,4 +1,4 @@
-/* Where a learned net spends its time: sums of products, on an AVR with its multiplier's own carry.
+/* Where a net spends its time: sums of products, on an AVR with its multiplier's own carry.
  * 32-bit sums never wrap: the exporter's proof takes the positive and the negative terms apart, and so holds for every
  * partial sum too. */
 #include "nn_dot.h"
@@ -29,7 +29,7 @@
     "adc %C[sum], %[weight]\n\t"                                                                                       \
     "adc %D[sum], %[weight]\n\t"
 
-int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
+__attribute__((noinline)) int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
 {
     uint16_t low = (uint16_t)weights;
     uint8_t weight = NN_DOT_BANK(weights);
@@ -63,7 +63,7 @@ int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, i
     return sum;
 }
 #else
-int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
+__attribute__((noinline)) int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
 {
     for (uint8_t row = patch->rows; row; row--) {
         for (uint16_t i = 0; i < patch->run; i++)
@@ -75,7 +75,7 @@ int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, i
 }
 #endif
 
-uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift)
+uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift, uint8_t top)
 {
     if (sum <= 0)
         return 0;
@@ -84,5 +84,5 @@ uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift)
     const uint32_t low = (uint32_t)(uint16_t)sum * multiplier;
     const uint32_t high = (uint32_t)(uint16_t)(sum >> 16) * multiplier;
     const uint32_t scaled = shift == 24 ? (high + (low >> 16) + 0x80u) >> 8 : high + ((low + 0x8000u) >> 16);
-    return scaled > 255 ? 255 : (uint8_t)scaled;
+    return scaled > top ? top : (uint8_t)scaled;
 }

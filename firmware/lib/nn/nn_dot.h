@@ -12,7 +12,8 @@ typedef struct {
     uint16_t in_gap;
 } nn_patch;
 
-/* sum + the products of all int8 weights and u8 inputs of a patch. */
+/* sum + the products of all int8 weights and u8 inputs of a patch. Never inlined, not even for a single caller: what a
+ * layer costs shall not depend on its neighbours, so that the host can foretell it. */
 int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum);
 
 /* The same where a byte holds two weights of 4 bits or four of 2, the first one lowest, each as the weight plus
@@ -27,7 +28,13 @@ static inline uint16_t nn_packed_bytes(uint16_t weights, uint8_t bits)
     return (uint16_t)(((weights - 1u) >> (bits == 4 ? 1 : 2)) + 1u);
 }
 
-/* clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, 255) for shift 16 or 24. */
-uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift);
+/* clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, top) for shift 16 or 24. */
+uint8_t nn_activation(int32_t sum, uint16_t multiplier, uint8_t shift, uint8_t top);
+
+/* What a description says of the largest activation: 0 stands in those rendered before there was another one. */
+static inline uint8_t nn_top(uint8_t said)
+{
+    return said ? said : 255;
+}
 
 #endif

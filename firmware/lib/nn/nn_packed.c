@@ -2,8 +2,8 @@
  * loop and divide by one in a long one. */
 #include "nn_dot.h"
 
-int32_t nn_packed_sum(const nn_patch *patch, nn_far weights, uint16_t first, uint8_t bits, const uint8_t *in,
-                      int32_t sum)
+__attribute__((noinline)) int32_t nn_packed_sum(const nn_patch *patch, nn_far weights, uint16_t first, uint8_t bits,
+                                                const uint8_t *in, int32_t sum)
 {
     const uint8_t is_four = bits == 4;
     const uint8_t in_a_byte = is_four ? 2 : 4;

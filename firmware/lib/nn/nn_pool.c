@@ -6,7 +6,7 @@ static uint8_t window_max(const nn_pool *layer, const uint8_t *in)
     uint8_t largest = 0;
     for (uint8_t dy = layer->size; dy; dy--) {
         const uint8_t *at = in;
-        for (uint8_t dx = layer->size; dx; dx--) {
+        for (uint8_t dx = layer->size_width; dx; dx--) {
             if (*at > largest)
                 largest = *at;
             at += layer->channels;
@@ -18,11 +18,11 @@ static uint8_t window_max(const nn_pool *layer, const uint8_t *in)
 
 static uint8_t window_mean(const nn_pool *layer, const uint8_t *in)
 {
-    const uint16_t count = (uint16_t)(layer->size * layer->size);
+    const uint16_t count = (uint16_t)(layer->size * layer->size_width);
     uint16_t sum = count / 2;
     for (uint8_t dy = layer->size; dy; dy--) {
         const uint8_t *at = in;
-        for (uint8_t dx = layer->size; dx; dx--) {
+        for (uint8_t dx = layer->size_width; dx; dx--) {
             sum = (uint16_t)(sum + *at);
             at += layer->channels;
         }
@@ -36,17 +36,22 @@ static void pool(const nn_pool *stage, const uint8_t *in, uint8_t *out,
 {
     nn_pool layer;
     nn_rom_copy(&layer, stage, sizeof layer);
-    const uint8_t stride = layer.stride ? layer.stride : layer.size;
+    if (!layer.stride)
+        layer.stride = layer.size;
+    if (!layer.size_width) {
+        layer.size_width = layer.size;
+        layer.stride_width = layer.stride;
+    }
     const uint16_t in_pitch = (uint16_t)(layer.width * layer.channels);
     const uint16_t out_pitch = (uint16_t)(layer.out_width * layer.channels);
     for (uint8_t i = 0; i < layer.out_height; i++) {
         const uint8_t y = layer.backward ? (uint8_t)(layer.out_height - 1 - i) : i;
-        const uint8_t *at = in + (uint16_t)((uint16_t)(y * stride) * in_pitch);
+        const uint8_t *at = in + (uint16_t)((uint16_t)(y * layer.stride) * in_pitch);
         uint8_t *to = out + (uint16_t)(y * out_pitch);
         for (uint8_t x = layer.out_width; x; x--) {
             for (uint8_t channel = layer.channels; channel; channel--)
                 *to++ = reduce(&layer, at++);
-            at += (uint16_t)((stride - 1) * layer.channels);
+            at += (uint16_t)((layer.stride_width - 1) * layer.channels);
         }
     }
 }

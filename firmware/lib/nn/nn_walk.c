@@ -8,14 +8,36 @@ typedef struct {
     uint16_t at; /* of the map */
 } span;
 
-static span inside(const nn_conv_i8 *layer, uint16_t position, uint8_t side)
+static span inside(uint16_t position, uint8_t kernel, uint8_t stride, uint8_t padding, uint8_t side)
 {
-    const int16_t start = (int16_t)(position * layer->stride - layer->padding);
+    const int16_t start = (int16_t)(position * stride - padding);
     const uint8_t first = start < 0 ? (uint8_t)-start : 0;
     const uint16_t at = (uint16_t)(start + first);
     const uint16_t room = (uint16_t)(side - at);
-    const uint8_t rest = (uint8_t)(layer->kernel - first);
+    const uint8_t rest = (uint8_t)(kernel - first);
     return (span){first, (uint8_t)(room < rest ? room : rest), at};
+}
+
+static span rows_inside(const nn_conv_i8 *layer, uint16_t position)
+{
+    return inside(position, layer->kernel, layer->stride, layer->padding, layer->height);
+}
+
+static span columns_inside(const nn_conv_i8 *layer, uint16_t position)
+{
+    return inside(position, layer->kernel_width, layer->stride_width, layer->padding_left, layer->width);
+}
+
+__attribute__((noinline)) void nn_walk_load(nn_conv_i8 *layer, const void *stage, uint8_t bytes)
+{
+    nn_rom_copy(layer, stage, bytes);
+    layer->top = nn_top(layer->top);
+    if (layer->kernel_width)
+        return;
+    layer->kernel_width = layer->kernel;
+    layer->stride_width = layer->stride;
+    layer->padding_left = layer->padding;
+    layer->pool_width = layer->pool;
 }
 
 static nn_window window_at(const nn_conv_i8 *layer, const uint8_t *in, span y, span x)
@@ -23,12 +45,12 @@ static nn_window window_at(const nn_conv_i8 *layer, const uint8_t *in, span y, s
     const uint8_t group = layer->group_inputs;
     nn_window found;
     found.in = in + (uint16_t)(x.at * layer->channels);
-    found.skipped = (uint16_t)((y.first * layer->kernel + x.first) * group);
+    found.skipped = (uint16_t)((y.first * layer->kernel_width + x.first) * group);
     if (group == layer->channels) {
         found.patches = 1;
         found.patch.rows = y.count;
         found.patch.run = (uint16_t)(x.count * group);
-        found.patch.weights_gap = (uint16_t)((layer->kernel - x.count) * group);
+        found.patch.weights_gap = (uint16_t)((layer->kernel_width - x.count) * group);
         found.patch.in_gap = (uint16_t)((layer->width - x.count) * group);
     } else {
         found.patches = y.count;
@@ -45,11 +67,11 @@ static nn_window window_at(const nn_conv_i8 *layer, const uint8_t *in, span y, s
 static void walk_line(const nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, span rows, uint8_t is_first_line,
                       uint8_t *out, nn_at_position at_position)
 {
-    const uint8_t pool = layer->pool;
+    const uint8_t pool = layer->pool_width;
     uint8_t position = 0;
     for (uint8_t x = layer->out_width; x; x--) {
         for (uint8_t dx = 0; dx < pool; dx++) {
-            const nn_window at = window_at(layer, in, rows, inside(layer, position++, layer->width));
+            const nn_window at = window_at(layer, in, rows, columns_inside(layer, position++));
             at_position(layer, numbers + layer->rows, &at, is_first_line && !dx, out);
         }
         out += layer->outputs;
@@ -66,7 +88,7 @@ static inline __attribute__((always_inline)) void walk_row(const nn_conv_i8 *lay
                                                            uint8_t y, uint8_t *out, nn_at_position at_position)
 {
     for (uint8_t dy = 0; dy < layer->pool; dy++) {
-        const span rows = inside(layer, (uint16_t)(y * layer->pool + dy), layer->height);
+        const span rows = rows_inside(layer, (uint16_t)(y * layer->pool + dy));
         walk_line(layer, numbers, in + (uint16_t)(rows.at * in_pitch(layer)), rows, !dy, out, at_position);
     }
 }
@@ -85,9 +107,9 @@ void nn_walk_pair(const nn_pair *stages, nn_conv_i8 *layer, nn_far numbers, cons
 {
     uint8_t oldest = 0, next = 0; /* rows of the map between: the one at `between`, and the one to compute next */
     uint8_t position = 0, line = 0;
-    nn_rom_copy(layer, stages->second, stages->bytes);
+    nn_walk_load(layer, stages->second, stages->bytes);
     for (uint8_t y = layer->out_height; y;) {
-        const span rows = inside(layer, position++, layer->height);
+        const span rows = rows_inside(layer, position++);
         const uint8_t first = (uint8_t)rows.at, end = (uint8_t)(rows.at + rows.count);
         const uint16_t pitch = in_pitch(layer);
         if (first < next)
@@ -97,10 +119,10 @@ void nn_walk_pair(const nn_pair *stages, nn_conv_i8 *layer, nn_far numbers, cons
             next = first;
         oldest = first;
         if (next < end)
-            nn_rom_copy(layer, stages->first, stages->bytes);
+            nn_walk_load(layer, stages->first, stages->bytes);
         for (; next < end; next++)
             walk_row(layer, numbers, in, next, between + (uint16_t)((uint8_t)(next - first) * pitch), at_position);
-        nn_rom_copy(layer, stages->second, stages->bytes);
+        nn_walk_load(layer, stages->second, stages->bytes);
         walk_line(layer, numbers, between, rows, !line, out, at_position);
         if (++line == layer->pool) {
             line = 0;

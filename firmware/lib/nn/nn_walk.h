@@ -17,6 +17,9 @@ typedef struct {
 typedef void (*nn_at_position)(const nn_conv_i8 *layer, nn_far numbers, const nn_window *at, uint8_t is_first,
                                uint8_t *out);
 
+/* Copies a description of `bytes` that begins with an nn_conv_i8 from flash, and fills in what it may leave out. */
+void nn_walk_load(nn_conv_i8 *layer, const void *stage, uint8_t bytes);
+
 /* Calls `at_position` for each position of the kernel, row by row, with `numbers` plus the layer's own offset. */
 void nn_walk(const nn_conv_i8 *layer, nn_far numbers, const uint8_t *in, uint8_t *out, nn_at_position at_position);
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from host.deploy.deployment import AnyNetwork
+from host.nn.network import Network
 from host.report.plots.canvas import FAINT, INK, SECOND, NothingToShow, new_figure
 from host.report.plots.measured import model_name
-from host.train.preconv_recipe import LbfgsRecipe
+from host.train.optimisers import LbfgsB
 from host.train.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def loss_figure(network: AnyNetwork) -> Figure:
+def loss_figure(network: Network) -> Figure:
     """Loss above, accuracy in per cent below. Raise NothingToShow where the model holds no history."""
     source = network.provenance
     history = source.history
@@ -38,7 +38,7 @@ def loss_figure(network: AnyNetwork) -> Figure:
     return figure
 
 
-def _loss(axes: Axes, network: AnyNetwork) -> None:
+def _loss(axes: Axes, network: Network) -> None:
     history = network.provenance.history
     epochs = len(history["loss"])
     batches = history.get("batch_loss", ())
@@ -52,11 +52,12 @@ def _loss(axes: Axes, network: AnyNetwork) -> None:
         _logarithmic(axes)
     _whole(axes)
     axes.set_ylabel("loss")
-    axes.set_xlabel("evaluation of the loss" if _is_full_batch(network) else "epoch")
+    evaluation = "iteration" if batches else "evaluation of the loss"  # which older models remember instead
+    axes.set_xlabel(evaluation if _is_full_batch(network) else "epoch")
     axes.legend(frameon=False)
 
 
-def _accuracy(axes: Axes, network: AnyNetwork) -> None:
+def _accuracy(axes: Axes, network: Network) -> None:
     source = network.provenance
     _line(axes, [100 * share for share in source.history["accuracy"]], INK, "training")
     if source.history.get("validation_accuracy"):
@@ -97,7 +98,7 @@ def _line(axes: Axes, values: tuple[float, ...] | list[float], colour: str, labe
     axes.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.4, marker=marker, markersize=4, label=label)
 
 
-def _is_full_batch(network: AnyNetwork) -> bool:
+def _is_full_batch(network: Network) -> bool:
     """Such a training counts evaluations and iterations, every other counts epochs."""
     preset = PRESETS.get(network.provenance.preset)
-    return preset is not None and any(isinstance(recipe, LbfgsRecipe) for _, recipe in preset.recipes)
+    return preset is not None and any(isinstance(recipe.optimiser, LbfgsB) for _, recipe in preset.recipes)

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.deployment import AnyNetwork
-from host.deploy.learned_nets import ConvStage, LearnedNet
-from host.deploy.nets import DeployedNet
-from host.deploy.numerics import WeightFormat
+from host.nn.formats import WeightFormat
+from host.nn.layers import Conv2d
+from host.nn.network import Network
+from host.quantise.ops import Conv, Dense, Op, Preconv
 from host.report.plots.canvas import NothingToShow, new_figure
 from host.report.plots.measured import model_name
 from host.report.plots.mosaic import columns_for, mosaic, ticks
 from host.report.plots.steps import GAUSSIAN, deployed
-from host.train.architecture import Conv2d
-from host.train.learned import LearnedNetwork
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,29 +35,32 @@ class Kernels:
     weights: NDArray[Any]
 
 
-def kernels(network: AnyNetwork, fmt: WeightFormat) -> list[Kernels]:
+def kernels(network: Network, fmt: WeightFormat) -> list[Kernels]:
     """What is shown of `network`, in numbers of that format. Raise NothingToShow for a net without convolution."""
-    net = deployed(network, fmt)
-    if isinstance(net, DeployedNet):
-        first = net.layers[0].weights
-        height, width = (side // 2 for side in net.input_shape)
-        units = first.reshape(len(first), 1, height, width)
-        return [
-            Kernels("Gaussian, sixteenths", GAUSSIAN[None, None]),
-            Kernels(f"first layer: {len(first)} hidden units, {height}×{width} each", units),
-        ]
-    if isinstance(net, LearnedNet):
-        found = [stage.rows.weights for stage in net.stages if isinstance(stage, ConvStage)]
-    else:
-        assert isinstance(network, LearnedNetwork)
+    graph = deployed(network, fmt)
+    if graph is None:
         specs = enumerate(network.architecture.layers)
         found = [network.parameters.of(index)["weights"] for index, layer in specs if isinstance(layer, Conv2d)]
-    if not found:
+    else:
+        found = [op.rows.weights for op in graph.ops if isinstance(op, Conv)]
+    shown = [Kernels(_name(number, weights), weights) for number, weights in enumerate(found, 1)]
+    if graph is not None and isinstance(graph.ops[0], Preconv):
+        shown = [Kernels("Gaussian, sixteenths", GAUSSIAN[None, None]), *_units(graph.ops[1]), *shown]
+    if not shown:
         raise NothingToShow("kernels: found no convolution in the model, need one; choose another picture")
-    return [Kernels(_name(number, weights), weights) for number, weights in enumerate(found, 1)]
+    return shown
 
 
-def kernels_figure(network: AnyNetwork, fmt: WeightFormat) -> Figure:
+def _units(op: Op) -> list[Kernels]:
+    """What each unit of a dense op over one map looks at."""
+    if not isinstance(op, Dense) or len(op.input_shape) != 3 or op.input_shape[0] != 1:
+        return []
+    _, height, width = op.input_shape
+    units = op.rows.weights.reshape(-1, 1, height, width)
+    return [Kernels(f"first layer: {len(units)} hidden units, {height}×{width} each", units)]
+
+
+def kernels_figure(network: Network, fmt: WeightFormat) -> Figure:
     """An image for each layer: kernels in a grid, or a row for each output and a column for each input."""
     shown = kernels(network, fmt)
     images = [_layout(layer) for layer in shown]

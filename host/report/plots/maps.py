@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.data import Split
-from host.deploy.deployment import AnyNetwork
-from host.deploy.nets import DeployedNet
-from host.deploy.numerics import WeightFormat
 from host.errors import InputError
+from host.nn.formats import WeightFormat
+from host.nn.network import Network
+from host.quantise.ops import Preconv
+from host.quantise.reference import activations
 from host.report.plots.canvas import FAINT, INK, SECOND, NothingToShow, bare, new_figure
 from host.report.plots.measured import model_name
 from host.report.plots.mosaic import columns_for, mosaic
 from host.report.plots.steps import Step, deployed, steps
-from host.train.frontend import preconv_features
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ _FEW = 6
 """So many panels stand three in a row, more four."""
 
 
-def maps_figure(network: AnyNetwork, fmt: WeightFormat, data: str, split: Split, digit: int) -> Figure:
+def maps_figure(network: Network, fmt: WeightFormat, data: str, split: Split, digit: int) -> Figure:
     """A panel for each step on the way of image `digit` of `split`. Raise InputError where there is no such image."""
     if not 0 <= digit < len(split.labels):
         raise InputError(f"maps: --digit: found {digit}, need 0..{len(split.labels) - 1} for {data}; choose another")
@@ -79,14 +79,15 @@ def _scores(axes: Axes, step: Step, labels: tuple[str, ...], label: int) -> None
     axes.set_xlabel("class")
 
 
-def preconv_figure(network: AnyNetwork, fmt: WeightFormat, data: str, split: Split) -> Figure:
+def preconv_figure(network: Network, fmt: WeightFormat, data: str, split: Split) -> Figure:
     """The first digits of `split` and what the front end makes of them. Raise NothingToShow for a net without one."""
-    net = deployed(network, fmt)
-    if not isinstance(net, DeployedNet):
-        raise NothingToShow("preconv: found a net of learned kernels, need a pre-convolved one; choose another picture")
+    graph = deployed(network, fmt)
+    front_end = None if graph is None else graph.ops[0]
+    if not isinstance(front_end, Preconv):
+        raise NothingToShow("preconv: found a net without the fixed front end, need one; choose another picture")
     images = split.images[:DIGITS]
-    height, width = (side // 2 for side in net.input_shape)
-    features = preconv_features(images, net.levels).reshape(-1, height, width)
+    _, height, width = front_end.output_shape
+    features = activations(front_end, images[:, None])[:, 0]
     test = network.provenance.metrics.get("test")
     accuracy = f", float32 test accuracy {100 * test:.2f} %" if test is not None else ""
     figure = new_figure(
@@ -94,7 +95,7 @@ def preconv_figure(network: AnyNetwork, fmt: WeightFormat, data: str, split: Spl
     )
     left, right = figure.subplots(1, 2)
     _grid(left, images, f"originals, {2 * height}×{2 * width}, 0..255", 255)
-    _grid(right, features, f"pre-convolved, {height}×{width}, 0..{net.levels}", net.levels)
+    _grid(right, features, f"pre-convolved, {height}×{width}, 0..{front_end.top}", front_end.top)
     return figure
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.data.problem import one_line
-from host.deploy.deployment import AnyNetwork
-from host.deploy.model import content_hash
 from host.errors import InputError
+from host.modelfile.file import content_hash
+from host.nn.network import Network
 
 _MAX_REPORT_BYTES = 16 << 20
 _MAX_CLASSES = 255
@@ -45,7 +45,7 @@ class Measured:
         return f"{self.model}, {self.by}", f"{self.data}, {self.n:,} digits, accuracy {100 * self.accuracy:.2f} %"
 
 
-def model_name(network: AnyNetwork) -> str:
+def model_name(network: Network) -> str:
     """What a title calls the model: never a path."""
     return f"{network.provenance.preset}, model {content_hash(network)[:_HASH_DIGITS]}"
 

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.deploy.deployment import AnyNet, AnyNetwork, check_format, float_scores, formats, infer, plain_plan
-from host.deploy.learned_nets import ConvStage, LearnedNet, PoolStage, Stage
-from host.deploy.learned_reference import activations
-from host.deploy.nets import DeployedNet, Int8Dense
-from host.deploy.numerics import WeightFormat
-from host.deploy.reference import layer_inputs
+from host.compile.exports import lowered, refusal
 from host.errors import InputError
-from host.train import layers
-from host.train.architecture import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
-from host.train.frontend import convolve, maxpool, preconv_features
-from host.train.learned import LearnedNetwork
+from host.nn import numpy as layers
+from host.nn.fixed import codes
+from host.nn.formats import WeightFormat
+from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
+from host.nn.network import Network, float_scores
+from host.nn.preconv import convolve, maxpool
+from host.quantise import ops
+from host.quantise.graph import Graph
+from host.quantise.reference import activations, as_maps, infer
 
 GAUSSIAN = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
 """The front end's kernel, in sixteenths."""
@@ -32,104 +32,89 @@ class Step:
     values: NDArray[Any]
 
 
-def deployed(network: AnyNetwork, fmt: WeightFormat) -> AnyNet | None:
-    """The net as a board holds it; None for the float32 of learned kernels, which is measured as trained.
+def deployed(network: Network, fmt: WeightFormat) -> Graph | None:
+    """The net as a board holds it; None for float32 that no board can hold, which is measured as trained.
 
     Raise InputError where the net cannot have that format.
     """
-    if fmt in formats(network):
-        return plain_plan(network, fmt).net
+    reason = refusal(network, fmt)
+    if reason is None:
+        return lowered(network, fmt)
     if fmt is WeightFormat.FLOAT32:
         return None
-    if not isinstance(network, LearnedNetwork):
-        check_format(network, fmt)
-    names = ", ".join(known.label for known in (WeightFormat.FLOAT32, *formats(network)))
-    raise InputError(f"{fmt.label}: found a net of learned kernels, need {names} for it; choose one of them")
+    raise InputError(reason)
 
 
-def predicted(network: AnyNetwork, fmt: WeightFormat, images: NDArray[np.uint8]) -> NDArray[np.integer]:
+def predicted(network: Network, fmt: WeightFormat, images: NDArray[np.uint8]) -> NDArray[np.integer]:
     """Classes (N,) for u8 images (N, H, W)."""
-    net = deployed(network, fmt)
-    return float_scores(network, images).argmax(axis=1) if net is None else infer(net, images).classes
+    graph = deployed(network, fmt)
+    return float_scores(network, images).argmax(axis=1) if graph is None else infer(graph, images).classes
 
 
-def steps(network: AnyNetwork, fmt: WeightFormat, image: NDArray[np.uint8]) -> tuple[Step, ...]:
+def steps(network: Network, fmt: WeightFormat, image: NDArray[np.uint8]) -> tuple[Step, ...]:
     """From the u8 image (H, W) to the scores, both included."""
-    net = deployed(network, fmt)
-    if net is None:
-        assert isinstance(network, LearnedNetwork)
-        behind = _trained(network, image)
-    else:
-        behind = _learned(net, image) if isinstance(net, LearnedNet) else _preconv(net, image)
+    graph = deployed(network, fmt)
+    behind = _trained(network, image) if graph is None else _of_graph(graph, image)
     return (Step("image", image[None]), *behind)
 
 
-def _preconv(net: DeployedNet, image: NDArray[np.uint8]) -> list[Step]:
-    blurred = convolve(image, GAUSSIAN, padding=1)
-    found = [Step("Gaussian 3×3, sixteenths", blurred[None]), Step("max-pool 2×2", maxpool(blurred, 2, 2)[None])]
-    features = preconv_features(image[None], net.levels)
-    height, width = (side // 2 for side in image.shape)
-    found.append(Step(f"normalised, 0..{net.levels}", features.reshape(1, height, width)))
-    hidden = _hidden(net, features)
-    found += [Step("dense + ReLU", values) for values in hidden]
-    return [*found, Step("scores", infer(net, image[None]).scores[0])]
-
-
-def _hidden(net: DeployedNet, features: NDArray[np.uint8]) -> list[NDArray[Any]]:
-    """The activations (units,) of every layer but the last, for features (1, inputs)."""
-    if isinstance(net.layers[0], Int8Dense):
-        return [values[0] for values in layer_inputs(net, features)[1:]]
-    values: NDArray[Any] = features[0].astype(np.float32)
+def _of_graph(graph: Graph, image: NDArray[np.uint8]) -> list[Step]:
+    values: NDArray[Any] = as_maps(image[None])
     found = []
-    for layer in net.layers[:-1]:
-        values = np.maximum(layer.weights.astype(np.float32) @ values + layer.bias, 0)
-        found.append(values)
-    return found
+    for op in graph.ops[:-1]:
+        if isinstance(op, ops.Preconv):
+            blurred = convolve(image, GAUSSIAN, padding=1)
+            found.append(Step("Gaussian 3×3, sixteenths", blurred[None]))
+            found.append(Step("max-pool 2×2", maxpool(blurred, 2, 2)[None]))
+        values = activations(op, values)
+        found.append(Step(_op_name(op), values[0]))
+    return [*found, Step("scores", infer(graph, image[None]).scores[0])]
 
 
-def _learned(net: LearnedNet, image: NDArray[np.uint8]) -> list[Step]:
-    values: NDArray[np.uint8] = image[None, None]
-    found = []
-    for stage in net.stages[:-1]:
-        values = activations(stage, values)
-        found.append(Step(_stage_name(stage), values[0]))
-    return [*found, Step("scores", infer(net, image[None]).scores[0])]
-
-
-def _stage_name(stage: Stage) -> str:
-    if isinstance(stage, ConvStage):
-        pool = f" + max-pool {stage.pool}×{stage.pool}" if stage.pool > 1 else ""
-        return f"convolution {stage.kernel}×{stage.kernel} + ReLU{pool}"
-    if isinstance(stage, PoolStage):
-        return _pool_name("mean" if stage.is_average else "max", stage.size, stage.stride)
+def _op_name(op: ops.Op) -> str:
+    if isinstance(op, ops.Preconv):
+        return f"normalised, 0..{op.top}"
+    if isinstance(op, ops.Conv):
+        pool = f" + max-pool {_sides(op.pool)}" if op.pool != (1, 1) else ""
+        return f"convolution {_sides(op.kernel)} + ReLU{pool}"
+    if isinstance(op, ops.Pool):
+        return _pool_name("mean" if op.is_average else "max", op.size, op.strides)
     return "dense + ReLU"
 
 
-def _trained(network: LearnedNetwork, image: NDArray[np.uint8]) -> list[Step]:
-    """A step for each layer, a ReLU together with the layer before it."""
+def _trained(network: Network, image: NDArray[np.uint8]) -> list[Step]:
+    """What the fixed layers make of it, then a step for each layer, a ReLU together with the layer before it."""
     specs = network.architecture.layers
-    outputs: list[NDArray[Any]] = []
-    net = layers.Sequential(network.parameters, 1)
-    layers.observe(net, network.scaling.apply(image[None]), lambda index, values: outputs.append(values[..., 0].copy()))
-    found: list[Step] = []
+    inputs = codes(network.architecture, image[None])
+    found = [Step("fixed front end", inputs[0])] if network.fixed else []
+    outputs: dict[int, NDArray[Any]] = {}
+
+    def keep(index: int, values: NDArray[Any]) -> None:
+        outputs[index] = values[..., 0].copy()
+
+    layers.observe(layers.Sequential(network.parameters, 1), network.scaling.apply(inputs), keep)
     for index, layer in enumerate(specs[:-1]):
         followed = isinstance(specs[index + 1], ReLU)
-        if not isinstance(layer, Flatten) and not followed:
+        if index in outputs and not isinstance(layer, Flatten) and not followed:
             joined = isinstance(layer, ReLU) and index > 0 and isinstance(specs[index - 1], Conv2d | Dense)
             name = f"{_layer_name(specs[index - 1])} + ReLU" if joined else _layer_name(layer)
             found.append(Step(name, outputs[index]))
-    return [*found, Step("scores", outputs[-1])]
+    return [*found, Step("scores", outputs[len(specs) - 1])]
 
 
 def _layer_name(layer: LayerSpec) -> str:
     if isinstance(layer, Conv2d):
-        return f"convolution {layer.kernel}×{layer.kernel}"
+        return f"convolution {_sides(layer.kernel_size)}"
     if isinstance(layer, MaxPool2d):
-        return _pool_name("max", layer.size, layer.stride)
+        return _pool_name("max", layer.window, layer.strides)
     if isinstance(layer, AveragePool2d):
-        return _pool_name("mean", layer.size, layer.size)
+        return _pool_name("mean", layer.window, layer.strides)
     return {"Dense": "dense"}.get(type(layer).__name__, type(layer).__name__)
 
 
-def _pool_name(kind: str, size: int, stride: int) -> str:
-    return f"{kind}-pool {size}×{size}" + ("" if stride == size else f", stride {stride}")
+def _pool_name(kind: str, size: ops.Pair, strides: ops.Pair) -> str:
+    return f"{kind}-pool {_sides(size)}" + ("" if strides == size else f", stride {strides[0]}")
+
+
+def _sides(pair: ops.Pair) -> str:
+    return f"{pair[0]}×{pair[1]}"

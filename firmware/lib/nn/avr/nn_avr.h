@@ -31,9 +31,13 @@ void nn_avr_preconv_28x28(const uint8_t *image, uint8_t levels, uint8_t *feature
 void nn_avr_normalize(uint16_t *pooled, uint16_t count, uint16_t smallest, uint16_t largest, uint8_t levels,
                       uint8_t *features);
 
-/* One block of B outputs, B up to NN_AVR_DENSE16_MAX. inputs: 1..1020. block, in flash:
- * int16 bias[B], then int8 weight[inputs][B]. Sums are exact where they fit 16 bits. */
+/* One block of B outputs, B up to NN_AVR_DENSE16_MAX. inputs: 1..65535. block, in flash:
+ * int16 bias[B], then int8 weight[inputs][B]. Sums are exact where they fit 16 bits. nn_avr_sums16 is the same with its
+ * block anywhere in flash. */
 #define NN_AVR_DENSE16_MAX 12
+typedef void nn_avr_sums16(const uint8_t *in, uint16_t inputs, nn_far block, int16_t *sums);
+nn_avr_sums16 nn_avr_sums16_1, nn_avr_sums16_2, nn_avr_sums16_3, nn_avr_sums16_4, nn_avr_sums16_5, nn_avr_sums16_6,
+    nn_avr_sums16_7, nn_avr_sums16_8, nn_avr_sums16_9, nn_avr_sums16_10, nn_avr_sums16_11, nn_avr_sums16_12;
 #define NN_AVR_DENSE16(b)                                                                                              \
     void nn_avr_dense16_##b(const uint8_t *in, uint16_t inputs, const uint8_t *block, int16_t *sums)
 NN_AVR_DENSE16(1);
@@ -62,14 +66,23 @@ NN_AVR_DENSE24(5);
 NN_AVR_DENSE24(6);
 NN_AVR_DENSE24(7);
 
+/* Blocks as those of nn_avr_dense24, anywhere in flash and of 1..65535 inputs. Sums of three bytes each, exact where
+ * they fit 24 bits. */
+typedef void nn_avr_sums24(const uint8_t *in, uint16_t inputs, nn_far block, uint8_t *sums);
+nn_avr_sums24 nn_avr_sums24_1, nn_avr_sums24_2, nn_avr_sums24_3, nn_avr_sums24_4, nn_avr_sums24_5, nn_avr_sums24_6,
+    nn_avr_sums24_7;
+
 /* Hidden outputs at shift 16 and shift 24; a smaller shift is a larger multiplier. */
 void nn_avr_requantize16(const int16_t *sums, uint8_t outputs, uint16_t multiplier, uint8_t levels, uint8_t *out);
 void nn_avr_requantize24(const int32_t *sums, uint8_t outputs, uint16_t multiplier, uint8_t levels, uint8_t *out);
 
 void nn_avr_widen16(const int16_t *sums, uint8_t outputs, int32_t *scores);
+void nn_avr_widen24(const uint8_t *sums, uint8_t outputs, int32_t *scores); /* sums of three bytes each */
+/* totals[i] += sums[i], where a sum of three bytes is a part of a longer one. */
+void nn_avr_add24(const uint8_t *sums, uint8_t count, int32_t *totals);
 uint8_t nn_avr_argmax32(const int32_t *scores, uint8_t classes);
 
-/* Learned nets: one block of B outputs, B up to NN_AVR_PATCH24_MAX, over a patch of inputs, rows that need not touch.
+/* One block of B outputs, B up to NN_AVR_PATCH24_MAX, over a patch of inputs, rows that need not touch.
  * Sums of three bytes each, exact where they fit 24 bits. block, in flash: int24 bias[B], `skip` bytes, then for each
  * input the weights of all outputs: a byte each, the weight + 128. nn_avr_patch4 and nn_avr_patch2 take weights of 4
  * and 2 bits and need 20 and 18; each has its own form of the biases. */
@@ -94,10 +107,17 @@ nn_avr_patch24 nn_avr_patch2_1, nn_avr_patch2_2, nn_avr_patch2_3, nn_avr_patch2_
 nn_avr_patch24 nn_avr_depth24_1, nn_avr_depth24_2, nn_avr_depth24_3, nn_avr_depth24_4, nn_avr_depth24_5,
     nn_avr_depth24_6;
 
-/* out[i] = nn_activation(sums[i], multipliers[i], shift), or the larger of that and out[i]. */
+/* out[i] = nn_activation(sums[i], multipliers[i], shift, top); with NN_AVR_MAX, of sums of 24 bits alone, the larger of
+ * that and out[i]. `out` may be `sums`, but with NN_AVR_MAX. */
 #define NN_AVR_MAX     1u
 #define NN_AVR_SHIFT16 2u
-void nn_avr_activate24(const uint8_t *sums, uint8_t count, nn_far multipliers, uint8_t how, uint8_t *out);
+typedef struct {
+    uint8_t flags;
+    uint8_t top;
+} nn_avr_how;
+void nn_avr_activate24(const uint8_t *sums, uint8_t count, nn_far multipliers, nn_avr_how how, uint8_t *out);
+void nn_avr_activate16(const int16_t *sums, uint8_t count, nn_far multipliers, nn_avr_how how, uint8_t *out);
+void nn_avr_activate32(const int32_t *sums, uint8_t count, nn_far multipliers, nn_avr_how how, uint8_t *out);
 
 /* A layer's outputs in blocks, the larger ones first; `smaller` blocks have one output less. A block in flash:
  * int24 bias[B], uint16 multiplier[B] but for scores, weights. */
@@ -113,17 +133,18 @@ typedef struct {
 
 /* The stages of nn.h; both in flash. */
 typedef struct {
-    nn_conv_i8 layer; /* one group and kernel * channels at most 255; or depthwise, an output for each channel */
+    nn_conv_i8 layer; /* one group and kernel_width * channels up to 255; or depthwise, an output for each channel */
     nn_avr_blocks blocks;
 } nn_avr_conv;
 
 typedef struct {
-    uint32_t rows;  /* as in nn_rows_i8 */
+    uint32_t rows;  /* as in nn_dense */
     uint8_t pieces; /* pieces * piece inputs */
     uint8_t piece;
     uint8_t shift; /* 0 for scores */
     nn_avr_blocks blocks;
-} nn_avr_rows;
+    uint8_t top; /* as in nn_dense */
+} nn_avr_dense;
 
 void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_avr_conv_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
@@ -132,8 +153,24 @@ void nn_avr_depth_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *i
 /* Where at least one of the two is depthwise. */
 void nn_avr_depth_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
                        uint8_t *between, uint8_t *out);
-void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
-void nn_avr_rows_scores(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+void nn_avr_dense_hidden(const nn_avr_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_dense_scores(const nn_avr_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+
+/* A dense layer whose rows are cut into pieces, because their sums may pass what a patch kernel can hold: 24 bits, or
+ * 20 and 18 with packed weights. The sum of each piece must fit, its inputs being `rows` times `run`. `numbers` has
+ *     uint8 rows, uint8 run of each piece, one after the other
+ *     each block: int32 bias[B]; uint16 multiplier[B], but for scores; each piece: 3 B bytes of 0, then the weights of
+ *     its inputs as the patch kernel has them */
+typedef struct {
+    uint32_t rows;  /* as in nn_dense */
+    uint8_t pieces; /* 1..255 */
+    uint8_t shift;  /* 0 for scores */
+    uint8_t top;    /* 1..255 */
+    nn_avr_blocks blocks;
+} nn_avr_long;
+
+void nn_avr_long_hidden(const nn_avr_long *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_long_scores(const nn_avr_long *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
 /* All channels of a pool's window: out[c] is the largest in[c], or their mean, halves up. */
 typedef struct {

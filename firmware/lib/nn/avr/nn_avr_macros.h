@@ -9,16 +9,28 @@
 #define SPH 0x3E
 #define RAMPZ 0x3B
 
-/* Reads flash at an nn_far in Z, and in RAMPZ where there is one. */
+/* Reads flash at an nn_far in Z, and in RAMPZ where there is one. As third argument of four a far address takes four
+ * registers, and the fourth comes two further down. */
 #if defined(__AVR_HAVE_ELPM__)
 #define LOAD_FAR elpm
+#define FAR_THIRD 18
+#define FAR_FOURTH 16
 #else
 #define LOAD_FAR lpm
+#define FAR_THIRD 20
+#define FAR_FOURTH 18
 #endif
 
 ; Each routine has its own section, so that the linker drops what a model does not call.
 .macro FUNCTION name
     .section .text.\name, "ax", @progbits
+    .global \name
+    .type \name, @function
+\name:
+.endm
+
+; The routine that begins here under a second name
+.macro ALSO name
     .global \name
     .type \name, @function
 \name:
@@ -47,6 +59,21 @@
     PUSH_RANGE \first, 17
     push r28
     push r29
+.endm
+
+; Z, and RAMPZ where there is one, from the third of four arguments
+.macro TAKE_FAR
+    movw r30, FAR_THIRD
+#if defined(__AVR_HAVE_ELPM__)
+    out RAMPZ, FAR_THIRD + 2
+#endif
+.endm
+
+; Where adding to Z has carried: counts RAMPZ up; r0 is lost
+.macro NEXT_BANK
+    in r0, RAMPZ
+    inc r0
+    out RAMPZ, r0
 .endm
 
 ; Restores it and returns; r1, which products change, must be 0 again by then.

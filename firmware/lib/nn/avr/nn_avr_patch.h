@@ -161,9 +161,7 @@ FUNCTION \name
     brne 1b
     rjmp 3f
 #if defined(__AVR_HAVE_ELPM__)
-5:  in r0, RAMPZ
-    inc r0
-    out RAMPZ, r0
+5:  NEXT_BANK
     rjmp 4b
 #endif
 2:  add INPUT_SUM, INPUT

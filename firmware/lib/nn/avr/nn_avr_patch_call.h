@@ -10,25 +10,13 @@
 
 #define ZERO 25 /* once ENTER_PATCH has read its arguments */
 
-/* Where the last two arguments come: a far address takes four registers. */
-#if defined(__AVR_HAVE_ELPM__)
-#define BLOCK 18
-#define SUMS 16
-#else
-#define BLOCK 20
-#define SUMS 18
-#endif
-
 .macro ENTER_PATCH
     SAVE_FROM 2
-    push SUMS
-    push SUMS + 1
+    push FAR_FOURTH
+    push FAR_FOURTH + 1
     movw r26, r24
     movw r28, r22
-    movw r30, BLOCK
-#if defined(__AVR_HAVE_ELPM__)
-    out RAMPZ, BLOCK + 2
-#endif
+    TAKE_FAR
 .endm
 
 ; Z += high:low; r0 is lost where flash is far

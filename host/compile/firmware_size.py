@@ -1,0 +1,94 @@
+"""How many bytes of flash and RAM a program takes on a chip: what the sketch around the net takes, and the net's own.
+
+Measured on the committed firmware as PlatformIO builds it, with Debian's avr-gcc 5.4; `tests/board/test_budget.py`
+holds every prediction against the linker's figures.
+"""
+
+from __future__ import annotations
+
+from host.compile.boards import Board, Chip
+from host.compile.kernels.measured import Measured
+from host.compile.program import Program, Step
+from host.quantise.ops import Conv, computes_floats
+
+_FLASH = Measured(
+    near={
+        "the sketch": 0,
+        "calls of three bytes": 0,
+        "a pair of nn_conv": 0,
+        "a pair of nn_avr_conv": 0,
+        "a pair of nn_avr_depth": 0,
+        "a walk shared": 0,
+    },
+    far={
+        "the sketch": 0,
+        "calls of three bytes": 0,
+        "a pair of nn_conv": 0,
+        "a pair of nn_avr_conv": 0,
+        "a pair of nn_avr_depth": 0,
+        "a walk shared": 0,
+    },
+)
+
+_STATIC = 203
+"""Static data whose size no model changes: session, line, clock, and small tables of the compiler's."""
+_READY_BYTES, _RESULT_BYTES = 44, 9
+"""The longest reply of fixed length, and RESULT without its scores: one buffer holds either."""
+_SCORE_BYTES = 4
+"""Of a score, and of the ticks of a step."""
+_CLOCK_BYTES = 10
+"""What a profiling build keeps beside them: its clock, and the last time."""
+
+# What follows is firmware/src/ram_avr.h.
+_FRAME_BYTES = 6
+_RX_SPARE = 24
+_SHORT_RX = 64
+_KEPT_FREE = 220 + 320
+
+
+def flash(program: Program, chip: Chip) -> int:
+    """Bytes of the whole sketch."""
+    shared: dict[str, float] = {}
+    own = 0.0
+    for cost in program.costs:
+        shared |= cost.code
+        own += cost.own
+    return round(_FLASH.total(terms(program, chip), chip) + sum(shared.values()) + own) + len(program.rom)
+
+
+def terms(program: Program, chip: Chip) -> dict[str, float]:
+    """What makes the bytes besides the kernels' own, by the names of _FLASH."""
+    found = {"the sketch": 1.0}
+    if chip.long_calls:
+        found["calls of three bytes"] = 1
+    pair = program.layout.pair
+    if pair is not None:
+        names = [step.kernel.name for step in program.steps[pair : pair + 2]]
+        found[f"a pair of {next((name for name in names if 'depth' in name), names[0])}"] = 1
+    kinds = {step.kernel.kind for step in program.steps if _walks(step)}
+    if len(kinds) > 1:
+        found["a walk shared"] = -1
+    return found
+
+
+def _walks(step: Step) -> bool:
+    return isinstance(step.ops[0], Conv) and not computes_floats(step.ops[0])
+
+
+def ram_static(program: Program, board: Board, *, profile: bool = False) -> int:
+    """Bytes of .data and .bss; `profile`: of a build that times every step."""
+    marks = len(program.marks) if profile else 0
+    scores, ticks = _SCORE_BYTES * program.graph.classes, _SCORE_BYTES * marks
+    reply = max(_READY_BYTES, _RESULT_BYTES + scores + ticks)
+    slot = program.image_bytes if program.image_at is None else 0
+    others = _STATIC + (_CLOCK_BYTES + ticks if profile else 0)
+    return others + scores + reply + slot + program.arena_bytes + _receive_ring(program, slot, marks, board)
+
+
+def _receive_ring(program: Program, slot: int, marks: int, board: Board) -> int:
+    """Room for one whole IMAGE frame where the rest leaves it: then two images may be outstanding."""
+    body = program.image_bytes + _FRAME_BYTES
+    frame = body + body // 254 + 2
+    kept = slot + program.arena_bytes + _KEPT_FREE + 2 * _SCORE_BYTES * (program.graph.classes + marks)
+    assert board.ram is not None
+    return frame + _RX_SPARE if board.ram - kept >= frame + _RX_SPARE else _SHORT_RX

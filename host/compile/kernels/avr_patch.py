@@ -1,0 +1,379 @@
+"""AVR assembly over patches of inputs, several outputs at once, in sums of 24 bits (nn_avr.h; docs/avr-kernels.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.compile.boards import Chip
+from host.compile.kernels import layouts, portable
+from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.measured import Measured
+from host.quantise.ops import Conv, Dense, Pool, Rows
+
+BLOCK_MAX = 6
+RUN_MAX = 255
+WEIGHTS_MAX = 10_000
+SUM_BITS = {8: 24, 4: 20, 2: 18}
+"""What a kernel's sums must fit, by the bits of a weight."""
+ROUTINES = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
+DEPTH_ROUTINE = "nn_avr_depth24"
+
+CYCLES = Measured(
+    near={
+        "nn_avr_dense hidden": 0,
+        "nn_avr_dense hidden block": 0,
+        "nn_avr_dense scores": 0,
+        "nn_avr_dense scores block": 0,
+        "nn_argmax_i32 score": 0,
+        "nn_avr_conv": 0,
+        "nn_avr_conv position": 0,
+        "nn_avr_conv block": 0,
+        "a sum compared": 0,
+        "nn_avr_depth": 0,
+        "nn_avr_depth position": 0,
+        "nn_avr_depth block": 0,
+        "nn_avr_pool": 0,
+        "nn_avr_pool row": 0,
+        "nn_avr_pool window": 0,
+    },
+    far={
+        "nn_avr_dense hidden": 0,
+        "nn_avr_dense hidden block": 0,
+        "nn_avr_dense scores": 0,
+        "nn_avr_dense scores block": 0,
+        "nn_argmax_i32 score": 0,
+        "nn_avr_conv": 0,
+        "nn_avr_conv position": 0,
+        "nn_avr_conv block": 0,
+        "a sum compared": 0,
+        "nn_avr_depth": 0,
+        "nn_avr_depth position": 0,
+        "nn_avr_depth block": 0,
+        "nn_avr_pool": 0,
+        "nn_avr_pool row": 0,
+        "nn_avr_pool window": 0,
+    },
+)
+FLASH = Measured(
+    near={
+        "nn_avr_dense_hidden": 0,
+        "nn_avr_activate24": 0,
+        "nn_avr_patch24": 0,
+        "nn_avr_patch24 output": 0,
+        "a step of nn_avr_dense": 0,
+        "nn_avr_dense_scores": 0,
+        "nn_avr_widen24": 0,
+        "nn_avr_patch4": 0,
+        "nn_avr_patch4 output": 0,
+        "nn_avr_patch2": 0,
+        "nn_avr_patch2 output": 0,
+        "nn_avr_conv": 0,
+        "nn_walk": 0,
+        "a step of nn_avr_conv": 0,
+        "nn_avr_depth": 0,
+        "nn_avr_depth24": 0,
+        "nn_avr_depth24 output": 0,
+        "nn_avr_pool": 0,
+        "nn_avr_window_max": 0,
+        "a step of nn_avr_pool": 0,
+        "nn_avr_window_mean": 0,
+    },
+    far={
+        "nn_avr_dense_hidden": 0,
+        "nn_avr_activate24": 0,
+        "nn_avr_patch24": 0,
+        "nn_avr_patch24 output": 0,
+        "a step of nn_avr_dense": 0,
+        "nn_avr_dense_scores": 0,
+        "nn_avr_widen24": 0,
+        "nn_avr_patch4": 0,
+        "nn_avr_patch4 output": 0,
+        "nn_avr_patch2": 0,
+        "nn_avr_patch2 output": 0,
+        "nn_avr_conv": 0,
+        "nn_walk": 0,
+        "a step of nn_avr_conv": 0,
+        "nn_avr_depth": 0,
+        "nn_avr_depth24": 0,
+        "nn_avr_depth24 output": 0,
+        "nn_avr_pool": 0,
+        "nn_avr_window_max": 0,
+        "a step of nn_avr_pool": 0,
+        "nn_avr_window_mean": 0,
+    },
+)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Outputs in `larger` blocks of `size`, then `smaller` ones of one less; weights of `bits`."""
+
+    size: int
+    larger: int
+    smaller: int
+    bits: int
+    routine: str
+
+    @property
+    def sizes(self) -> list[int]:
+        return [self.size] * self.larger + [self.size - 1] * self.smaller
+
+    def stride(self, size: int) -> int:
+        """Bytes of a block's weights for one input."""
+        return -(-size * self.bits // 8)
+
+    @property
+    def routines(self) -> dict[str, dict[str, float]]:
+        """What the linker keeps of them, with what makes its bytes."""
+        return {f"{self.routine}_{size}": {self.routine: 1, f"{self.routine} output": size} for size in self.sizes}
+
+
+def cut(rows: Rows, is_depthwise: bool = False) -> Blocks:
+    """As few blocks as there must be, their sizes as even as they go."""
+    sizes = layouts.even_blocks(rows.outputs, BLOCK_MAX)
+    larger = sizes.count(sizes[0])
+    routine = DEPTH_ROUTINE if is_depthwise else ROUTINES[rows.format.bits]
+    return Blocks(sizes[0], larger, len(sizes) - larger, rows.format.bits, routine)
+
+
+def block_bytes(op: Conv | Dense, blocks: Blocks) -> bytes:
+    """int24 starts, uint16 multipliers but for scores, weights input by input; block after block."""
+    weights, rows = layouts.map_order(op), op.rows
+    multipliers = None if rows.requantiser is None else layouts.board_rule(rows)[0]
+    first, parts = 0, []
+    for size in blocks.sizes:
+        part = slice(first, first + size)
+        parts.append(layouts.int24(_starts(rows.bias[part].astype(np.int32), blocks.bits)))
+        if multipliers is not None:
+            parts.append(multipliers[part].astype("<u2").tobytes())
+        by_input = np.ascontiguousarray(weights[part].T)
+        is_plain = blocks.routine == DEPTH_ROUTINE
+        parts.append((by_input if is_plain else layouts.pack_fields(by_input, blocks.bits)).tobytes())
+        first += size
+    return b"".join(parts)
+
+
+def _starts(bias: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
+    """What each sum begins with: 2^(bits·place) times its own bias, and the start of the next one in its byte."""
+    starts = bias.astype(np.int64)
+    for index in range(len(bias) - 1, -1, -1):
+        place = index % (8 // bits)
+        starts[index] <<= bits * place
+        if place + 1 < 8 // bits and index + 1 < len(bias):
+            starts[index] += starts[index + 1]
+    return starts.astype(np.int32)  # the kernels count in 24 bits, and so modulo 2^24
+
+
+def _refusal(op: Conv | Dense) -> str | None:
+    """What none of these kernels can compute."""
+    if refusal := portable.rows_refusal(op.rows, op.source) or layouts.block_refusal(op.rows):
+        return refusal
+    bounds, bits = op.rows.bounds(op.source), SUM_BITS[op.rows.format.bits]
+    if bounds.min() < -(2 ** (bits - 1)) or bounds.max() >= 2 ** (bits - 1):
+        return f"found sums {bounds.min()}..{bounds.max()}, need {bits} bits"
+    if op.rows.flat.shape[1] > WEIGHTS_MAX:
+        return f"found {op.rows.flat.shape[1]} inputs of one output, need {WEIGHTS_MAX} at most"
+    return None
+
+
+def activate_cycles(op: Conv | Dense, outputs: int, positive: float) -> float:
+    """nn_avr_activate24 without NN_AVR_MAX, of which `positive` are above 0 on average."""
+    each = 61 if layouts.board_rule(op.rows)[1] == layouts.SHORT_SHIFT else 55
+    return 47 + 23 * outputs + (each - 23) * positive
+
+
+def patch_cycles(blocks: Blocks, size: int, rows: int, run: int, density: float) -> float:
+    """One call of a patch kernel."""
+    present = 11 + 6 * size + 2 * blocks.stride(size)
+    products = rows * run * (density * present + (1 - density) * 9)
+    return 124 + 18 * size + 28 * rows + products + _unpacking(size, blocks.bits)
+
+
+def _unpacking(size: int, bits: int) -> int:
+    """What taking the sums of packed weights apart costs, as nn_avr_patch.h does it."""
+    if bits == 8:
+        return 0
+    in_a_byte = 8 // bits
+    differences = 3 * sum(1 for index in range(size - 1) if (index + 1) % in_a_byte)
+    shifts = 3 * bits * sum(index % in_a_byte for index in range(size))
+    return 3 * (bits - 1) - 5 + 3 * bits * (min(size, in_a_byte) - 1) + differences + shifts
+
+
+class PatchConv(OneOpOnAvr[Conv]):
+    """nn_avr_conv: one group, a kernel row of at most 255 inputs."""
+
+    name = "nn_avr_conv"
+    template = "avr8/conv.j2"
+    runs = Conv
+    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
+
+    def refusal(self, op: Conv) -> str | None:
+        if op.groups != 1:
+            return f"found {op.groups} groups, need 1"
+        if op.kernel[1] * op.input_shape[0] > RUN_MAX:
+            return f"found {op.kernel[1] * op.input_shape[0]} inputs in a kernel's row, need {RUN_MAX} at most"
+        return portable.conv_refusal(op) or _refusal(op)
+
+    def packed(self, op: Conv) -> Packed:
+        blocks = cut(op.rows)
+        return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
+
+    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
+        blocks, total = cut(op.rows), 0.0
+        share = portable.positive_share(op, alive)
+        ends = sum(activate_cycles(op, size, share * size) for size in blocks.sizes)
+        for (y, x), count in portable.windows(op).items():
+            run = x * op.input_shape[0]
+            total += count * (ends + sum(patch_cycles(blocks, size, y, run, op.share) for size in blocks.sizes))
+        return total
+
+    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
+        return _around(self.name, op, alive)
+
+    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+        return _walking(self.name, cut(op.rows))
+
+    def calls(self, op: Conv) -> Mapping[str, float]:
+        return {"a step of nn_avr_conv": 1}
+
+
+def _around(name: str, op: Conv, alive: float | None) -> dict[str, float]:
+    """What C does around the blocks of a convolution."""
+    positions = op.used[0] * op.used[1]
+    compared = positions - positions / (op.pool[0] * op.pool[1])
+    return {
+        name: 1,
+        f"{name} position": positions,
+        f"{name} block": positions * len(cut(op.rows).sizes),
+        "a sum compared": compared * op.rows.outputs * portable.positive_share(op, alive),
+    }
+
+
+def _walking(name: str, blocks: Blocks) -> dict[str, dict[str, float]]:
+    """What the linker keeps of a convolution."""
+    names = (name, "nn_walk_load", "nn_walk", "nn_avr_activate24")
+    return {symbol: {symbol: 1.0} for symbol in names} | blocks.routines
+
+
+class DepthConv(OneOpOnAvr[Conv]):
+    """nn_avr_depth: an output for each channel, int8."""
+
+    name = "nn_avr_depth"
+    template = "avr8/conv.j2"
+    runs = Conv
+    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
+
+    def refusal(self, op: Conv) -> str | None:
+        if not op.is_depthwise:
+            return f"found {op.groups} groups, need one for each of {op.input_shape[0]} channels and its output"
+        if op.rows.format.bits != 8:
+            return f"found {op.rows.format.label} weights, need int8"
+        return portable.conv_refusal(op) or _refusal(op)
+
+    def packed(self, op: Conv) -> Packed:
+        blocks = cut(op.rows, is_depthwise=True)
+        return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
+
+    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
+        sizes, total = cut(op.rows).sizes, 0.0
+        share = portable.positive_share(op, alive)
+        ends = sum(activate_cycles(op, size, share * size) for size in sizes)
+        for (y, x), count in portable.windows(op).items():
+            total += count * (ends + sum(98 + 15 * size + 17 * y + y * x * (5 + 11 * size) for size in sizes))
+        return total
+
+    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
+        return _around(self.name, op, alive)
+
+    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+        return _walking(self.name, cut(op.rows, is_depthwise=True))
+
+    def calls(self, op: Conv) -> Mapping[str, float]:
+        return {"a step of nn_avr_conv": 1}
+
+
+class PatchDense(OneOpOnAvr[Dense]):
+    """nn_avr_dense: a dense op whose inputs are taken as `pieces` of `piece`, neither above 255."""
+
+    name = "nn_avr_dense"
+    template = "avr8/patch_dense.j2"
+    runs = Dense
+    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
+
+    def refusal(self, op: Dense) -> str | None:
+        if pieces(op.inputs) is None:
+            return f"found {op.inputs} inputs, need a product of two numbers up to {RUN_MAX}"
+        return portable.dense_refusal(op) or _refusal(op)
+
+    def packed(self, op: Dense) -> Packed:
+        blocks, found = cut(op.rows), pieces(op.inputs)
+        assert found is not None
+        facts = {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1], "pieces": found[0], "piece": found[1]}
+        return Packed(block_bytes(op, blocks), facts)
+
+    def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
+        blocks, found, outputs = cut(op.rows), pieces(op.inputs), op.rows.outputs
+        assert found is not None
+        total = sum(patch_cycles(blocks, size, *found, op.nonzero / op.inputs) for size in blocks.sizes)
+        if op.rows.requantiser is None:
+            return total + sum(16 + 20 * size for size in blocks.sizes)
+        positive = 0.5 if alive is None else alive / outputs
+        return total + sum(activate_cycles(op, size, positive * size) for size in blocks.sizes)
+
+    def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
+        end = portable.end_of(op)
+        counts = {f"nn_avr_dense {end}": 1.0, f"nn_avr_dense {end} block": len(cut(op.rows).sizes)}
+        return counts if end == "hidden" else counts | {"nn_argmax_i32 score": op.rows.outputs}
+
+    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+        end = portable.end_of(op)
+        names = ("nn_avr_activate24",) if end == "hidden" else ("nn_avr_widen24", "nn_argmax_i32")
+        return {name: {name: 1} for name in (f"nn_avr_dense_{end}", *names)} | cut(op.rows).routines
+
+    def calls(self, op: Dense) -> Mapping[str, float]:
+        return {"a step of nn_avr_dense": 1}
+
+
+def pieces(inputs: int) -> tuple[int, int] | None:
+    """(pieces, piece) whose product is `inputs`, the pieces as long as they may be."""
+    found = (
+        (inputs // piece, piece)
+        for piece in range(RUN_MAX, 0, -1)
+        if inputs % piece == 0 and inputs // piece <= RUN_MAX
+    )
+    return next(found, None)
+
+
+class AvrPool(OneOpOnAvr[Pool]):
+    """nn_avr_pool_max and nn_avr_pool_average: all channels of a window at once."""
+
+    name = "nn_avr_pool"
+    template = "avr8/pool.j2"
+    runs = Pool
+    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
+
+    def refusal(self, op: Pool) -> str | None:
+        if not op.is_square:
+            return f"found windows {op.size}, strides {op.strides}, need the same in both directions"
+        return portable.pool_refusal(op)
+
+    def counted(self, op: Pool, chip: Chip, alive: float | None) -> float:
+        channels, height, width = op.output_shape
+        size = op.size[0]
+        # Half of a mean's bits are ones.
+        once, channel, pixel = (51, 61 + 4, 9) if op.is_average else (32, 9, 10)
+        return height * width * (once + channels * (channel + 5 * size + pixel * size**2))
+
+    def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
+        _, height, width = op.output_shape
+        return {"nn_avr_pool": 1, "nn_avr_pool row": height, "nn_avr_pool window": height * width}
+
+    def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
+        return {name: {name: 1} for name in ("nn_avr_pool", f"nn_avr_window_{'mean' if op.is_average else 'max'}")}
+
+    def calls(self, op: Pool) -> Mapping[str, float]:
+        return {"a step of nn_avr_pool": 1}

@@ -1,0 +1,32 @@
+"""All kernels, the quickest first where two run the same op. A new one is usable, and tested, by standing here."""
+
+from host.compile.kernels.avr_dense import DENSE16, DENSE24
+from host.compile.kernels.avr_long import LongDense
+from host.compile.kernels.avr_patch import AvrPool, DepthConv, PatchConv, PatchDense
+from host.compile.kernels.avr_preconv import AvrPreconv
+from host.compile.kernels.avr_sums import SUMS16, SUMS24
+from host.compile.kernels.code import DenseCode
+from host.compile.kernels.floats import FloatConv, FloatDense, FloatPool
+from host.compile.kernels.kernel import Kernel
+from host.compile.kernels.portable import PortableConv, PortableDense, PortablePool, PortablePreconv
+
+CATALOGUE: tuple[Kernel, ...] = (
+    DenseCode(),
+    DENSE16,
+    DENSE24,
+    SUMS16,
+    SUMS24,
+    PatchDense(),
+    LongDense(),
+    PatchConv(),
+    DepthConv(),
+    AvrPool(),
+    AvrPreconv(),
+    PortableDense(),
+    FloatDense(),
+    FloatConv(),
+    FloatPool(),
+    PortableConv(),
+    PortablePool(),
+    PortablePreconv(),
+)

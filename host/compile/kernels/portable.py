@@ -1,0 +1,378 @@
+"""The portable kernels: C for every chip (firmware/lib/nn/nn.h), which compute whatever no other kernel does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from host.compile.boards import Chip
+from host.compile.kernels import layouts
+from host.compile.kernels.kernel import OneOp, Packed
+from host.compile.kernels.measured import Measured
+from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv, Rows, elements
+
+MAX_SIDE = 255
+MAX_POOL = 16
+MAX_INPUTS = 0xFFFF
+"""Also of bytes of a map, and of weights of one output: the kernels count both in 16 bits, on every machine."""
+
+CONV_STACK, DENSE_STACK = 236, 128
+"""Two convolutions in turns take 226, with the serial line's interrupt on top; everything else less than 212. Nets
+without a convolution take 85 at most: tests/analysis/test_stack.py bounds them."""
+
+_LIKENESS = 0.25
+"""0 would say that the sums in a pool's window are all above 0 or none, 1 that one says nothing of the others."""
+_CYCLES = Measured(
+    near={
+        "nn_preconv": 0,
+        "nn_preconv column": 0,
+        "nn_preconv feature": 0,
+        "nn_dense hidden": 0,
+        "nn_dense i8 hidden sum": 0,
+        "nn_dense positive sum": 0,
+        "nn_dense scores": 0,
+        "nn_dense i8 scores sum": 0,
+        "nn_dense packed hidden sum": 0,
+        "nn_dense int4 product": 0,
+        "nn_dense packed scores sum": 0,
+        "nn_dense ternary product": 0,
+        "nn_conv": 0,
+        "nn_conv position": 0,
+        "nn_conv i8 sum": 0,
+        "nn_conv i8 patch": 0,
+        "nn_conv i8 run": 0,
+        "nn_conv positive sum": 0,
+        "nn_pool once": 0,
+        "nn_pool position": 0,
+        "nn_pool max window": 0,
+        "nn_pool max row": 0,
+        "nn_pool max input": 0,
+        "nn_pool average window": 0,
+        "nn_pool average row": 0,
+        "nn_pool average input": 0,
+        "nn_conv packed sum": 0,
+        "nn_conv packed patch": 0,
+        "nn_conv packed run": 0,
+        "nn_conv int4 product": 0,
+        "nn_conv ternary product": 0,
+    },
+    far={
+        "nn_preconv": 0,
+        "nn_preconv column": 0,
+        "nn_preconv feature": 0,
+        "nn_dense hidden": 0,
+        "nn_dense i8 hidden sum": 0,
+        "nn_dense positive sum": 0,
+        "nn_dense scores": 0,
+        "nn_dense i8 scores sum": 0,
+        "nn_dense packed hidden sum": 0,
+        "nn_dense int4 product": 0,
+        "nn_dense packed scores sum": 0,
+        "nn_dense ternary product": 0,
+        "nn_conv": 0,
+        "nn_conv position": 0,
+        "nn_conv i8 sum": 0,
+        "nn_conv i8 patch": 0,
+        "nn_conv i8 run": 0,
+        "nn_conv positive sum": 0,
+        "nn_pool once": 0,
+        "nn_pool position": 0,
+        "nn_pool max window": 0,
+        "nn_pool max row": 0,
+        "nn_pool max input": 0,
+        "nn_pool average window": 0,
+        "nn_pool average row": 0,
+        "nn_pool average input": 0,
+        "nn_conv packed sum": 0,
+        "nn_conv packed patch": 0,
+        "nn_conv packed run": 0,
+        "nn_conv int4 product": 0,
+        "nn_conv ternary product": 0,
+    },
+)
+FLASH = Measured(
+    near={
+        "nn_preconv": 0,
+        "nn_dense_hidden": 0,
+        "nn_patch_sum": 0,
+        "a step of nn_dense": 0,
+        "nn_dense_scores": 0,
+        "nn_argmax_i32": 0,
+        "nn_dense_packed_hidden": 0,
+        "nn_packed_sum": 0,
+        "nn_dense_packed_scores": 0,
+        "nn_walk_load": 0,
+        "nn_conv_i8_run": 0,
+        "nn_patch_sum of windows": 0,
+        "a step of nn_conv": 0,
+        "nn_pool": 0,
+        "nn_pool_max": 0,
+        "a step of nn_pool": 0,
+        "nn_pool_average": 0,
+        "nn_conv_packed_run": 0,
+        "nn_packed_sum of windows": 0,
+    },
+    far={
+        "nn_preconv": 0,
+        "nn_dense_hidden": 0,
+        "nn_patch_sum": 0,
+        "a step of nn_dense": 0,
+        "nn_dense_scores": 0,
+        "nn_argmax_i32": 0,
+        "nn_dense_packed_hidden": 0,
+        "nn_packed_sum": 0,
+        "nn_dense_packed_scores": 0,
+        "nn_walk_load": 0,
+        "nn_conv_i8_run": 0,
+        "nn_patch_sum of windows": 0,
+        "a step of nn_conv": 0,
+        "nn_pool": 0,
+        "nn_pool_max": 0,
+        "a step of nn_pool": 0,
+        "nn_pool_average": 0,
+        "nn_conv_packed_run": 0,
+        "nn_packed_sum of windows": 0,
+    },
+)
+
+
+def rows_refusal(rows: Rows, source: Codes) -> str | None:
+    """What no kernel of u8 activations and rows of numbers can compute, whatever the op."""
+    if source.zero or source.low or rows.codes.zero or rows.codes.low:
+        zero = rows.codes.zero or source.zero
+        return f"found codes that stand for 0 at {zero}, need 0"
+    return layouts.rule_refusal(rows)
+
+
+def patch_cycles(run: int) -> int:
+    """nn_patch_sum over one run of inputs: in fours and then one by one."""
+    return 12 * run + 4 * (run // 4) + 3 * (run % 4)
+
+
+def windows(op: Conv) -> Counter[tuple[int, int]]:
+    """How often the kernel is computed with so many of its rows and columns inside the map."""
+    return Counter((y, x) for y in op.covered(0) for x in op.covered(1))
+
+
+def positive_share(op: Conv, alive: float | None) -> float:
+    """How often a sum is above 0, from how many outputs are not 0 behind the max-pool: neighbours are much alike."""
+    if alive is None:
+        return 0.5
+    share = min(alive / elements(op.output_shape), 1.0)
+    together = float(op.pool[0] * op.pool[1]) ** -_LIKENESS
+    return float(1 - (1 - share) ** together)
+
+
+class PortableConv(OneOp[Conv]):
+    """nn_conv: convolution, activation and max-pool in one pass."""
+
+    name = "nn_conv"
+    template = "c/conv.j2"
+    runs = Conv
+    cycles, flash, stack = _CYCLES, FLASH, CONV_STACK
+
+    def refusal(self, op: Conv) -> str | None:
+        return conv_refusal(op)
+
+    def packed(self, op: Conv) -> Packed:
+        return Packed(layouts.row_bytes(op), {"shift": layouts.board_rule(op.rows)[1]})
+
+    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
+        if op.rows.format.bits < 8:
+            return 0.0
+        share = op.input_shape[0] // op.groups
+        if op.groups == 1:
+            sums = sum(count * y * patch_cycles(x * share) for (y, x), count in windows(op).items())
+        else:
+            sums = sum(count * y * x for (y, x), count in windows(op).items()) * patch_cycles(share)
+        return op.rows.outputs * sums
+
+    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
+        kind, outputs = _kind(op.rows), op.rows.outputs
+        found = windows(op)
+        positions = sum(found.values())
+        rows = sum(count * y for (y, _), count in found.items())
+        pixels = sum(count * y * x for (y, x), count in found.items())
+        runs, patches = (rows, positions) if op.groups == 1 else (pixels, rows)
+        counts = {
+            "nn_conv": 1,
+            "nn_conv position": positions,
+            f"nn_conv {kind} sum": positions * outputs,
+            f"nn_conv {kind} patch": (patches - positions) * outputs,
+            f"nn_conv {kind} run": runs * outputs,
+            "nn_conv positive sum": positive_share(op, alive) * positions * outputs,
+        }
+        if op.rows.format.bits < 8:
+            products = pixels * outputs * (op.input_shape[0] // op.groups)
+            counts[f"nn_conv {op.rows.format.label} product"] = products
+        return counts
+
+    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+        kind, names = _kind(op.rows), _sum_function(op.rows)
+        walk = ("nn_walk_load", f"nn_conv_{kind}_run", names, f"{names} of windows")
+        return {name: {name: 1} for name in walk}
+
+    def calls(self, op: Conv) -> Mapping[str, float]:
+        return {"a step of nn_conv": 1}
+
+
+def conv_refusal(op: Conv) -> str | None:
+    """What no convolution kernel of u8 activations can compute."""
+    return sides_refusal(op) or rows_refusal(op.rows, op.source)
+
+
+def sides_refusal(op: Conv) -> str | None:
+    """What a convolution's description has no room for."""
+    if max(*op.input_shape, op.rows.outputs, *op.output_shape) > MAX_SIDE or max(op.pool) > MAX_POOL:
+        found = f"{'x'.join(map(str, op.input_shape))}, {op.rows.outputs} channels out, pool {max(op.pool)}"
+        return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
+    if max(*op.kernel, *op.strides, *op.pads, *op.used) > MAX_SIDE:
+        found = f"kernel {op.kernel}, strides {op.strides}, padding {op.pads}, {op.used} positions"
+        return f"found {found}, need each up to {MAX_SIDE}"
+    if op.rows.flat.shape[1] > MAX_INPUTS:
+        return f"found {op.rows.flat.shape[1]:,} weights of one output, need {MAX_INPUTS:,} at most"
+    return map_refusal(op)
+
+
+def map_refusal(op: Conv | Pool) -> str | None:
+    """What the kernels cannot count in 16 bits."""
+    largest = max(op.source.item * elements(op.input_shape), op.codes.item * elements(op.output_shape))
+    return f"found a map of {largest:,} bytes, need {MAX_INPUTS:,} at most" if largest > MAX_INPUTS else None
+
+
+def _kind(rows: Rows) -> str:
+    """As the functions are called."""
+    return "i8" if rows.format.bits == 8 else "packed"
+
+
+def _sum_function(rows: Rows) -> str:
+    return "nn_patch_sum" if rows.format.bits == 8 else "nn_packed_sum"
+
+
+class PortableDense(OneOp[Dense]):
+    """nn_dense: fully connected, over a whole map as it lies in memory."""
+
+    name = "nn_dense"
+    template = "c/dense.j2"
+    runs = Dense
+    cycles, flash, stack = _CYCLES, FLASH, DENSE_STACK
+
+    def refusal(self, op: Dense) -> str | None:
+        return dense_refusal(op)
+
+    def packed(self, op: Dense) -> Packed:
+        return Packed(layouts.row_bytes(op), {"shift": layouts.board_rule(op.rows)[1]})
+
+    def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
+        return op.rows.outputs * patch_cycles(op.inputs) if op.rows.format.bits == 8 else 0.0
+
+    def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
+        kind, end, outputs = _kind(op.rows), end_of(op), op.rows.outputs
+        counts = {f"nn_dense {end}": 1.0, f"nn_dense {kind} {end} sum": outputs}
+        if end == "hidden":
+            counts["nn_dense positive sum"] = outputs / 2 if alive is None else alive
+        if op.rows.format.bits < 8:
+            counts[f"nn_dense {op.rows.format.label} product"] = outputs * op.inputs
+        return counts
+
+    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+        names = [f"nn_dense_{'' if op.rows.format.bits == 8 else 'packed_'}{end_of(op)}", _sum_function(op.rows)]
+        names += ["nn_argmax_i32"] if end_of(op) == "scores" else []
+        return {name: {name: 1} for name in names}
+
+    def calls(self, op: Dense) -> Mapping[str, float]:
+        return {"a step of nn_dense": 1}
+
+
+def end_of(op: Dense) -> str:
+    """Whether it ends in activations or in scores."""
+    return "scores" if op.rows.requantiser is None else "hidden"
+
+
+def dense_refusal(op: Dense) -> str | None:
+    """What no dense kernel of u8 activations can compute."""
+    return units_refusal(op) or rows_refusal(op.rows, op.source)
+
+
+def units_refusal(op: Dense) -> str | None:
+    """What a dense layer's description has no room for."""
+    if op.inputs > MAX_INPUTS or op.rows.outputs > MAX_SIDE:
+        return f"found dense {op.inputs}-{op.rows.outputs}, need at most {MAX_INPUTS}-{MAX_SIDE}"
+    return None
+
+
+class PortablePool(OneOp[Pool]):
+    """nn_pool_max and nn_pool_average."""
+
+    name = "nn_pool"
+    template = "c/pool.j2"
+    runs = Pool
+    cycles, flash, stack = _CYCLES, FLASH, CONV_STACK
+
+    def refusal(self, op: Pool) -> str | None:
+        return pool_refusal(op)
+
+    def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
+        return {f"nn_pool {name}": count for name, count in pool_counts(op).items()}
+
+    def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
+        return {name: {name: 1} for name in ("nn_pool", f"nn_pool_{'average' if op.is_average else 'max'}")}
+
+    def calls(self, op: Pool) -> Mapping[str, float]:
+        return {"a step of nn_pool": 1}
+
+
+def pool_counts(op: Pool) -> dict[str, float]:
+    """Of a pool that goes over its windows one channel at a time."""
+    kind, windows_of_all = "average" if op.is_average else "max", elements(op.output_shape)
+    return {
+        "once": 1,
+        "position": windows_of_all / op.output_shape[0],
+        f"{kind} window": windows_of_all,
+        f"{kind} row": windows_of_all * op.size[0],
+        f"{kind} input": windows_of_all * op.size[0] * op.size[1],
+    }
+
+
+def pool_refusal(op: Pool) -> str | None:
+    """What the pools' descriptor has no field for."""
+    if max(*op.input_shape) > MAX_SIDE or max(*op.size, *op.strides) > MAX_POOL:
+        found = f"{'x'.join(map(str, op.input_shape))}, pool {max(*op.size, *op.strides)}"
+        return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
+    return map_refusal(op)
+
+
+class PortablePreconv(OneOp[Preconv]):
+    """nn_preconv, for any even sides; it pools into u16 where its features will lie."""
+
+    name = "nn_preconv"
+    template = "c/preconv.j2"
+    runs = Preconv
+    cycles, flash, stack = _CYCLES, FLASH, DENSE_STACK
+
+    def refusal(self, op: Preconv) -> str | None:
+        return preconv_refusal(op)
+
+    def scratch(self, op: Preconv) -> int:
+        return preconv_scratch(op)
+
+    def counts(self, op: Preconv, alive: float | None) -> Mapping[str, float]:
+        _, rows, columns = op.output_shape
+        return {"nn_preconv": 1, "nn_preconv column": columns, "nn_preconv feature": rows * columns}
+
+    def functions(self, op: Preconv) -> Mapping[str, Mapping[str, float]]:
+        return {"nn_preconv": {"nn_preconv": 1}}
+
+
+def preconv_refusal(op: Preconv) -> str | None:
+    """What no kernel of the front end can compute."""
+    sides = op.input_shape[1:]
+    if any(side % 2 or not 4 <= side <= 64 for side in sides):
+        return f"found {sides[0]}x{sides[1]} pixels, need even sides of 4..64"
+    return None
+
+
+def preconv_scratch(op: Preconv) -> int:
+    """Two bytes for each feature, while the map is not yet normalised."""
+    _, rows, columns = op.output_shape
+    return 2 * rows * columns

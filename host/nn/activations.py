@@ -1,0 +1,30 @@
+"""Where a net's activations are rounded on a board, whatever they are rounded to."""
+
+import math
+
+from host.errors import InputError
+from host.nn.layers import Architecture, Conv2d, Dense, MaxPool2d, ReLU
+
+
+def rectifiers(architecture: Architecture) -> tuple[int, ...]:
+    """Return the index of the ReLU behind each layer with weights but the last, where activations are rounded.
+
+    Raises InputError where one is missing: it must follow right behind, or behind the max-pool that does.
+    """
+    found = []
+    for index, layer in enumerate(architecture.layers[:-1]):
+        if not isinstance(layer, Conv2d | Dense):
+            continue
+        behind = architecture.layers[index + 1 : index + 3]
+        at = index + 1 if isinstance(behind[0], ReLU) else index + 2
+        pooled = isinstance(behind[0], MaxPool2d) and len(behind) == 2 and isinstance(behind[1], ReLU)
+        if at == index + 2 and not pooled:
+            name, need = type(layer).__name__, "ReLU right behind it, or behind its max-pool"
+            raise InputError(f"train: tuning: layer {index}: found {name} without ReLU, need {need}; leave tuning out")
+        found.append(at)
+    return tuple(found)
+
+
+def code_of_limit(limit: float, step: float, top: int) -> int:
+    """Return the code 1..top at which a ReLU's limit holds its outputs, `step` being what one is worth."""
+    return max(1, min(top, math.floor(limit / step + 0.5)))

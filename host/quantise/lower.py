@@ -1,0 +1,346 @@
+"""From a trained Network to a Graph: which layers run in one op, and by which rule each one's numbers are rounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.errors import InputError
+from host.nn.activations import code_of_limit
+from host.nn.formats import ACTIVATION_TOPS, WeightFormat
+from host.nn.layers import (
+    PRECONV_KERNEL,
+    AveragePool2d,
+    Conv2d,
+    FixedConv2d,
+    Flatten,
+    LayerSpec,
+    MaxPool2d,
+    MinMaxNormalise,
+    ReLU,
+)
+from host.nn.layers import Dense as DenseLayer
+from host.nn.network import Network, QatResult
+from host.nn.preconv import LEVELS
+from host.nn.shapes import Shape
+from host.quantise import rounding
+from host.quantise.graph import AFTER, AWARE, PER_TENSOR, Graph
+from host.quantise.numerics import largest_kept
+from host.quantise.ops import Codes, Conv, Dense, MapShape, Op, Pool, Preconv, Rows
+from host.quantise.prune import pruned
+
+_FRONT_END = 3
+"""Layers that Preconv takes together."""
+
+
+def lower(
+    network: Network,
+    fmt: WeightFormat = WeightFormat.INT8,
+    *,
+    top: int | None = None,
+    per_tensor: bool = False,
+    post_training: bool = False,
+    prune: bool = True,
+) -> Graph:
+    """Round `network` to a format, with activations of 0..top (by default the network's own; floats have no other).
+
+    With `per_tensor` a layer's weights share one scale, else each row of a hidden layer has its own. Numbers that were
+    trained for the format are taken where there are any, unless `per_tensor` or `post_training` asks for a rounding of
+    the float net's. With `prune`, hidden units that provably cannot change any score are left out. Raise InputError,
+    naming the layer, for one that no op can be made of, or a top that the net cannot have.
+    """
+    top = network.top if top is None or not fmt.is_integer else top
+    if top not in ACTIVATION_TOPS.values() or top > network.top:
+        tops = " or ".join(str(known) for known in ACTIVATION_TOPS.values() if known <= network.top)
+        raise InputError(f"activations: found a largest one of {top}, need {tops}; choose --activation-bits 6")
+    qat = None if per_tensor or post_training or not fmt.is_integer else network.qat_for(fmt.label, top)
+    walk = _Walk(network, fmt, top, per_tensor, qat)
+    while walk.index < len(network.architecture.layers):
+        walk.take_layer()
+    last = network.architecture.layers[-1]
+    if not isinstance(last, DenseLayer):
+        found = f"{type(last).__name__} behind the scores"
+        raise InputError(f"{fmt.label}: last layer: found {found}, need none; train another net")
+    way = AWARE if qat is not None else PER_TENSOR if per_tensor or walk.rules.is_by_layer else AFTER
+    graph = Graph(
+        input_shape=network.architecture.input_shape,
+        ops=_with_densities(network, top, walk.ops),
+        labels=network.labels,
+        preset=network.provenance.preset,
+        format=fmt,
+        rounding=way if fmt.is_integer else None,
+        score_step=walk.rules.inputs.scale,
+    )
+    return pruned(graph) if prune else graph
+
+
+def _with_densities(network: Network, top: int, ops: list[Op]) -> tuple[Op, ...]:
+    """With what was measured of the int8 net, with such activations if of any: it holds for others nearly."""
+    measured = {known.top: known.densities for known in network.calibrations}
+    known = measured.get(top) or next(iter(measured.values()), ())
+    dense = [op for op in ops if isinstance(op, Dense)]
+    if len(known) == len(dense):  # of files of version 1, which knew no other op that they are of
+        spread = iter(known)
+        known = tuple(next(spread) if isinstance(op, Dense) else np.ones(1, np.float32) for op in ops)
+    if len(known) != len(ops):
+        return tuple(ops)
+    found: list[Op] = []
+    for op, density in zip(ops, known, strict=True):
+        if isinstance(op, Conv | Pool):
+            op = replace(op, density=float(density.mean()))
+        elif isinstance(op, Dense):
+            op = replace(op, density=np.broadcast_to(density, op.inputs).astype(np.float32))
+        found.append(op)
+    return tuple(found)
+
+
+class _Walk:
+    """Goes through the layers once; each turn makes one op, or passes over a layer that does nothing."""
+
+    def __init__(self, network: Network, fmt: WeightFormat, top: int, per_tensor: bool, qat: QatResult | None) -> None:
+        self.index = 0
+        self.ops: list[Op] = []
+        self.rules = _Rules(network, fmt, top, per_tensor, qat)
+        self._format, self._top = fmt, top
+        self._layers = network.architecture.layers
+        self._map: Shape = network.architecture.input_shape
+
+    @property
+    def _source(self) -> Codes:
+        return self.rules.inputs.codes
+
+    def take_layer(self) -> None:
+        layer = self._layers[self.index]
+        if isinstance(layer, FixedConv2d) and self._is_front_end(layer):
+            self._take_front_end()
+        elif isinstance(layer, Conv2d | FixedConv2d):
+            self._take_conv(layer)
+        elif isinstance(layer, DenseLayer):
+            self._take_dense()
+        elif isinstance(layer, MaxPool2d | AveragePool2d):
+            self._take_pool(layer)
+        elif isinstance(layer, ReLU) and self.rules.is_offset:
+            raise self._wrong("ReLU on pixels with a mean subtracted", "it behind a convolution or dense layer")
+        elif isinstance(layer, ReLU) and self.rules.would_clip(layer):
+            raise self._wrong("ReLU with a limit behind a pool", "it right behind what it limits")
+        elif not isinstance(layer, ReLU | Flatten):
+            raise self._wrong(type(layer).__name__, "it folded away, as after training, or right behind a fixed kernel")
+        else:
+            self.index += 1  # activations are never negative, and a flat map is the same memory
+
+    def _is_front_end(self, layer: FixedConv2d) -> bool:
+        behind = self._layers[self.index + 1 : self.index + _FRONT_END]
+        return (
+            self.index == 0
+            and layer == FixedConv2d(PRECONV_KERNEL, padding=1)
+            and behind[:1] == (MaxPool2d(2),)
+            and isinstance(behind[-1], MinMaxNormalise)
+            and self._map[0] == 1
+        )
+
+    def _take_front_end(self) -> None:
+        if self._top not in LEVELS:
+            need = " or ".join(map(str, sorted(LEVELS)))
+            raise InputError(
+                f"{self._format.label}: front end: found activations of 0..{self._top}, need a largest one of {need}; "
+                "choose --activation-bits 6"
+            )
+        trained_top = cast(MinMaxNormalise, self._layers[_FRONT_END - 1]).top
+        # A feature of fewer levels is the same feature in larger steps.
+        self.rules.begin_behind_front_end(self._top, trained_top / self._top)
+        self.index += _FRONT_END
+        self._append(Preconv(cast(MapShape, self._map), self._top))
+
+    def _take_conv(self, layer: Conv2d | FixedConv2d) -> None:
+        at = self.index
+        self._check_one_offset()
+        if self.rules.is_offset and isinstance(layer, Conv2d) and any(layer.pads):
+            raise self._wrong(
+                "padding around pixels with a mean subtracted", "none, or unit scaling, whose zero is a pixel's"
+            )
+        pool, relu = self._following(at + 1, layer)
+        shape = cast(MapShape, self._map)
+        source = self._source
+        if isinstance(layer, Conv2d):
+            rows, strides, groups = self.rules.hidden(at, relu), layer.strides, layer.groups
+        else:
+            rows, strides, groups = self.rules.fixed(layer, at, relu, shape[0]), (1, 1), shape[0]
+        self._append(Conv(shape, rows, source, strides, layer.pads, groups, pool))
+
+    def _take_dense(self) -> None:
+        at, source = self.index, self._source
+        if at == len(self._layers) - 1:
+            rows = self.rules.scores(at)
+            self.index += 1
+        elif isinstance(self._layers[at + 1], ReLU):
+            rows = self.rules.hidden(at, at + 1)
+            self.index += 2
+        else:
+            raise self._wrong("Dense without ReLU", "ReLU behind every layer but the last")
+        self._append(Dense(self._map, rows, source))
+
+    def _take_pool(self, layer: MaxPool2d | AveragePool2d) -> None:
+        self._check_one_offset()
+        shape = cast(MapShape, self._map)
+        self.index += 1
+        is_average = isinstance(layer, AveragePool2d)
+        self._append(Pool(shape, layer.window, layer.strides, is_average, self._source))
+
+    def _check_one_offset(self) -> None:
+        """Raise InputError where each input has an offset of its own: a window meets several of them."""
+        if self.rules.inputs.offset is not None and self.rules.inputs.offset.ndim:
+            name = type(self._layers[self.index]).__name__
+            raise self._wrong(f"{name} over inputs with an offset each", "one offset for all, or a dense layer first")
+
+    def _following(self, at: int, layer: LayerSpec) -> tuple[tuple[int, int], int]:
+        """(window of the max-pool that runs in the convolution's pass, index of its ReLU). ReLU and max-pool commute.
+
+        A pool whose windows do not lie side by side is the next op, and a ReLU behind it has nothing left to do.
+        """
+        behind: list[LayerSpec] = list(self._layers[at : at + 2])
+        kinds = [type(each) for each in behind]
+        if kinds[:1] != [ReLU] and kinds != [MaxPool2d, ReLU]:
+            name = type(layer).__name__
+            raise self._wrong(f"{name} without ReLU", "ReLU right behind it, or behind its max-pool")
+        relu = at + kinds.index(ReLU)
+        pool = next((each for each in behind if isinstance(each, MaxPool2d)), None)
+        if pool is not None and pool.strides == pool.window:
+            self.index = at + 2
+            return pool.window, relu
+        self.index = at if relu > at else at + 1
+        return (1, 1), relu
+
+    def _append(self, op: Op) -> None:
+        self.ops.append(op)
+        self._map = op.output_shape
+
+    def _wrong(self, found: str, need: str) -> InputError:
+        return InputError(
+            f"{self._format.label}: layer {self.index}: found {found}, need {need}; train another architecture"
+        )
+
+
+@dataclass
+class _Rules:
+    """By which rule a layer's numbers are rounded; `inputs` follows the walk."""
+
+    network: Network
+    format: WeightFormat
+    top: int
+    per_tensor: bool
+    qat: QatResult | None
+
+    def __post_init__(self) -> None:
+        scaling = self.network.scaling
+        offset = np.asarray(scaling.offset, np.float64)
+        self.inputs = rounding.Inputs(1 / scaling.divisor, Codes(), offset if offset.any() else None)
+        self._parameters = self.network.parameters if self.qat is None else self.qat.parameters
+        self._count = 0
+        self._behind_front_end = False
+
+    @property
+    def is_offset(self) -> bool:
+        """Whether something is subtracted from the codes at hand."""
+        return self.inputs.offset is not None
+
+    @property
+    def is_by_layer(self) -> bool:
+        """Whether a layer has one scale and one short multiplier: dense layers alone behind the front end, as int8,
+        unless they were trained with a scale for each row."""
+        layers = self.network.architecture.layers
+        has_rows = self.qat is not None and any(self.qat.output_steps)
+        only_dense = not any(isinstance(layer, Conv2d) for layer in layers)
+        return self._behind_front_end and only_dense and self.format is WeightFormat.INT8 and not has_rows
+
+    def begin_behind_front_end(self, top: int, unit: float) -> None:
+        """Its codes are 0..top, one of which is `unit` of those that the net was trained on."""
+        self._behind_front_end = True
+        before = self.inputs
+        self.inputs = rounding.Inputs(unit * before.scale, Codes(top), before.offset, unit)
+
+    def hidden(self, at: int, relu: int) -> Rows:
+        layer = self._layer(at)
+        output_max = self.network.output_max[relu]
+        if not self.format.is_integer:
+            return self._go_on(rounding.float_rows(layer, self.inputs, True, self._floats), 1.0, relu)
+        if self.is_by_layer:
+            found = rounding.by_layer(layer, self.inputs, self.top, output_max, self._learned_scale(at))
+            return self._go_on(*found, relu)
+        learned = self.qat is not None and self.qat.output_steps[relu] > 0
+        scale = self.qat.output_steps[relu] if self.qat is not None and learned else (output_max or 1.0) / self.top
+        wanted = self._scales(at, self.per_tensor)
+        rows, scale = rounding.by_row(
+            layer, self.inputs, self.top, scale, wanted, shared=self.per_tensor, learned=self.qat is not None
+        )
+        return self._go_on(rows, scale, relu)
+
+    def fixed(self, spec: FixedConv2d, at: int, relu: int, channels: int) -> Rows:
+        kernel = np.asarray(spec.kernel, np.float64)
+        weights = np.broadcast_to(kernel, (channels, 1, *kernel.shape))
+        # What is subtracted is subtracted from what the kernel makes.
+        offset = 0.0 if self.inputs.offset is None else float(self.inputs.offset)
+        bias = np.full(channels, -offset * self.inputs.scale)
+        layer, inputs = rounding.Layer(self._name(), self.format, weights, bias), replace(self.inputs, offset=None)
+        if not self.format.is_integer:
+            return self._go_on(rounding.float_rows(layer, inputs, True, self._floats), 1.0, relu)
+        if np.abs(kernel).max() > self.format.weight_max:
+            raise InputError(
+                f"{self.format.label}: layer {at}: found a fixed kernel with {np.abs(kernel).max():.0f}, need numbers "
+                f"up to {self.format.weight_max}; use a format with more bits"
+            )
+        return self._go_on(*rounding.fixed(layer, inputs, self.top, self.network.output_max[relu]), relu)
+
+    def scores(self, at: int) -> Rows:
+        layer = self._layer(at)
+        if not self.format.is_integer:
+            return self._go_on(rounding.float_rows(layer, self.inputs, False, self._floats), 1.0)
+        if self.is_by_layer:
+            return self._go_on(*rounding.scores_by_layer(layer, self.inputs, self._learned_scale(at)))
+        return self._go_on(*rounding.scores_by_row(layer, self.inputs, self._scales(at, True)))
+
+    @property
+    def _floats(self) -> Codes:
+        return Codes(self.top, is_float=True)
+
+    def would_clip(self, relu: ReLU) -> bool:
+        """Whether a limit has anything left to do with the codes at hand."""
+        codes = self.inputs.codes
+        return relu.limit is not None and (
+            codes.is_float or code_of_limit(relu.limit, self.inputs.scale, codes.high) < codes.high
+        )
+
+    def _go_on(self, rows: Rows, scale: float, relu: int | None = None) -> Rows:
+        limit = None if relu is None else cast(ReLU, self.network.architecture.layers[relu]).limit
+        if limit is not None:
+            if not self.format.is_integer:
+                need = "one without in a net of floats"
+                raise InputError(f"{self._name()}: found a ReLU with a limit, need {need}; use --format int8")
+            rows = replace(rows, codes=Codes(code_of_limit(limit, scale, rows.codes.high)))
+        self.inputs = rounding.Inputs(scale, rows.codes)
+        self._count += 1
+        return rows
+
+    def _name(self) -> str:
+        return f"{self.format.label}: layer {self._count + 1}"
+
+    def _layer(self, at: int) -> rounding.Layer:
+        numbers = self._parameters.of(at)
+        weights, bias = (numbers[name].astype(np.float64) for name in ("weights", "bias"))
+        return rounding.Layer(self._name(), self.format, weights, bias)
+
+    def _learned_scale(self, at: int) -> float | None:
+        scales = None if self.qat is None else self.qat.weight_steps[at]
+        return None if scales is None else float(scales[0])
+
+    def _scales(self, at: int, shared: bool) -> NDArray[np.float64]:
+        """The scales that would suit each row best, (outputs,); 0 where all weights are."""
+        learned = None if self.qat is None else self.qat.weight_steps[at]
+        if learned is not None:
+            return learned.astype(np.float64)
+        weights = self._layer(at).weights
+        rows = weights.reshape(1 if shared else len(weights), -1)
+        scales = largest_kept(rows, self.format) / self.format.weight_max
+        return np.broadcast_to(scales, len(weights))
