@@ -19,7 +19,7 @@ from host.compile.kernels.kinds import ASSEMBLY, PORTABLE
 from host.compile.program import Program, make_program
 from host.compile.select import all_exports, tile
 from host.errors import DigitduinoError
-from host.nn.formats import NARROW_TOP, WeightFormat
+from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 from host.nn.network import Network
 from host.quantise.graph import Graph
 from host.quantise.graph_hash import little_endian
@@ -76,8 +76,7 @@ def candidates(network: Network, fmt: WeightFormat) -> list[Candidate]:
     """Every graph of `network` in `fmt` that a board may carry, also of an export before the net was trained for the
     format, or before dead units were left out of it. Of two ways to the same numbers the first is named."""
     graphs: dict[str, Graph] = {}
-    trained = {result.top for result in network.qat}
-    for top in sorted({NARROW_TOP, network.top, *trained}) if fmt.is_integer else (network.top,):
+    for top in ACTIVATION_TOPS.values() if fmt.is_integer else (network.top,):
         for per_tensor, post_training in ((False, False), (True, False), (False, True)):
             for prune in (True, False):
                 try:
@@ -92,7 +91,7 @@ def candidates(network: Network, fmt: WeightFormat) -> list[Candidate]:
 
 _EARLIER_KERNELS = (
     ("nn_avr_preconv", "nn_avr_dense16", "nn_avr_dense24"),
-    ("nn_avr_conv", "nn_avr_depth", "nn_avr_rows", "nn_avr_pool"),
+    ("nn_avr_conv", "nn_avr_depth", "nn_avr_dense", "nn_avr_pool"),
 )
 """From which assembly earlier versions chose. Who adds a kernel that is chosen in another's place adds a line here."""
 

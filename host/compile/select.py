@@ -149,6 +149,9 @@ def tile(graph: Graph, chip: Chip, kinds: Sequence[str], catalogue: Sequence[Ker
 
 def _refusal(graph: Graph, chip: Chip, kind: str) -> InputError:
     """Why no kernel of a kind runs any of the ops: what the first of them says of the last op that it would take."""
+    if not graph.format.is_integer:
+        found = f"{op_name(graph.ops[-1])}: found {graph.format.label} weights, need an integer format"
+        return InputError(f"{kind}: {found}; leave --kernel out for the best")
     for at in range(len(graph.ops) - 1, -1, -1):
         for kernel in CATALOGUE:
             taken: Ops = graph.ops[at : at + kernel.takes(graph.ops[at:])]

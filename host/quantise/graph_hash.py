@@ -41,7 +41,10 @@ def _is_of_the_first_kind(fmt: WeightFormat, ops: Ops) -> bool:
     if not isinstance(first, Preconv) or (fmt.is_integer and fmt is not WeightFormat.INT8):
         return False
     tops = {first.top, *(op.codes.high for op in others[:-1])}
-    return len(tops) == 1 and all(isinstance(op, Dense) and _has_short_multiplier(op.rows) for op in others)
+    return len(tops) == 1 and all(
+        isinstance(op, Dense) and _has_short_multiplier(op.rows) and _is_usual(op.rows, is_last=op is others[-1])
+        for op in others
+    )
 
 
 def _has_short_multiplier(rows: Rows) -> bool:
@@ -49,6 +52,11 @@ def _has_short_multiplier(rows: Rows) -> bool:
     if rule is None:
         return True
     return isinstance(rule, HalfUp) and rule.shared is not None and rule.shared <= 255
+
+
+def _is_usual(rows: Rows, *, is_last: bool) -> bool:
+    """Codes from 0, which stands for itself; of floats all but the scores cut off below 0."""
+    return (rows.codes.low, rows.codes.zero) == (0, 0) and rows.relu == (not rows.format.is_integer and not is_last)
 
 
 def _first_description(fmt: WeightFormat, input_shape: MapShape, top: int, ops: Ops) -> Description:
@@ -91,8 +99,9 @@ def _op_facts(op: Op, is_first: bool) -> list[object]:
     if isinstance(op, Preconv):
         return ["preconv", op.input_shape, op.top]
     if isinstance(op, Pool):
-        facts: list[object] = ["average" if op.is_average else "max", op.input_shape, _plain(op.size)]
-        return facts if op.strides == op.size else [*facts, _plain(op.strides)]
+        found: list[object] = ["average" if op.is_average else "max", op.input_shape, _plain(op.size)]
+        found += [] if op.strides == op.size else [_plain(op.strides)]
+        return found + _source(op, is_first)
     shift = op.rows.requantiser.shift if isinstance(op.rows.requantiser, HalfUp) else 0
     shapes: list[object] = [op.input_shape, op.rows.weights.shape, shift]
     kind = "conv" if isinstance(op, Conv) else "dense"
@@ -116,6 +125,11 @@ def _additions(op: Conv | Dense, is_first: bool) -> list[object]:
         found.append(["codes", rows.codes.low, rows.codes.high, rows.codes.zero])
     elif rows.requantiser is not None and rows.codes.high != 255:
         found.append(["top", rows.codes.high])
-    if is_first and op.source != Codes():
-        found.append(["source", op.source.low, op.source.high, op.source.zero])
-    return found + (["relu"] if rows.relu else [])
+    return found + _source(op, is_first) + (["relu"] if rows.relu else [])
+
+
+def _source(op: Conv | Dense | Pool, is_first: bool) -> list[object]:
+    """An image's codes, where they are not simply bytes: of others the op before says it."""
+    if not is_first or op.source == Codes():
+        return []
+    return [["source", op.source.low, op.source.high, op.source.zero]]

@@ -24,6 +24,7 @@ from host.nn.layers import (
 )
 from host.nn.layers import Dense as DenseLayer
 from host.nn.network import Network, QatResult
+from host.nn.preconv import LEVELS
 from host.nn.shapes import Shape
 from host.quantise import rounding
 from host.quantise.graph import AFTER, AWARE, PER_TENSOR, Graph
@@ -88,7 +89,7 @@ def _with_densities(network: Network, top: int, ops: list[Op]) -> tuple[Op, ...]
         return tuple(ops)
     found: list[Op] = []
     for op, density in zip(ops, known, strict=True):
-        if isinstance(op, Conv):
+        if isinstance(op, Conv | Pool):
             op = replace(op, density=float(density.mean()))
         elif isinstance(op, Dense):
             op = replace(op, density=np.broadcast_to(density, op.inputs).astype(np.float32))
@@ -141,6 +142,12 @@ class _Walk:
         )
 
     def _take_front_end(self) -> None:
+        if self._top not in LEVELS:
+            need = " or ".join(map(str, sorted(LEVELS)))
+            raise InputError(
+                f"{self._format.label}: front end: found activations of 0..{self._top}, need a largest one of {need}; "
+                "choose --activation-bits 6"
+            )
         trained_top = cast(MinMaxNormalise, self._layers[_FRONT_END - 1]).top
         # A feature of fewer levels is the same feature in larger steps.
         self.rules.begin_behind_front_end(self._top, trained_top / self._top)

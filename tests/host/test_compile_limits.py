@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from graphs import conv, dense_graph, graph_of, random_rows
+from networks import random_network
 
 from host.compile.boards import ATMEGA2560, BOARDS, HOST
 from host.compile.kernels.catalogue import CATALOGUE
 from host.compile.select import choose
 from host.errors import InputError
+from host.quantise.lower import lower
 from host.quantise.ops import Dense, Pool
 
 NEAR_THE_LIMIT = (
@@ -59,3 +61,28 @@ def test_scores_that_are_codes_have_no_kernel_yet(board, kernel):
     last = Dense(last.input_shape, random_rows(random, (3, 5), 255, top=255), last.source)
     with pytest.raises(InputError, match="int8: dense 5-3: found scores that are codes, need sums; "):
         choose(graph_of(*first, last), BOARDS[board], kernel)
+
+
+@pytest.mark.parametrize("top", [15, 31])
+def test_a_front_end_of_fewer_bits_is_refused_with_those_that_it_has(top):
+    need = rf"front end: found activations of 0\.\.{top}, need a largest one of 63 or 255; choose --activation-bits 6"
+    with pytest.raises(InputError, match=need):
+        lower(random_network(), top=top)
+
+
+def test_what_code_cannot_hold_is_said_once():
+    graph = dense_graph(np.random.default_rng(3), (20, 10), top=255)
+    graph.ops[0].rows.bias[0] = 2**24
+    with pytest.raises(InputError) as caught:
+        choose(graph, BOARDS["uno"], "unrolled")
+    said = str(caught.value)
+    assert said.startswith("unrolled: dense 20-10: layer 1: sums: found ")
+    assert (said.count("unrolled"), said.count(";")) == (1, 1)
+
+
+@pytest.mark.parametrize("inputs", [1, 100, 257])
+def test_a_large_bias_alone_does_not_keep_a_layer_from_assembly(inputs):
+    graph = dense_graph(np.random.default_rng(4), (inputs, 6, 3), top=255)
+    graph.ops[0].rows.bias[2] = -(2**29)
+    export = choose(graph, BOARDS["uno"], "asm")
+    assert export.on_avr.steps[0].kernel.name == "nn_avr_long" and export.on_avr.steps[0].packed.fields["pieces"] >= 1
