@@ -5,7 +5,7 @@
 
 #include "model.h"
 
-#define MODEL_NET_EXPORT 0xb940394b
+#define MODEL_NET_EXPORT 0x1eac06c2
 #if !defined(NN_MARK)
 #define NN_MARK(step)
 #endif
@@ -330,7 +330,7 @@ static const uint8_t model_rom[MODEL_ROM_BYTES] = {
 /* front end: 1 x 16 x 16 -> 1 x 8 x 8 */
 
 /* dense 64-40: 1 x 8 x 8 -> 40 */
-static const nn_rows_i8 model_stage1 NN_ROM = {
+static const nn_dense model_stage1 NN_ROM = {
     .rows = 0,
     .inputs = 64,
     .outputs = 40,
@@ -340,7 +340,7 @@ static const nn_rows_i8 model_stage1 NN_ROM = {
 };
 
 /* dense 40-10: 40 -> 10 */
-static const nn_rows_i8 model_stage2 NN_ROM = {
+static const nn_dense model_stage2 NN_ROM = {
     .rows = 2800,
     .inputs = 40,
     .outputs = 10,
@@ -357,9 +357,9 @@ static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
     (void)arena;
     nn_preconv(image, 16, 16, 63, arena + 0, (uint16_t *)(void *)(arena + 0));
     NN_MARK(0);
-    nn_rows_i8_hidden(&model_stage1, numbers, arena + 0, arena + 88);
+    nn_dense_hidden(&model_stage1, numbers, arena + 0, arena + 88);
     NN_MARK(1);
-    nn_rows_i8_scores(&model_stage2, numbers, arena + 88, scores);
+    nn_dense_scores(&model_stage2, numbers, arena + 88, scores);
     const uint8_t predicted = nn_argmax_i32(scores, MODEL_CLASSES);
     NN_MARK(2);
     return predicted;

@@ -91,7 +91,7 @@ def candidates(network: Network, fmt: WeightFormat) -> list[Candidate]:
 
 _EARLIER_KERNELS = (
     ("nn_avr_preconv", "nn_avr_dense16", "nn_avr_dense24"),
-    ("nn_avr_conv", "nn_avr_depth", "nn_avr_rows", "nn_avr_pool"),
+    ("nn_avr_conv", "nn_avr_depth", "nn_avr_dense", "nn_avr_pool"),
 )
 """From which assembly earlier versions chose. Who adds a kernel that is chosen in another's place adds a line here."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,18 @@ _NUMBERS_PER_LINE = 12
 
 def render(export: Export) -> dict[str, str]:
     """File name → text of each rendered header."""
+    environment = _environment(asset_root() / "templates")
+    context = {"export": export, "graph": export.graph, "abi": ABI, "tag": _TAG}
+    texts = {name: environment.get_template(f"{name}.j2").render(context) for name in RENDERED}
+    tag = f"0x{zlib.crc32(''.join(texts.values()).encode()):08x}"
+    return {name: text.replace(_TAG, tag) for name, text in texts.items()}
+
+
+@cache
+def _environment(templates: Path) -> jinja2.Environment:
+    """Kept, since compiling the templates takes most of a rendering's time."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(asset_root() / "templates"),
+        loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -39,10 +50,7 @@ def render(export: Export) -> dict[str, str]:
     environment.filters["c_float"] = lambda value: c_literal(np.float32(value))
     environment.filters["c_comment"] = c_comment
     environment.filters["c_hex_byte"] = "0x{:02x}".format
-    context = {"export": export, "graph": export.graph, "abi": ABI, "tag": _TAG}
-    texts = {name: environment.get_template(f"{name}.j2").render(context) for name in RENDERED}
-    tag = f"0x{zlib.crc32(''.join(texts.values()).encode()):08x}"
-    return {name: text.replace(_TAG, tag) for name, text in texts.items()}
+    return environment
 
 
 def write_headers(export: Export, directory: Path) -> list[Path]:

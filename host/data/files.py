@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -50,15 +52,9 @@ def _read_file(path: Path, classes: int) -> tuple[Split, Split | None]:
     """By suffix first, so that a damaged file is measured by what it should be; by content otherwise."""
     with open_decoded(path) as stream:
         magic = stream.read(8)
-    name = path.name.lower()
-    if name.endswith((".h5", ".hdf5", ".hdf")) or magic == MAGIC:
-        return read_hdf5(path, classes)
-    if name.endswith(".npz") or magic.startswith(b"PK\x03\x04"):
-        return read_npz(path, classes)
-    if name.endswith((".csv", ".csv.gz", ".csv.bz2")):
-        return read_csv(path, "data", classes), None
-    if re.search(r"idx[13]|ubyte", name) or magic.startswith((b"\0\0\x08\x01", b"\0\0\x08\x03")):
-        return _read_idx_file(path, classes)
+    for reader in _READERS:
+        if re.search(reader.names, path.name.lower()) or magic.startswith(reader.magics):
+            return reader.read(path, classes)
     found = "an empty file" if not magic else "an unknown kind of file"
     raise problem(path, "file", found, _KNOWN, "convert it or give it its usual suffix")
 
@@ -92,6 +88,29 @@ def _read_idx_file(path: Path, classes: int) -> tuple[Split, Split | None]:
         raise problem(path, "IDX pair", "one file alone", need, "put images and labels side by side")
     images, labels = (path, partner) if "images" in path.name else (partner, path)
     return read_idx_split(images, labels, "data", classes), None
+
+
+def _read_csv_file(path: Path, classes: int) -> tuple[Split, Split | None]:
+    return read_csv(path, "data", classes), None
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """One kind of file: what its name, in small letters, holds, or what it begins with. `read` returns the two splits,
+    or the only one and None, which is then divided."""
+
+    names: str
+    magics: tuple[bytes, ...]
+    read: Callable[[Path, int], tuple[Split, Split | None]]
+
+
+_READERS = (
+    _Reader(r"\.(h5|hdf5|hdf)$", (MAGIC,), read_hdf5),
+    _Reader(r"\.npz$", (b"PK\x03\x04",), read_npz),
+    _Reader(r"\.csv(\.gz|\.bz2)?$", (), _read_csv_file),
+    _Reader(r"idx[13]|ubyte", (b"\0\0\x08\x01", b"\0\0\x08\x03"), _read_idx_file),
+)
+"""The first that knows a file reads it."""
 
 
 def _class_names(path: Path) -> tuple[str, ...]:

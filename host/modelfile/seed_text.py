@@ -22,7 +22,7 @@ def matrices(network: Network) -> list[NDArray[np.float16]]:
 
     Raise InputError for a net with other layers.
     """
-    layers = [layer for layer in network.architecture.layers[network.fixed :] if not isinstance(layer, Flatten | ReLU)]
+    layers = [layer for layer in network.architecture.layers[network.fixed :] if layer not in (Flatten(), ReLU())]
     others = [type(layer).__name__ for layer in layers if not isinstance(layer, Dense)]
     if others:
         raise InputError(f"text: found a layer {others[0]}, need dense layers alone; use --format int8")

@@ -1,5 +1,7 @@
 """Where a net's activations are rounded on a board, whatever they are rounded to."""
 
+import math
+
 from host.errors import InputError
 from host.nn.layers import Architecture, Conv2d, Dense, MaxPool2d, ReLU
 
@@ -21,3 +23,8 @@ def rectifiers(architecture: Architecture) -> tuple[int, ...]:
             raise InputError(f"train: tuning: layer {index}: found {name} without ReLU, need {need}; leave tuning out")
         found.append(at)
     return tuple(found)
+
+
+def code_of_limit(limit: float, step: float, top: int) -> int:
+    """Return the code 1..top at which a ReLU's limit holds its outputs, `step` being what one is worth."""
+    return max(1, min(top, math.floor(limit / step + 0.5)))

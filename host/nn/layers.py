@@ -9,7 +9,7 @@ right); what one number says is never kept as several, so that equal layers are 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from host.errors import InputError
 from host.nn import shapes
@@ -117,7 +117,15 @@ class AveragePool2d:
 
 @dataclass(frozen=True)
 class ReLU:
-    """max(x, 0)."""
+    """max(x, 0), or min(max(x, 0), limit); 6 makes what is known as ReLU6."""
+
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None:
+            object.__setattr__(self, "limit", float(self.limit))
+            if not 0 < self.limit < float("inf"):
+                raise InputError(f"architecture: ReLU: limit: found {self.limit}, need one above 0; leave it out")
 
 
 @dataclass(frozen=True)
@@ -150,8 +158,7 @@ class BatchNorm:
 LayerSpec = (
     Conv2d | FixedConv2d | MinMaxNormalise | MaxPool2d | AveragePool2d | ReLU | Dropout | Flatten | Dense | BatchNorm
 )
-_KINDS = (Conv2d, FixedConv2d, MinMaxNormalise, MaxPool2d, AveragePool2d, ReLU, Dropout, Flatten, Dense, BatchNorm)
-_BY_NAME: Mapping[str, Any] = {kind.__name__: kind for kind in _KINDS}
+_BY_NAME: Mapping[str, Any] = {kind.__name__: kind for kind in get_args(LayerSpec)}
 
 PRECONV_KERNEL = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
 
@@ -242,8 +249,11 @@ def weight_shape(layer: LayerSpec, inputs: Shape) -> Shape:
 
 def _plain_layer(layer: LayerSpec) -> dict[str, Any]:
     fields = {name: _listed(value) for name, value in asdict(layer).items()}
+    # What describes a net is part of its hash: as before pools had a stride and ReLUs a limit.
     if isinstance(layer, MaxPool2d) and layer.stride == layer.size:
-        del fields["stride"]  # as before pools had a stride: what describes a net is part of its hash
+        del fields["stride"]
+    if isinstance(layer, ReLU) and layer.limit is None:
+        del fields["limit"]
     return {"kind": type(layer).__name__, **fields}
 
 

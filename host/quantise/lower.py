@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.errors import InputError
+from host.nn.activations import code_of_limit
 from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 from host.nn.layers import (
     PRECONV_KERNEL,
@@ -88,7 +89,7 @@ def _with_densities(network: Network, top: int, ops: list[Op]) -> tuple[Op, ...]
         return tuple(ops)
     found: list[Op] = []
     for op, density in zip(ops, known, strict=True):
-        if isinstance(op, Conv):
+        if isinstance(op, Conv | Pool):
             op = replace(op, density=float(density.mean()))
         elif isinstance(op, Dense):
             op = replace(op, density=np.broadcast_to(density, op.inputs).astype(np.float32))
@@ -123,6 +124,8 @@ class _Walk:
             self._take_pool(layer)
         elif isinstance(layer, ReLU) and self.rules.is_offset:
             raise self._wrong("ReLU on pixels with a mean subtracted", "it behind a convolution or dense layer")
+        elif isinstance(layer, ReLU) and self.rules.would_clip(layer):
+            raise self._wrong("ReLU with a limit behind a pool", "it right behind what it limits")
         elif not isinstance(layer, ReLU | Flatten):
             raise self._wrong(type(layer).__name__, "it folded away, as after training, or right behind a fixed kernel")
         else:
@@ -262,16 +265,17 @@ class _Rules:
         layer = self._layer(at)
         output_max = self.network.output_max[relu]
         if not self.format.is_integer:
-            return self._go_on(rounding.float_rows(layer, self.inputs, True, self._floats), 1.0)
+            return self._go_on(rounding.float_rows(layer, self.inputs, True, self._floats), 1.0, relu)
         if self.is_by_layer:
-            return self._go_on(*rounding.by_layer(layer, self.inputs, self.top, output_max, self._learned_scale(at)))
+            found = rounding.by_layer(layer, self.inputs, self.top, output_max, self._learned_scale(at))
+            return self._go_on(*found, relu)
         learned = self.qat is not None and self.qat.output_steps[relu] > 0
         scale = self.qat.output_steps[relu] if self.qat is not None and learned else (output_max or 1.0) / self.top
         wanted = self._scales(at, self.per_tensor)
         rows, scale = rounding.by_row(
             layer, self.inputs, self.top, scale, wanted, shared=self.per_tensor, learned=self.qat is not None
         )
-        return self._go_on(rows, scale)
+        return self._go_on(rows, scale, relu)
 
     def fixed(self, spec: FixedConv2d, at: int, relu: int, channels: int) -> Rows:
         kernel = np.asarray(spec.kernel, np.float64)
@@ -281,13 +285,13 @@ class _Rules:
         bias = np.full(channels, -offset * self.inputs.scale)
         layer, inputs = rounding.Layer(self._name(), self.format, weights, bias), replace(self.inputs, offset=None)
         if not self.format.is_integer:
-            return self._go_on(rounding.float_rows(layer, inputs, True, self._floats), 1.0)
+            return self._go_on(rounding.float_rows(layer, inputs, True, self._floats), 1.0, relu)
         if np.abs(kernel).max() > self.format.weight_max:
             raise InputError(
                 f"{self.format.label}: layer {at}: found a fixed kernel with {np.abs(kernel).max():.0f}, need numbers "
                 f"up to {self.format.weight_max}; use a format with more bits"
             )
-        return self._go_on(*rounding.fixed(layer, inputs, self.top, self.network.output_max[relu]))
+        return self._go_on(*rounding.fixed(layer, inputs, self.top, self.network.output_max[relu]), relu)
 
     def scores(self, at: int) -> Rows:
         layer = self._layer(at)
@@ -301,7 +305,20 @@ class _Rules:
     def _floats(self) -> Codes:
         return Codes(self.top, is_float=True)
 
-    def _go_on(self, rows: Rows, scale: float) -> Rows:
+    def would_clip(self, relu: ReLU) -> bool:
+        """Whether a limit has anything left to do with the codes at hand."""
+        codes = self.inputs.codes
+        return relu.limit is not None and (
+            codes.is_float or code_of_limit(relu.limit, self.inputs.scale, codes.high) < codes.high
+        )
+
+    def _go_on(self, rows: Rows, scale: float, relu: int | None = None) -> Rows:
+        limit = None if relu is None else cast(ReLU, self.network.architecture.layers[relu]).limit
+        if limit is not None:
+            if not self.format.is_integer:
+                need = "one without in a net of floats"
+                raise InputError(f"{self._name()}: found a ReLU with a limit, need {need}; use --format int8")
+            rows = replace(rows, codes=Codes(code_of_limit(limit, scale, rows.codes.high)))
         self.inputs = rounding.Inputs(scale, rows.codes)
         self._count += 1
         return rows

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from networks import LAYERS, network_of, random_network
+from networks import LAYERS, limited_network, network_of, random_network
 from numpy.typing import NDArray
 
 from host.compile.boards import Board
@@ -88,11 +88,14 @@ NETS = {
     "strided, int4": layered("strided", INT4, BOTH),
     "depthwise, int4": layered("depthwise", INT4, ("mega",)),
     **{f"{name}, ternary": layered(name, TERNARY) for name in ("padded", "pools")},
+    "limited": Net(limited_network),
     "padded, float32": layered("padded", WeightFormat.FLOAT32, ("mega",)),
     "pools, float16": layered("pools", WeightFormat.FLOAT16, BOTH),
     "pools, float32": layered("pools", WeightFormat.FLOAT32),
+    "overlapping, float16": layered("overlapping", WeightFormat.FLOAT16, BOTH),
     "far": layered(FAR, boards=("mega",)),
     "far, int4": layered((Conv2d(16, 3), ReLU(), Flatten(), Dense(50), ReLU()), INT4, ("mega",)),
+    "far scores, ternary": layered(FAR[:3], TERNARY, ("mega",)),
     "lean": layered(LEAN, side=28),
     "lean, int4": layered(LEAN, INT4, side=28),
     "in turns": layered(TURNS, side=28),

@@ -35,7 +35,6 @@ static uint8_t image[SIDE * SIDE];
 static uint8_t features[FEATURES];
 static uint16_t pooled[FEATURES];
 static uint8_t hidden[HIDDEN];
-static float float_hidden[HIDDEN];
 static union {
     int32_t integers[CLASSES];
     float floats[CLASSES];
@@ -65,34 +64,15 @@ static void draw(uint16_t seed)
     }
 }
 
-static void run_int8(uint8_t bits)
+static void run_integers(void)
 {
-    const nn_dense_i8 first = {int8_weights, int32_bias, FEATURES, HIDDEN, 32, 201, 17, 255};
-    const nn_dense_i8 last = {int8_weights + 7, int32_bias, HIDDEN, CLASSES, bits, 1, 1, 255};
-    nn_dense_i8_hidden(&first, features, hidden);
-    nn_dense_i8_scores(&last, hidden, scores.integers);
+    static const nn_dense first NN_ROM = {0, FEATURES, HIDDEN, 16, 8, 255};
+    static const nn_dense last NN_ROM = {0, HIDDEN, CLASSES, 0, 8, 0};
+    nn_dense_hidden(&first, NN_FAR(hidden_rows), features, hidden);
+    nn_dense_scores(&last, NN_FAR(score_rows), hidden, scores.integers);
     say('h', hidden, sizeof hidden);
     say('i', (const uint8_t *)scores.words, sizeof scores);
     put((char)('0' + nn_argmax_i32(scores.integers, CLASSES)));
-}
-
-static void run_f16(void)
-{
-    const nn_dense_f16 first = {half_weights, float_bias, FEATURES, HIDDEN};
-    const nn_dense_f16 last = {half_weights + 3, float_bias, HIDDEN, CLASSES};
-    nn_dense_f16_u8(&first, features, 1, float_hidden);
-    nn_dense_f16_f32(&last, float_hidden, 0, scores.floats);
-    say('H', (const uint8_t *)scores.words, sizeof scores);
-    put((char)('0' + nn_argmax_f32(scores.floats, CLASSES)));
-}
-
-static void run_f32(void)
-{
-    const nn_dense_f32 first = {float_weights, float_bias, FEATURES, HIDDEN};
-    const nn_dense_f32 last = {float_weights + 3, float_bias, HIDDEN, CLASSES};
-    nn_dense_f32_u8(&first, features, 1, float_hidden);
-    nn_dense_f32_f32(&last, float_hidden, 0, scores.floats);
-    say('F', (const uint8_t *)scores.words, sizeof scores);
 }
 
 static float maps[2][4 * 4 * 3];
@@ -140,17 +120,17 @@ static void run_float_stages(void)
                                                 .outputs = 3,
                                                 .relu = 0};
     static const nn_pool means NN_ROM = {3, 3, 2, 2, 2, 0, 1, 2, 1};
-    static const nn_rows_float last NN_ROM = {0, 2 * 2 * 3, CLASSES, 0};
+    static const nn_dense_float last NN_ROM = {0, 2 * 2 * 3, CLASSES, 0};
     nn_conv_f16_u8(&first, NN_FAR(first_rows), image, maps[0]);
     say_floats('C', maps[0], 4 * 4 * 3);
     nn_conv_f32_f32(&second, NN_FAR(float_rows), maps[0], maps[1]);
     say_floats('C', maps[1], 3 * 3 * 3);
     nn_pool_f32_average(&means, maps[1], maps[0]);
     say_floats('P', maps[0], 2 * 2 * 3);
-    nn_rows_f16_f32(&last, NN_FAR(half_rows), maps[0], scores.floats);
+    nn_dense_f16_f32(&last, NN_FAR(half_rows), maps[0], scores.floats);
     say('R', (const uint8_t *)scores.words, sizeof scores);
     nn_pool_f32_max(&means, maps[1], maps[0]);
-    nn_rows_f32_f32(&last, NN_FAR(float_rows), maps[0], scores.floats);
+    nn_dense_f32_f32(&last, NN_FAR(float_rows), maps[0], scores.floats);
     say('R', (const uint8_t *)scores.words, sizeof scores);
 }
 
@@ -189,7 +169,7 @@ static void run_edges(void)
         const float weight = with_exponent(e1);
         const float input = with_exponent(e2);
         const float bias = with_exponent((int16_t)(e1 + e2 - 127 + apart - 28));
-        /* What add_input in nn_dense_float.c does, on numbers that no flash has to hold. */
+        /* What the float kernels do with each weight, on numbers that no flash has to hold. */
         const float term = weight * input;
         scores.floats[0] = bias + term;
         hash = hash * 31u + scores.words[0];
@@ -207,9 +187,7 @@ int main(void)
         draw(round);
         nn_preconv(image, SIDE, SIDE, round & 1 ? 63 : 255, features, pooled);
         say('f', features, sizeof features);
-        run_int8(round & 2 ? 16 : 32);
-        run_f16();
-        run_f32();
+        run_integers();
         run_float_stages();
     }
     run_edges();

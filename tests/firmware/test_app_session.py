@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import zlib
 from collections import deque
 from dataclasses import replace
@@ -179,9 +180,12 @@ def defined_result(image: bytes, ticks: int = 75_000) -> wire.Result:
 
 
 def weights_crc() -> int:
-    rom = b"".join(b.to_bytes(4, "little", signed=True) for layer in BIAS for b in layer)
-    rom += b"".join(w.to_bytes(1, "little", signed=True) for layer in WEIGHTS for row in layer for w in row)
-    return zlib.crc32(rom + bytes(3))
+    """Of rows: bias, the multiplier brought to a shift of 16 but for the scores, weights."""
+    rom = b""
+    for layer, rule in enumerate((struct.pack("<H", MULTIPLIER << 16 - SHIFT), b"")):
+        for bias, row in zip(BIAS[layer], WEIGHTS[layer], strict=True):
+            rom += struct.pack("<i", bias) + rule + struct.pack(f"{len(row)}b", *row)
+    return zlib.crc32(rom)
 
 
 def expected_ready(nonce: int) -> wire.Ready:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Make = Callable[..., Machine]
 IN_FRONT = b"\x7f" * 5
-SOURCES = tuple(LIB / f"nn/{name}.c" for name in ("nn_conv_float", "nn_rows_float", "nn_half"))
+SOURCES = tuple(LIB / f"nn/{name}.c" for name in ("nn_conv_float", "nn_dense_float", "nn_half"))
 CYCLES = {"conv": 480, "rows": 450}
 """Of a product whose input is not zero, at most; docs/avr-kernels.md. A byte and a float32 of weights take less."""
 PROGRAM = """

@@ -16,7 +16,7 @@ IN_FRONT = b"\x7f" * 5
 
 
 class DenseStruct(ctypes.Structure):
-    """nn_rows_i8."""
+    """nn_dense."""
 
     _fields_ = (("rows", ctypes.c_uint32), ("inputs", ctypes.c_uint16), *bytes_of("outputs", "shift", "bits", "top"))
 
@@ -37,9 +37,9 @@ def run(core: ctypes.CDLL, layer: Dense, x: NDArray[np.uint8]) -> list[int]:
     is_scores = layer.multipliers is None
     out = np.full(outputs + 4, 0x5A5A5A5A, np.int32) if is_scores else np.full(outputs + 4, 0x5A, np.uint8)
     stage = DenseStruct(len(IN_FRONT), inputs, outputs, layer.shift, layer.bits, layer.top)
-    kind = f"{'i8' if layer.bits == 8 else 'packed'}_{'scores' if is_scores else 'hidden'}"
+    kind = f"{'' if layer.bits == 8 else 'packed_'}{'scores' if is_scores else 'hidden'}"
     numbers = np.frombuffer(IN_FRONT + row_bytes(layer), np.uint8)
-    getattr(core, f"nn_rows_{kind}")(ctypes.byref(stage), pointer(numbers), pointer(x), pointer(out))
+    getattr(core, f"nn_dense_{kind}")(ctypes.byref(stage), pointer(numbers), pointer(x), pointer(out))
     assert np.all(out[outputs:].view(np.uint8) == 0x5A), "wrote past its outputs"
     return out[:outputs].tolist()
 

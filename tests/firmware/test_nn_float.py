@@ -33,7 +33,7 @@ class ConvStruct(ctypes.Structure):
 
 
 class DenseStruct(ctypes.Structure):
-    """nn_rows_float."""
+    """nn_dense_float."""
 
     _fields_ = (("rows", ctypes.c_uint32), ("inputs", ctypes.c_uint16), *bytes_of("outputs", "relu"))
 
@@ -57,7 +57,7 @@ def run_dense(core: ctypes.CDLL, layer: FloatDense, values: NDArray[Any]) -> Flo
     out = np.full(outputs + 4, GUARD)
     stage = DenseStruct(len(IN_FRONT), inputs, outputs, layer.relu)
     numbers = np.frombuffer(IN_FRONT + layer.row_bytes, np.uint8)
-    run = getattr(core, f"nn_rows_{kind(layer.weights, values)}")
+    run = getattr(core, f"nn_dense_{kind(layer.weights, values)}")
     run(ctypes.byref(stage), pointer(numbers), pointer(values), pointer(out))
     assert np.all(out[-4:] == GUARD), "wrote past its outputs"
     return out[:-4]

@@ -39,7 +39,7 @@ class ConvLayer(ctypes.Structure):
 
 
 class RowsLayer(ctypes.Structure):
-    """nn_rows_i8."""
+    """nn_dense."""
 
     _fields_ = (("rows", ctypes.c_uint32), ("inputs", ctypes.c_uint16), *bytes_of("outputs", "shift", "bits", "top"))
 
@@ -233,8 +233,8 @@ def test_dense_rows(core: ctypes.CDLL, inputs: int, bits: int) -> None:
             shift = layouts.board_rule(op.rows)[1]
             layer, numbers = RowsLayer(5, inputs, outputs, shift, bits, top), numbers_of(op)
             out = np.full(outputs + 4, 0x5A5A5A5A, np.int32)
-            kind = f"{'i8' if bits == 8 else 'packed'}_{'scores' if scores else 'hidden'}"
-            run = getattr(core, f"nn_rows_{kind}")
+            kind = f"{'' if bits == 8 else 'packed_'}{'scores' if scores else 'hidden'}"
+            run = getattr(core, f"nn_dense_{kind}")
             run(ctypes.byref(layer), pointer(numbers), pointer(x), pointer(out))
             found = out[:outputs].tolist() if scores else out.view(np.uint8)[:outputs].tolist()
             assert found == expected(op, x).tolist()
@@ -288,5 +288,5 @@ def test_largest_sums_of_either_sign(core: ctypes.CDLL) -> None:
     op = Dense((33000,), Rows(WeightFormat.INT8, weights, np.array([2**30, -(2**30)], np.int32)))
     x = np.full(33000, 255, np.uint8)
     layer, numbers, out = RowsLayer(5, 33000, 2, 0), numbers_of(op), np.zeros(2, np.int32)
-    core.nn_rows_i8_scores(ctypes.byref(layer), pointer(numbers), pointer(x), pointer(out))
+    core.nn_dense_scores(ctypes.byref(layer), pointer(numbers), pointer(x), pointer(out))
     assert out.tolist() == expected(op, x).tolist()

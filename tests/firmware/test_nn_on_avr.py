@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c, need
 from float_definition import row_bytes
-from numpy.typing import NDArray
 from patience import LIMIT_S
 
 HERE = Path(__file__).parent
@@ -22,30 +21,32 @@ def c_array(ctype: str, name: str, numbers: list[str]) -> str:
     return f"static const {ctype} {name}[] NN_ROM = {{{', '.join(numbers)}}};\n"
 
 
-def float_literals(values: NDArray[np.float32]) -> list[str]:
-    return [f"{float(value).hex()}f" for value in values]
-
-
 def row_literals(random: np.random.Generator, rows: int, inputs: int, kind: type) -> list[str]:
     """The bytes of a float layer's numbers."""
     weights, bias = random.normal(0, 0.2, (rows, inputs)), random.normal(0, 3, rows)
     return [str(byte) for byte in row_bytes(weights.astype(kind), bias.astype(np.float32))]
 
 
+def dense_literals(random: np.random.Generator, rows: int, inputs: int, *, scores: bool) -> list[str]:
+    """The bytes of an integer layer's numbers."""
+    head = [("bias", "<i4")] + ([] if scores else [("multiplier", "<u2")])
+    numbers = np.zeros(rows, np.dtype([*head, ("weights", "i1", inputs)]))
+    numbers["bias"] = random.integers(-9000, 9000, rows)
+    if not scores:
+        numbers["multiplier"] = random.integers(50, 200, rows)
+    numbers["weights"] = random.integers(-127, 128, (rows, inputs))
+    return [str(byte) for byte in numbers.tobytes()]
+
+
 def vectors() -> str:
     random = np.random.default_rng(2026)
-    halves = random.normal(0, 0.1, 1400).astype(np.float16)
-    halves[::17] = (random.normal(0, 1e-6, len(halves[::17]))).astype(np.float16)  # subnormal halves
     return "".join(
         [
-            c_array("int8_t", "int8_weights", [str(v) for v in random.integers(-127, 128, 1400)]),
-            c_array("int32_t", "int32_bias", [str(v) for v in random.integers(-9000, 9000, 40)]),
-            c_array("uint16_t", "half_weights", [str(v) for v in halves.view(np.uint16)]),
-            c_array("float", "float_weights", float_literals(random.normal(0, 0.1, 1400).astype(np.float32))),
+            c_array("uint8_t", "hidden_rows", dense_literals(random, 20, 64, scores=False)),
+            c_array("uint8_t", "score_rows", dense_literals(random, 10, 20, scores=True)),
             c_array("uint8_t", "first_rows", row_literals(random, 3, 15, np.float16)),
             c_array("uint8_t", "half_rows", row_literals(random, 10, 12, np.float16)),
             c_array("uint8_t", "float_rows", row_literals(random, 10, 12, np.float32)),
-            c_array("float", "float_bias", float_literals(random.normal(0, 3, 40).astype(np.float32))),
         ]
     )
 

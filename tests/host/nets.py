@@ -36,6 +36,9 @@ NETS = {
     "rows of another width": Architecture(
         (9, 8, 7), (Conv2d(3, (2, 3), padding=(1, 1, 0, 1)), Conv2d(6, (3, 6), padding=(2, 1)), Flatten(), Dense(3))
     ),
+    "limited": Architecture(
+        (1, 8, 7), (Conv2d(4, 3), ReLU(0.7), MaxPool2d(), Flatten(), Dense(6), ReLU(0.4), Dense(3))
+    ),
     "average-pool": Architecture((1, 9, 10), (Conv2d(3, 2), AveragePool2d(3), Flatten(), Dense(3))),
     "normalised": Architecture(
         (1, 8, 8),

@@ -50,6 +50,11 @@ LAYERS = {
     "dense alone": (Flatten(), Dense(12), ReLU(), Dense(7), ReLU()),
     "one layer": (Flatten(),),
 }
+LIMITED = (
+    *(Conv2d(6, 3, padding=1), ReLU(0.4), MaxPool2d(), Conv2d(8, 3), MaxPool2d(), ReLU(0.3)),
+    *(Flatten(), Dense(12), ReLU(0.2)),
+)
+"""Apart from LAYERS, since nets of floats have no limit."""
 UNPADDED = {"plain", "pools", "growing", "dense alone", "one layer", "average first"}
 
 
@@ -127,6 +132,12 @@ def network_of(layers, *, side=16, shape=None, classes=10, seed=1, scaling=None)
     _, ranges = inference.scores_and_ranges(parameters, scaling, seen)
     source = Provenance("digits", "0" * 64, "test", seed)
     return Network(parameters, scaling, tuple(map(str, range(classes))), source, ranges)
+
+
+def limited_network(**options):
+    """LIMITED, whose codes above the limits are never used: as if training had seen outputs twice as large."""
+    network = network_of(LIMITED, **options)
+    return replace(network, output_max=tuple(2 * reach for reach in network.output_max))
 
 
 def qat_network(layers, *formats, **options):

@@ -70,7 +70,7 @@ def test_a_multiplier_for_each_output_is_for_the_kernels_that_read_one():
     op = dense([[3, -5, 7]] * 2, 0, (1, 2), 8)
     found = refusals(op)
     assert found["nn_avr_dense16"] == found["nn_avr_dense24"] == "found a multiplier for each output, need one for all"
-    assert found["nn_avr_sums16"] is found["nn_avr_sums24"] is found["nn_avr_rows"] is found["nn_rows"] is None
+    assert found["nn_avr_sums16"] is found["nn_avr_sums24"] is found["nn_avr_dense"] is found["nn_dense"] is None
 
 
 def test_how_many_inputs_and_outputs_there_may_be():
@@ -79,12 +79,12 @@ def test_how_many_inputs_and_outputs_there_may_be():
     assert refusals(near)["nn_avr_dense16"] == "found 66,000 bytes of weights, need 32,767 at most for near flash reads"
     assert refusals(near)["nn_avr_sums16"] is None
     prime = dense_graph(random, (257, 2, 2)).ops[0]
-    assert refusals(prime)["nn_avr_rows"] == "found 257 inputs, need a product of two numbers up to 255"
+    assert refusals(prime)["nn_avr_dense"] == "found 257 inputs, need a product of two numbers up to 255"
     wide = dense(np.ones((256, 2)))
     for name, refusal in refusals(wide).items():
         assert name.startswith("code") or refusal == "found dense 2-256, need at most 65535-255"
     huge = dense([[127] * 100], 1 << 23)
-    assert {refusals(huge)[name] for name in ("nn_avr_sums24", "nn_avr_rows")} == {
+    assert {refusals(huge)[name] for name in ("nn_avr_sums24", "nn_avr_dense")} == {
         f"found sums {1 << 23}..{(1 << 23) + 127 * 100 * 63}, need 24 bits"
     }
 
@@ -129,7 +129,7 @@ def test_what_no_kernel_takes_yet_is_refused_by_name():
     }
     for reason, op in reasons.items():
         found = refusals(op)
-        assert found["nn_rows"] == reason and None not in found.values()
+        assert found["nn_dense"] == reason and None not in found.values()
     convolution = conv(random, (1, 8, 8), 2, (3, 3))
     rows = dataclasses.replace(convolution.rows, codes=Codes(255, 9, 9))
     assert None not in refusals(dataclasses.replace(convolution, rows=rows)).values()

@@ -179,7 +179,7 @@ def test_weights_as_code_are_called_once_and_the_routine_is_in_the_listing():
 @pytest.mark.parametrize("fmt", PACKED)
 def test_packed_weights_have_their_own_kernels(fmt):
     text = render.render(chosen("padded", "portable", fmt))["model_net.h"]
-    assert "nn_conv_packed_run(" in text and "nn_rows_packed_scores(" in text
+    assert "nn_conv_packed_run(" in text and "nn_dense_packed_scores(" in text
     assert not re.search(r"nn_(conv|rows)_i8_\w+\(", text)
 
 

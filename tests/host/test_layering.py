@@ -146,7 +146,7 @@ def test_no_path_of_one_machine_is_written_down(repository: Path) -> None:
         ("data/bad.py", "from host.train import fit", upward_imports),
         ("train/bad.py", "from host.quantise import numerics", upward_imports),
         ("quantise/bad.py", "from host.train.qat import scales", upward_imports),
-        ("modelfile/bad.py", "from host.nn.formats import WeightFormat", upward_imports),
+        ("modelfile/bad.py", "from host.quantise.graph import Graph", upward_imports),
         ("nn/bad.py", "import host.modelfile.file", upward_imports),
         ("data/bad.py", "from host import deploy", upward_imports),
         ("data/bad.py", "from ..report import compare", upward_imports),

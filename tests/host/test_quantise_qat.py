@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import LAYERS, drawn_images, qat_network
+from networks import LAYERS, LIMITED, drawn_images, qat_network
 
 from host.compile.candidates import candidates
 from host.nn.formats import WEIGHT_TOPS, WeightFormat
@@ -18,6 +18,7 @@ from host.train.qat import freeze
 FORMATS = tuple(WEIGHT_TOPS)
 FRONT_END = preconv_layers(255)
 NETS = LAYERS | {
+    "limited": LIMITED,
     "front end": (*FRONT_END, Flatten(), Dense(12), ReLU()),
     "front end and convolution": (*FRONT_END, Conv2d(6, 3), ReLU(), MaxPool2d(), Flatten()),
 }

@@ -1,4 +1,4 @@
-/* What of a model is not C: the numbers of a learned net, or the code of one exported with `--kernel unrolled`. */
+/* What of a model is not C: the numbers of a net, or the code of one exported with `--kernel unrolled`. */
 #include "model.h"
 #include "model_code.S"
 

@@ -22,54 +22,14 @@ extern "C" {
 /* Raised whenever a rendered model made for an older core would compute something else. */
 #define NN_ABI 1
 
-/* Front end of the pre-convolved net: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
+/* The fixed front end: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
  * image: height*width u8, row-major; both even, 4..64. levels: 255 or 63.
  * features: (height/2)*(width/2) u8. pooled: scratch, as many u16; may be the features' own memory.
  * A constant image gives all zeros. */
 void nn_preconv(const uint8_t *image, uint8_t height, uint8_t width, uint8_t levels, uint8_t *features,
                 uint16_t *pooled);
 
-/* weights: rom, outputs x inputs, row-major. bias: rom. A hidden output is
- * clamp((sum * multiplier + 2^(shift-1)) >> shift, 0, levels), the clamp at 0 being the ReLU. Scores are the plain
- * sums. accumulator_bits 16 is allowed only where the exporter proved that every final sum fits; it also proves that
- * sum * multiplier + 2^(shift-1) fits uint32_t for every positive sum. */
-typedef struct {
-    const int8_t *weights;
-    const int32_t *bias;
-    uint16_t inputs;
-    uint8_t outputs;
-    uint8_t accumulator_bits; /* 16 or 32 */
-    uint8_t multiplier;       /* 1..255 */
-    uint8_t shift;            /* 1..31 */
-    uint8_t levels;
-} nn_dense_i8;
-
-void nn_dense_i8_hidden(const nn_dense_i8 *layer, const uint8_t *in, uint8_t *out);
-void nn_dense_i8_scores(const nn_dense_i8 *layer, const uint8_t *in, int32_t *out);
-
-/* float16 weights are IEEE binary16 bit patterns. Sums start at the bias and add input 0 first, each product and
- * each sum rounded to float32. */
-typedef struct {
-    const uint16_t *weights;
-    const float *bias;
-    uint16_t inputs;
-    uint8_t outputs;
-} nn_dense_f16;
-
-typedef struct {
-    const float *weights;
-    const float *bias;
-    uint16_t inputs;
-    uint8_t outputs;
-} nn_dense_f32;
-
 float nn_half_to_float(uint16_t half);
-
-/* The first layer reads u8 features, later ones float32. `relu` clamps negative sums to +0. */
-void nn_dense_f16_u8(const nn_dense_f16 *layer, const uint8_t *in, uint8_t relu, float *out);
-void nn_dense_f16_f32(const nn_dense_f16 *layer, const float *in, uint8_t relu, float *out);
-void nn_dense_f32_u8(const nn_dense_f32 *layer, const uint8_t *in, uint8_t relu, float *out);
-void nn_dense_f32_f32(const nn_dense_f32 *layer, const float *in, uint8_t relu, float *out);
 
 /* Stages of integers. Maps are u8 (row, column, channel), an image of several channels included. Descriptions lie in
  * flash (rom), and so do a stage's numbers, `rows` bytes behind `numbers`: a row for each output, little-endian and
@@ -131,12 +91,12 @@ typedef struct {
     uint8_t shift; /* 16 or 24 */
     uint8_t bits;  /* of a weight */
     uint8_t top;   /* the largest activation; 0: 255 */
-} nn_rows_i8;
+} nn_dense;
 
-void nn_rows_i8_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
-void nn_rows_i8_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
-void nn_rows_packed_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
-void nn_rows_packed_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+void nn_dense_hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_dense_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+void nn_dense_packed_hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_dense_packed_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
 /* Pools over windows of size x size_width, one each `stride` rows and `stride_width` columns; those left over are
  * dropped. The mean is rounded, halves up, of at most 256 inputs. */
@@ -193,12 +153,12 @@ typedef struct {
     uint16_t inputs;
     uint8_t outputs;
     uint8_t relu;
-} nn_rows_float;
+} nn_dense_float;
 
-void nn_rows_f16_u8(const nn_rows_float *stage, nn_far numbers, const uint8_t *in, float *out);
-void nn_rows_f16_f32(const nn_rows_float *stage, nn_far numbers, const float *in, float *out);
-void nn_rows_f32_u8(const nn_rows_float *stage, nn_far numbers, const uint8_t *in, float *out);
-void nn_rows_f32_f32(const nn_rows_float *stage, nn_far numbers, const float *in, float *out);
+void nn_dense_f16_u8(const nn_dense_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_dense_f16_f32(const nn_dense_float *stage, nn_far numbers, const float *in, float *out);
+void nn_dense_f32_u8(const nn_dense_float *stage, nn_far numbers, const uint8_t *in, float *out);
+void nn_dense_f32_f32(const nn_dense_float *stage, nn_far numbers, const float *in, float *out);
 
 /* nn_pool with all of its fields. The mean is the sum, from +0 on row by row, over the number of inputs. */
 void nn_pool_f32_max(const nn_pool *stage, const float *in, float *out);

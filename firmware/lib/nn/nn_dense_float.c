@@ -1,86 +1,53 @@
-/* Dense layers in float32, with float32 or float16 weights. All neurons advance together, one input at a time, so
- * that an input is converted once; each neuron's sum still runs bias first, then input 0, 1, 2 …
- * Builds use -ffp-contract=off: a fused multiply-add would skip a rounding that the reference does. */
-#include <stddef.h>
+/* Dense layers of float32 with one row of numbers for each output, wherever in flash they lie. All outputs advance
+ * together, one input at a time, so that an input is converted once and one of zero costs nothing; each output's sum
+ * still runs bias first, then input 0, 1, 2 … Builds use -ffp-contract=off: a fused multiply-add would skip a rounding
+ * that the reference does. */
+#include "nn_float.h"
 
-#include "nn.h"
-
-typedef struct {
-    const void *weights;
-    uint16_t inputs;
-    uint8_t outputs;
-    uint8_t is_half;
-} matrix;
-
-static inline float weight_at(const matrix *m, size_t index)
+static inline __attribute__((always_inline)) void run(const nn_dense_float *stage, nn_far numbers, const void *in,
+                                                      float *out, uint8_t is_half, uint8_t is_u8)
 {
-    if (m->is_half)
-        return nn_half_to_float(nn_rom_u16((const uint16_t *)m->weights + index));
-    return nn_rom_f32((const float *)m->weights + index);
-}
-
-static void start_at_bias(const float *bias, uint8_t outputs, float *sums)
-{
-    for (uint8_t i = 0; i < outputs; i++)
-        sums[i] = nn_rom_f32(bias + i);
-}
-
-static void add_input(const matrix *m, uint16_t column, float input, float *sums)
-{
-    size_t index = column;
-    for (uint8_t i = 0; i < m->outputs; i++) {
-        const float term = weight_at(m, index) * input;
-        sums[i] += term;
-        index += m->inputs;
+    nn_dense_float layer;
+    nn_rom_copy(&layer, stage, sizeof layer);
+    const uint32_t row_bytes = NN_FLOAT_BYTES + (uint32_t)layer.inputs * nn_weight_bytes(is_half);
+    nn_far at = numbers + layer.rows;
+    for (uint8_t i = 0; i < layer.outputs; i++) {
+        out[i] = nn_far_bias(at);
+        at += row_bytes;
     }
+    nn_far column = numbers + layer.rows + NN_FLOAT_BYTES;
+    for (uint16_t j = 0; j < layer.inputs; j++) {
+        if (!nn_is_zero(in, j, is_u8)) {
+            const float input = nn_input(in, j, is_u8);
+            at = column;
+            for (uint8_t i = 0; i < layer.outputs; i++) {
+                const float term = nn_far_weight(at, is_half) * input;
+                out[i] += term;
+                at += row_bytes;
+            }
+        }
+        column += nn_weight_bytes(is_half);
+    }
+    for (uint8_t i = 0; i < layer.outputs; i++)
+        out[i] = nn_rectified(out[i], layer.relu);
 }
 
-static void add_u8(const matrix *m, const uint8_t *in, float *sums)
+void nn_dense_f16_u8(const nn_dense_float *stage, nn_far numbers, const uint8_t *in, float *out)
 {
-    for (uint16_t j = 0; j < m->inputs; j++)
-        add_input(m, j, (float)in[j], sums);
+    run(stage, numbers, in, out, 1, 1);
 }
 
-static void add_f32(const matrix *m, const float *in, float *sums)
+void nn_dense_f16_f32(const nn_dense_float *stage, nn_far numbers, const float *in, float *out)
 {
-    for (uint16_t j = 0; j < m->inputs; j++)
-        add_input(m, j, in[j], sums);
+    run(stage, numbers, in, out, 1, 0);
 }
 
-static void clamp_negative(uint8_t relu, uint8_t outputs, float *sums)
+void nn_dense_f32_u8(const nn_dense_float *stage, nn_far numbers, const uint8_t *in, float *out)
 {
-    for (uint8_t i = 0; relu && i < outputs; i++)
-        sums[i] = sums[i] > 0.0f ? sums[i] : 0.0f;
+    run(stage, numbers, in, out, 0, 1);
 }
 
-void nn_dense_f16_u8(const nn_dense_f16 *layer, const uint8_t *in, uint8_t relu, float *out)
+void nn_dense_f32_f32(const nn_dense_float *stage, nn_far numbers, const float *in, float *out)
 {
-    const matrix m = {layer->weights, layer->inputs, layer->outputs, 1};
-    start_at_bias(layer->bias, layer->outputs, out);
-    add_u8(&m, in, out);
-    clamp_negative(relu, layer->outputs, out);
-}
-
-void nn_dense_f16_f32(const nn_dense_f16 *layer, const float *in, uint8_t relu, float *out)
-{
-    const matrix m = {layer->weights, layer->inputs, layer->outputs, 1};
-    start_at_bias(layer->bias, layer->outputs, out);
-    add_f32(&m, in, out);
-    clamp_negative(relu, layer->outputs, out);
-}
-
-void nn_dense_f32_u8(const nn_dense_f32 *layer, const uint8_t *in, uint8_t relu, float *out)
-{
-    const matrix m = {layer->weights, layer->inputs, layer->outputs, 0};
-    start_at_bias(layer->bias, layer->outputs, out);
-    add_u8(&m, in, out);
-    clamp_negative(relu, layer->outputs, out);
-}
-
-void nn_dense_f32_f32(const nn_dense_f32 *layer, const float *in, uint8_t relu, float *out)
-{
-    const matrix m = {layer->weights, layer->inputs, layer->outputs, 0};
-    start_at_bias(layer->bias, layer->outputs, out);
-    add_f32(&m, in, out);
-    clamp_negative(relu, layer->outputs, out);
+    run(stage, numbers, in, out, 0, 0);
 }

@@ -1,4 +1,4 @@
-/* Where a learned net spends its time: sums of products, on an AVR with its multiplier's own carry.
+/* Where a net spends its time: sums of products, on an AVR with its multiplier's own carry.
  * 32-bit sums never wrap: the exporter's proof takes the positive and the negative terms apart, and so holds for every
  * partial sum too. */
 #include "nn_dot.h"

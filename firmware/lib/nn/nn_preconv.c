@@ -1,4 +1,4 @@
-/* Front end of the pre-convolved net. The convolution is separable and linear, so it is done as pair sums, and the
+/* The fixed front end. Its convolution is separable and linear, so it is done as pair sums, and the
  * pooling takes each sum as it appears: no convolved map is ever stored. */
 #include "nn.h"
 

@@ -48,6 +48,24 @@ class Rectifier:
         return gradient
 
 
+class ClippedRectifier:
+    """min(max(x, 0), limit)."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], limit: float) -> None:
+        self._limit = limit
+        self._inside = np.empty(shape, np.bool_)
+        self._out: Array = np.empty(shape, dtype)
+
+    def forward(self, x: Array) -> Array:
+        np.greater(x, 0, out=self._inside)
+        self._inside &= x < self._limit
+        return np.clip(x, 0, self._limit, out=self._out)
+
+    def backward(self, gradient: Array) -> Array:
+        gradient *= self._inside
+        return gradient
+
+
 class Drop:
     """Inverted dropout: what stays is scaled up, so that nothing has to be done when the net is used."""
 

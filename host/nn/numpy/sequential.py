@@ -83,6 +83,8 @@ class Sequential:
         if isinstance(layer, spec.AveragePool2d):
             return pooling.AveragePool(inputs, layer.window, batch, dtype)
         if isinstance(layer, spec.ReLU):
+            if layer.limit is not None:
+                return simple.ClippedRectifier((*inputs, batch), dtype, layer.limit)
             return simple.Rectifier((*inputs, batch), dtype)
         return simple.Flattened(inputs, batch)
 

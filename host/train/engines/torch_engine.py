@@ -195,5 +195,6 @@ def _apply(layer: spec.LayerSpec, arrays: dict[str, Any], x: torch.Tensor, gener
     if isinstance(layer, spec.AveragePool2d):
         return functional.avg_pool2d(x, layer.window)
     if isinstance(layer, spec.ReLU):
-        return functional.relu(x)
+        # At both ends no gradient, as in the NumPy layer; clamp would let it through.
+        return functional.relu(x) if layer.limit is None else functional.hardtanh(x, 0.0, layer.limit)
     return x.flatten(1)

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from host.nn import layers as spec
+from host.nn.activations import code_of_limit
 from host.nn.numpy import pool as pooling
 from host.nn.numpy.layer import Array, Layer
 from host.nn.numpy.sequential import Sequential, Training
@@ -57,11 +58,13 @@ class RoundWeights:
 
 
 class RoundActivations:
-    """ReLU and rounding to codes 0..top in one; halves go up, as on the board."""
+    """ReLU and rounding to codes 0..top in one; halves go up, as on the board. A ReLU's limit, too, is a whole code."""
 
-    def __init__(self, shape: tuple[int, ...], log: Array, log_slope: Array, top: int) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], log: Array, log_slope: Array, top: int, limit: float | None = None
+    ) -> None:
         """`shape` has the batch last; `log_slope` is empty in a net that is only used."""
-        self._log, self._log_slope, self._top = log, log_slope, top
+        self._log, self._log_slope, self._top, self._limit = log, log_slope, top, limit
         self._scaled: Array = np.empty(shape, log.dtype)
         self._clipped: Array = np.empty(shape, log.dtype)
         self._out: Array = np.empty(shape, log.dtype)
@@ -70,7 +73,8 @@ class RoundActivations:
     def forward(self, x: Array) -> Array:
         self._step = np.exp(self._log[0])
         np.multiply(x, 1 / self._step, out=self._scaled)
-        np.clip(self._scaled, 0, self._top, out=self._clipped)
+        self._held = self._top if self._limit is None else code_of_limit(self._limit, self._step, self._top)
+        np.clip(self._scaled, 0, self._held, out=self._clipped)
         np.add(self._clipped, self._log.dtype.type(0.5), out=self._out)
         np.floor(self._out, out=self._out)
         np.subtract(self._out, self._clipped, out=self._clipped)  # what rounding added; 0 where it clipped
@@ -78,9 +82,9 @@ class RoundActivations:
         return self._out
 
     def backward(self, gradient: Array) -> Array:
-        above = self._scaled >= self._top
+        above = self._scaled >= self._held
         slope = np.vdot(gradient, self._clipped)
-        if above.any():
+        if self._held == self._top and above.any():  # else what is above stands at the limit, whatever the step
             slope += self._top * gradient[above].sum()
         self._log_slope[0] = slope * self._step * self._share
         gradient *= self._scaled > 0
@@ -143,7 +147,8 @@ class RoundedSequential(Sequential):
         if index in scales.outputs:
             shape = (*self.architecture.shapes[index], self._batch)
             log_slope = slopes.outputs[index] if slopes else nothing
-            return RoundActivations(shape, scales.outputs[index], log_slope, scales.activation_top)
+            assert isinstance(layer, spec.ReLU)
+            return RoundActivations(shape, scales.outputs[index], log_slope, scales.activation_top, layer.limit)
         plain = super()._build(index)
         if isinstance(layer, spec.AveragePool2d):
             assert isinstance(plain, pooling.AveragePool)

@@ -8,44 +8,34 @@
 #define NN_MARK(step)
 #endif
 
-typedef struct {
-    int32_t bias0[3];
-    int32_t bias1[3];
-    int8_t weights0[3 * 4];
-    int8_t weights1[3 * 3];
-    uint8_t padding[3];
-} model_rom_t;
+/* Rows as nn.h has them: bias, multiplier but for the scores, weights. */
+static const uint8_t model_rom[] NN_ROM = {
+    100, 0, 0,   0, 4,   2,   10,  236, 30,  216, 56, 255, 255, 255, 4, 2,   127, 127, 127, 127, 44, 1, 0, 0, 4,   2,
+    255, 2, 253, 4, 144, 238, 254, 255, 127, 129, 1,  5,   0,   0,   0, 251, 6,   7,   0,   0,   0,  0, 0, 3, 247,
+};
 
-static const model_rom_t model_rom NN_ROM = {
-    .bias0 = {100, -200, 300},
-    .bias1 = {-70000, 5, 0},
-    .weights0 = {10, -20, 30, -40, 127, 127, 127, 127, -1, 2, -3, 4},
-    .weights1 = {127, -127, 1, -5, 6, 7, 0, 3, -9},
+static const nn_dense hidden NN_ROM = {
+    .rows = 0,
+    .inputs = 4,
+    .outputs = 3,
+    .shift = 16,
+    .bits = 8,
+};
+
+static const nn_dense last NN_ROM = {
+    .rows = 30,
+    .inputs = 3,
+    .outputs = 3,
+    .bits = 8,
 };
 
 static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
 {
-    const nn_dense_i8 hidden = {
-        .weights = model_rom.weights0,
-        .bias = model_rom.bias0,
-        .inputs = 4,
-        .outputs = 3,
-        .accumulator_bits = 32,
-        .multiplier = 129,
-        .shift = 14,
-        .levels = 255,
-    };
-    const nn_dense_i8 last = {
-        .weights = model_rom.weights1,
-        .bias = model_rom.bias1,
-        .inputs = 3,
-        .outputs = 3,
-        .accumulator_bits = 32,
-    };
+    const nn_far numbers = NN_FAR(model_rom);
     nn_preconv(image, 4, 4, 255, arena + 8, (uint16_t *)(void *)arena);
     NN_MARK(0);
-    nn_dense_i8_hidden(&hidden, arena + 8, arena + 12);
-    nn_dense_i8_scores(&last, arena + 12, scores);
+    nn_dense_hidden(&hidden, numbers, arena + 8, arena + 12);
+    nn_dense_scores(&last, numbers, arena + 12, scores);
     const uint8_t predicted = nn_argmax_i32(scores, MODEL_CLASSES);
     NN_MARK(1);
     return predicted;

@@ -82,7 +82,7 @@ void nn_avr_widen24(const uint8_t *sums, uint8_t outputs, int32_t *scores); /* s
 void nn_avr_add24(const uint8_t *sums, uint8_t count, int32_t *totals);
 uint8_t nn_avr_argmax32(const int32_t *scores, uint8_t classes);
 
-/* Learned nets: one block of B outputs, B up to NN_AVR_PATCH24_MAX, over a patch of inputs, rows that need not touch.
+/* One block of B outputs, B up to NN_AVR_PATCH24_MAX, over a patch of inputs, rows that need not touch.
  * Sums of three bytes each, exact where they fit 24 bits. block, in flash: int24 bias[B], `skip` bytes, then for each
  * input the weights of all outputs: a byte each, the weight + 128. nn_avr_patch4 and nn_avr_patch2 take weights of 4
  * and 2 bits and need 20 and 18; each has its own form of the biases. */
@@ -138,13 +138,13 @@ typedef struct {
 } nn_avr_conv;
 
 typedef struct {
-    uint32_t rows;  /* as in nn_rows_i8 */
+    uint32_t rows;  /* as in nn_dense */
     uint8_t pieces; /* pieces * piece inputs */
     uint8_t piece;
     uint8_t shift; /* 0 for scores */
     nn_avr_blocks blocks;
-    uint8_t top; /* as in nn_rows_i8 */
-} nn_avr_rows;
+    uint8_t top; /* as in nn_dense */
+} nn_avr_dense;
 
 void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_avr_conv_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
@@ -153,8 +153,8 @@ void nn_avr_depth_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *i
 /* Where at least one of the two is depthwise. */
 void nn_avr_depth_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_far numbers, const uint8_t *in,
                        uint8_t *between, uint8_t *out);
-void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
-void nn_avr_rows_scores(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+void nn_avr_dense_hidden(const nn_avr_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_dense_scores(const nn_avr_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
 /* A dense layer whose rows are cut into pieces, because their sums may pass what a patch kernel can hold: 24 bits, or
  * 20 and 18 with packed weights. The sum of each piece must fit, its inputs being `rows` times `run`. `numbers` has
@@ -162,7 +162,7 @@ void nn_avr_rows_scores(const nn_avr_rows *stage, nn_far numbers, const uint8_t 
  *     each block: int32 bias[B]; uint16 multiplier[B], but for scores; each piece: 3 B bytes of 0, then the weights of
  *     its inputs as the patch kernel has them */
 typedef struct {
-    uint32_t rows;  /* as in nn_rows_i8 */
+    uint32_t rows;  /* as in nn_dense */
     uint8_t pieces; /* 1..255 */
     uint8_t shift;  /* 0 for scores */
     uint8_t top;    /* 1..255 */

@@ -1,19 +1,19 @@
-/* Dense layers over the patch kernels: what nn_rows_i8.c does, several outputs at once. */
+/* Dense layers over the patch kernels: what nn_dense.c does, several outputs at once. */
 #ifdef __AVR__ /* PlatformIO hands every board all of lib/nn. */
 #include "nn_avr_blocks.h"
 
-void nn_avr_rows_hidden(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+void nn_avr_dense_hidden(const nn_avr_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
 {
-    nn_avr_rows layer;
+    nn_avr_dense layer;
     nn_rom_copy(&layer, stage, sizeof layer);
     const nn_window all = {in, 0, {layer.piece, layer.pieces, 0, 0}, 1};
     activate_blocks(&all, (uint16_t)(layer.pieces * layer.piece), 0, &layer.blocks,
                     how_of(layer.shift, nn_top(layer.top), 1), numbers + layer.rows, out);
 }
 
-void nn_avr_rows_scores(const nn_avr_rows *stage, nn_far numbers, const uint8_t *in, int32_t *out)
+void nn_avr_dense_scores(const nn_avr_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out)
 {
-    nn_avr_rows layer;
+    nn_avr_dense layer;
     nn_rom_copy(&layer, stage, sizeof layer);
     const nn_avr_blocks *blocks = &layer.blocks;
     const uint16_t inputs = (uint16_t)(layer.pieces * layer.piece);

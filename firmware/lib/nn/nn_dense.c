@@ -3,17 +3,17 @@
 #include "nn.h"
 #include "nn_dot.h"
 
-static inline __attribute__((always_inline)) int32_t row_sum(const nn_rows_i8 *layer, nn_far weights, const uint8_t *in,
+static inline __attribute__((always_inline)) int32_t row_sum(const nn_dense *layer, nn_far weights, const uint8_t *in,
                                                              int32_t bias, uint8_t is_packed)
 {
     const nn_patch all = {layer->inputs, 1, 0, 0};
     return is_packed ? nn_packed_sum(&all, weights, 0, layer->bits, in, bias) : nn_patch_sum(&all, weights, in, bias);
 }
 
-static inline __attribute__((always_inline)) void hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in,
+static inline __attribute__((always_inline)) void hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in,
                                                          uint8_t *out, uint8_t is_packed)
 {
-    nn_rows_i8 layer;
+    nn_dense layer;
     nn_rom_copy(&layer, stage, sizeof layer);
     const uint8_t top = nn_top(layer.top);
     const uint16_t weight_bytes = is_packed ? nn_packed_bytes(layer.inputs, layer.bits) : layer.inputs;
@@ -26,10 +26,10 @@ static inline __attribute__((always_inline)) void hidden(const nn_rows_i8 *stage
     }
 }
 
-static inline __attribute__((always_inline)) void scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in,
+static inline __attribute__((always_inline)) void scores(const nn_dense *stage, nn_far numbers, const uint8_t *in,
                                                          int32_t *out, uint8_t is_packed)
 {
-    nn_rows_i8 layer;
+    nn_dense layer;
     nn_rom_copy(&layer, stage, sizeof layer);
     const uint16_t weight_bytes = is_packed ? nn_packed_bytes(layer.inputs, layer.bits) : layer.inputs;
     nn_far row = numbers + layer.rows;
@@ -40,22 +40,22 @@ static inline __attribute__((always_inline)) void scores(const nn_rows_i8 *stage
     }
 }
 
-void nn_rows_i8_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+void nn_dense_hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
 {
     hidden(stage, numbers, in, out, 0);
 }
 
-void nn_rows_packed_hidden(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+void nn_dense_packed_hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
 {
     hidden(stage, numbers, in, out, 1);
 }
 
-void nn_rows_i8_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out)
+void nn_dense_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out)
 {
     scores(stage, numbers, in, out, 0);
 }
 
-void nn_rows_packed_scores(const nn_rows_i8 *stage, nn_far numbers, const uint8_t *in, int32_t *out)
+void nn_dense_packed_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out)
 {
     scores(stage, numbers, in, out, 1);
 }
