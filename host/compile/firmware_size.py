@@ -7,15 +7,28 @@ holds every prediction against the linker's figures.
 from __future__ import annotations
 
 from host.compile.boards import Board, Chip
-from host.compile.program import Program
+from host.compile.kernels.measured import Measured
+from host.compile.program import Program, Step
+from host.quantise.ops import Conv, computes_floats
 
-_BASE_CODE = 4460
-"""The sketch without any kernel: serial line, protocol, clock, Arduino's core."""
-_LONG_CALL_CODE = 990
-"""More interrupt vectors, and jumps and calls of two words."""
-_FAR_CODE = 350
-_PAIR_CODE, _DEPTH_PAIR_CODE = 400, 900
-"""Two convolutions in turns; a pair whose one or other is depthwise."""
+_FLASH = Measured(
+    near={
+        "the sketch": 4289.54,
+        "calls of three bytes": 0,
+        "a pair of nn_conv": 957.98,
+        "a pair of nn_avr_conv": 0,
+        "a pair of nn_avr_depth": 0,
+        "a walk shared": 0,
+    },
+    far={
+        "the sketch": 1151.22,
+        "calls of three bytes": 1151.22,
+        "a pair of nn_conv": 0,
+        "a pair of nn_avr_conv": 0,
+        "a pair of nn_avr_depth": 0,
+        "a walk shared": 0,
+    },
+)
 
 _STATIC = 203
 """Static data whose size no model changes: session, line, clock, and small tables of the compiler's."""
@@ -35,18 +48,31 @@ _KEPT_FREE = 220 + 320
 
 def flash(program: Program, chip: Chip) -> int:
     """Bytes of the whole sketch."""
-    shared: dict[str, int] = {}
-    own = 0
+    shared: dict[str, float] = {}
+    own = 0.0
     for cost in program.costs:
         shared |= cost.code
         own += cost.own
-    code = _BASE_CODE + sum(shared.values()) + own + (_LONG_CALL_CODE if chip.long_calls else 0)
-    code += _FAR_CODE if chip.far_flash else 0
+    return round(_FLASH.total(terms(program, chip), chip) + sum(shared.values()) + own) + len(program.rom)
+
+
+def terms(program: Program, chip: Chip) -> dict[str, float]:
+    """What makes the bytes besides the kernels' own, by the names of _FLASH."""
+    found = {"the sketch": 1.0}
+    if chip.long_calls:
+        found["calls of three bytes"] = 1
     pair = program.layout.pair
     if pair is not None:
-        is_depthwise = any("depth" in step.kernel.name for step in program.steps[pair : pair + 2])
-        code += _DEPTH_PAIR_CODE if is_depthwise else _PAIR_CODE
-    return code + len(program.rom)
+        names = [step.kernel.name for step in program.steps[pair : pair + 2]]
+        found[f"a pair of {next((name for name in names if 'depth' in name), names[0])}"] = 1
+    kinds = {step.kernel.kind for step in program.steps if _walks(step)}
+    if len(kinds) > 1:
+        found["a walk shared"] = -1
+    return found
+
+
+def _walks(step: Step) -> bool:
+    return isinstance(step.ops[0], Conv) and not computes_floats(step.ops[0])
 
 
 def ram_static(program: Program, board: Board, *, profile: bool = False) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from host.quantise.ops import Conv, Dense, Op, Preconv, elements
+from host.quantise.ops import Conv, Op, Pool, elements
 
 _ALIGNMENT = 4
 
@@ -75,12 +75,12 @@ class Pair:
 
 
 def row_use(ops: Sequence[Op], scratch: int = 0, stays_near: bool = False) -> RowUse:
-    """Of the ops that one step runs. A dense op and the front end count as one row: all inputs are needed to the end.
+    """Of the ops that one step runs. All but convolutions and pools count as one row: all inputs are needed to the end.
     Scores are no map."""
     first, last = ops[0], ops[-1]
     item, out_item = first.source.item, last.codes.item
     inputs, outputs = item * elements(first.input_shape), out_item * elements(last.output_shape)
-    if len(ops) > 1 or isinstance(first, Dense | Preconv):
+    if len(ops) > 1 or not isinstance(first, Conv | Pool):
         return RowUse(1, inputs, 1, outputs, (0,), (0,), scratch, stays_near)
     channels, height, width = first.input_shape
     units, rows, columns = first.output_shape

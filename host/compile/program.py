@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
+import numpy as np
+
 from host.compile.boards import Chip
 from host.compile.kernels.kernel import Cost, Kernel, Ops, Packed
 from host.compile.kernels.kinds import CODE, KINDS
 from host.compile.memory import Layout, Pair, Place, RowUse, lay_out, row_use
 from host.quantise.graph import Graph
-from host.quantise.ops import Conv, Dense, elements, op_name
+from host.quantise.ops import Conv, Dense, Preconv, computes_floats, elements, op_name
 
 Tile = tuple[Kernel, Ops]
 """A kernel and the ops that one step of it runs."""
@@ -138,7 +140,9 @@ def alive_behind(graph: Graph, ops: Ops) -> float | None:
     """How many outputs of `ops` are not zero on average, None where they are scores or nobody knows."""
     following = graph.ops.index(ops[-1]) + 1
     op = graph.ops[following] if following < len(graph.ops) else None
-    return float(op.density.sum()) if isinstance(op, Dense) and op.density is not None else None
+    if op is None or isinstance(op, Preconv) or op.density is None:
+        return None
+    return float(np.mean(op.density)) * elements(op.input_shape)
 
 
 def title(graph: Graph) -> str:
@@ -202,8 +206,9 @@ def as_pair(tiles: Sequence[Tile], pair: int | None) -> Pair | None:
 
 
 def possible_pairs(tiles: Sequence[Tile]) -> list[int]:
-    """The steps that could run in turns with the next one: both convolutions, and both of one kind of kernel."""
-    convs = [isinstance(ops[0], Conv) for _, ops in tiles]
+    """The steps that could run in turns with the next one: both convolutions of codes, and both of one kind of
+    kernel."""
+    convs = [isinstance(ops[0], Conv) and not computes_floats(ops[0]) for _, ops in tiles]
     kinds = [kernel.kind for kernel, _ in tiles]
     return [
         index

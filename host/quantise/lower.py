@@ -89,7 +89,7 @@ def _with_densities(network: Network, top: int, ops: list[Op]) -> tuple[Op, ...]
         return tuple(ops)
     found: list[Op] = []
     for op, density in zip(ops, known, strict=True):
-        if isinstance(op, Conv):
+        if isinstance(op, Conv | Pool):
             op = replace(op, density=float(density.mean()))
         elif isinstance(op, Dense):
             op = replace(op, density=np.broadcast_to(density, op.inputs).astype(np.float32))

@@ -252,13 +252,15 @@ class Dense:
 
 @dataclass(frozen=True)
 class Pool:
-    """A pool by itself: the largest or the mean of windows `size`, one each `strides` rows and columns."""
+    """A pool by itself: the largest or the mean of windows `size`, one each `strides` rows and columns. `density`: see
+    Conv."""
 
     input_shape: MapShape
     size: Pair
     strides: Pair
     is_average: bool
     source: Codes = field(default_factory=Codes)
+    density: float | None = None
 
     @property
     def codes(self) -> Codes:

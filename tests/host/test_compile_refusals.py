@@ -37,7 +37,7 @@ def refusals(op, chip=ATMEGA328P):
     """By kernel, of those that take such an op at all; None where it runs it."""
     found = {name: kernel.refuses((op,), chip) for name, kernel in KERNELS.items() if kernel.takes((op,))}
     for text in found.values():
-        assert text is None or (text.isprintable() and text.startswith(("found ", "unrolled: ")) and ", need " in text)
+        assert text is None or (text.isprintable() and text.startswith(("found ", "layer ")) and ", need " in text)
     return found
 
 

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import Cost, OneOpOnAvr, Packed
+from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.measured import Measured
 from host.quantise.ops import Dense, HalfUp
 
 MAX_NEAR_BYTES = 2**15 - 1
 """What an object may be at most where pointers and sizes have 16 bits."""
-_BLOCK_CALL = 20
-"""Bytes of code that call one kernel for one block."""
+FLASH = Measured(
+    near={
+        "nn_avr_dense24": 39.74,
+        "nn_avr_dense24 output": 8.87,
+        "nn_avr_requantize24": 278.85,
+        "a step of nn_avr_dense16": 165.09,
+        "a block of nn_avr_dense16": 73.44,
+        "nn_avr_argmax32": 0,
+        "nn_avr_dense16": 169.65,
+        "nn_avr_dense16 output": 20.97,
+        "nn_avr_requantize16": 241.52,
+        "nn_avr_widen16": 66.13,
+    },
+    far={
+        "nn_avr_dense24": 447.39,
+        "nn_avr_dense24 output": 89.48,
+        "nn_avr_requantize24": 0,
+        "a step of nn_avr_dense16": 447.39,
+        "a block of nn_avr_dense16": 223.7,
+        "nn_avr_argmax32": 381.04,
+        "nn_avr_dense16": 0,
+        "nn_avr_dense16 output": 0,
+        "nn_avr_requantize16": 0,
+        "nn_avr_widen16": 0,
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +63,7 @@ class BlockDense(OneOpOnAvr[Dense]):
     sum_bytes: int
     template = "avr8/dense.j2"
     runs = Dense
+    flash, stack = FLASH, portable.DENSE_STACK
 
     @property
     def name(self) -> str:
@@ -82,25 +109,28 @@ class BlockDense(OneOpOnAvr[Dense]):
             return bias.astype("<i2").tobytes() + input_major.tobytes()
         return layouts.int24(bias.astype(np.int32)) + (input_major.astype(np.int16) + 128).astype(np.uint8).tobytes()
 
-    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
+    def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         nonzero, outputs, cycles = op.nonzero, op.rows.outputs, 0.0
-        zero = op.inputs - nonzero
-        sizes = layouts.even_blocks(outputs, self.block_max)
-        for size in sizes:
+        for size in layouts.even_blocks(outputs, self.block_max):
             if self.bits == 16:
                 cycles += sums16_cycles(size, op.inputs, nonzero)
             else:
-                cycles += 109 + 23 * size + nonzero * (10 + 8 * size) + 9 * zero
-        fixed, each = {16: (172, 40), 24: (128, 36)}[self.bits]
-        code = {f"{self.name}_{size}": fixed + each * size for size in sizes}
+                cycles += 109 + 23 * size + nonzero * (10 + 8 * size) + 9 * (op.inputs - nonzero)
         if op.rows.requantiser is None:
-            widen = 16 + 17 * outputs if self.bits == 16 else 0
-            cycles += widen + argmax_cycles(outputs)
-            code |= {"nn_avr_widen16": 26} if self.bits == 16 else {}
+            return cycles + argmax_cycles(outputs) + (16 + 17 * outputs if self.bits == 16 else 0)
+        return cycles + self._requantising(op, outputs if alive is None else alive)
+
+    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+        found = routines(self.name, layouts.even_blocks(op.rows.outputs, self.block_max))
+        if op.rows.requantiser is not None:
+            names = [f"nn_avr_requantize{self.bits}"]
         else:
-            cycles += self._requantising(op, outputs if alive is None else alive)
-            code |= {f"nn_avr_requantize{self.bits}": {16: 154, 24: 128}[self.bits]}
-        return Cost(cycles, code, _BLOCK_CALL * len(sizes), portable.DENSE_STACK)
+            names = ["nn_avr_argmax32", *(["nn_avr_widen16"] if self.bits == 16 else [])]
+        return found | {name: {name: 1} for name in names}
+
+    def calls(self, op: Dense) -> Mapping[str, float]:
+        blocks = len(layouts.even_blocks(op.rows.outputs, self.block_max))
+        return {"a step of nn_avr_dense16": 1, "a block of nn_avr_dense16": blocks}
 
     def _requantising(self, op: Dense, alive: float) -> float:
         silent = op.rows.outputs - alive
@@ -109,6 +139,11 @@ class BlockDense(OneOpOnAvr[Dense]):
         if layouts.board_rule(op.rows, self._shift)[0][0] < 256:
             return 37 + 27 * op.rows.outputs - 15 * silent
         return 37 + 33 * op.rows.outputs - 21 * silent
+
+
+def routines(name: str, sizes: list[int]) -> dict[str, dict[str, float]]:
+    """The assembly for blocks of these sizes, each with what makes its bytes."""
+    return {f"{name}_{size}": {name: 1, f"{name} output": size} for size in sizes}
 
 
 def sums16_cycles(size: int, inputs: int, nonzero: float) -> float:

@@ -1,19 +1,54 @@
-"""AVR assembly for dense ops whose sums pass what one call can hold: rows in pieces, added up in 32 bits (nn_avr.h)."""
+"""AVR assembly for dense ops whose sums pass what one call can hold: rows in pieces, or in one that a large bias is
+added to, in 32 bits (nn_avr.h)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from host.compile.boards import Chip
 from host.compile.kernels import avr_patch, layouts, portable
-from host.compile.kernels.kernel import Cost, OneOpOnAvr, Packed
+from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.measured import Measured
 from host.quantise.ops import Dense
 
 MAX_PIECES = 255
-_STEP_CYCLES, _PIECE_CYCLES = 600, 150
-"""Of C around the assembly: once, and for each piece of each block."""
+_CYCLES = Measured(
+    near={
+        "nn_avr_long hidden": 0,
+        "nn_avr_long hidden block": 0,
+        "nn_avr_long bias": 0,
+        "nn_avr_long piece": 0,
+        "nn_avr_long scores": 0,
+        "nn_avr_long scores block": 0,
+    },
+    far={
+        "nn_avr_long hidden": 0,
+        "nn_avr_long hidden block": 0,
+        "nn_avr_long bias": 0,
+        "nn_avr_long piece": 0,
+        "nn_avr_long scores": 0,
+        "nn_avr_long scores block": 0,
+    },
+)
+_FLASH = Measured(
+    near={
+        "nn_avr_long_hidden": 0,
+        "nn_avr_add24": 0,
+        "nn_avr_activate32": 0,
+        "a step of nn_avr_long": 0,
+        "nn_avr_long_scores": 0,
+    },
+    far={
+        "nn_avr_long_hidden": 0,
+        "nn_avr_add24": 0,
+        "nn_avr_activate32": 0,
+        "a step of nn_avr_long": 0,
+        "nn_avr_long_scores": 0,
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +70,14 @@ class LongDense(OneOpOnAvr[Dense]):
     name = "nn_avr_long"
     template = "avr8/long.j2"
     runs = Dense
+    cycles, flash = avr_patch.CYCLES | _CYCLES, portable.FLASH | avr_patch.FLASH | _FLASH
+    stack = portable.CONV_STACK
 
     def refusal(self, op: Dense) -> str | None:
         if refusal := portable.dense_refusal(op) or layouts.block_refusal(op.rows):
             return refusal
         count = len(cut(op))
-        return None if 1 < count <= MAX_PIECES else f"found {count} pieces of a row, need 2..{MAX_PIECES}"
+        return None if count <= MAX_PIECES else f"found {count} pieces of a row, need {MAX_PIECES} at most"
 
     def packed(self, op: Dense) -> Packed:
         blocks, pieces = avr_patch.cut(op.rows), cut(op)
@@ -58,19 +95,35 @@ class LongDense(OneOpOnAvr[Dense]):
             first += size
         return Packed(bytes(rom), {"blocks": blocks, "shift": shift, "pieces": len(pieces)})
 
-    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
-        blocks, shares, cycles = avr_patch.cut(op.rows), op.shares, float(_STEP_CYCLES)
-        pieces = cut(op)
-        for piece in pieces:
+    def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
+        blocks, shares, total = avr_patch.cut(op.rows), layouts.map_shares(op), 0.0
+        for piece in cut(op):
             share = float(shares[piece.first : piece.first + piece.inputs].mean())
             for size in blocks.sizes:
-                cycles += avr_patch.patch_cycles(blocks, size, piece.rows, piece.run, share)
-                cycles += 16 + 32 * size + _PIECE_CYCLES
-        is_hidden = op.rows.requantiser is not None
-        cycles += sum(51 + 41 * size for size in blocks.sizes) if is_hidden else 0
-        code = {f"nn_avr_long {'hidden' if is_hidden else 'scores'}": 700, "nn_avr_add24": 40}
-        code |= {"nn_avr_activate32": 170} if is_hidden else {}
-        return Cost(cycles, code | avr_patch.routines(blocks), stack=portable.CONV_STACK)
+                total += avr_patch.patch_cycles(blocks, size, piece.rows, piece.run, share) + 16 + 32 * size
+        if op.rows.requantiser is None:
+            return total
+        each = 64 if layouts.board_rule(op.rows)[1] == layouts.SHORT_SHIFT else 58
+        positive = op.rows.outputs / 2 if alive is None else alive
+        return total + 51 * len(blocks.sizes) + 24 * op.rows.outputs + (each - 24) * positive
+
+    def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
+        blocks, end = len(avr_patch.cut(op.rows).sizes), portable.end_of(op)
+        counts = {
+            f"nn_avr_long {end}": 1.0,
+            f"nn_avr_long {end} block": blocks,
+            "nn_avr_long bias": op.rows.outputs,
+            "nn_avr_long piece": blocks * len(cut(op)),
+        }
+        return counts if end == "hidden" else counts | {"nn_argmax_i32 score": op.rows.outputs}
+
+    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+        end = portable.end_of(op)
+        names = (f"nn_avr_long_{end}", "nn_avr_add24", "nn_avr_activate32" if end == "hidden" else "nn_argmax_i32")
+        return {name: {name: 1} for name in names} | avr_patch.cut(op.rows).routines
+
+    def calls(self, op: Dense) -> Mapping[str, float]:
+        return {"a step of nn_avr_long": 1}
 
 
 def cut(op: Dense) -> list[Piece]:

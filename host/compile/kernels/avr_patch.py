@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import Cost, OneOpOnAvr, Packed
+from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.measured import Measured
 from host.quantise.ops import Conv, Dense, Pool, Rows
 
 BLOCK_MAX = 6
@@ -20,14 +22,90 @@ SUM_BITS = {8: 24, 4: 20, 2: 18}
 ROUTINES = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
 DEPTH_ROUTINE = "nn_avr_depth24"
 
-_STEP_CYCLES = 500
-_POSITION_CYCLES, _BLOCK_CYCLES = 600, 80
-"""Cycles of C around the assembly: for each position, and each block of outputs there."""
-_ACTIVATION_CYCLES = 46
-"""Of one output, half of which are below zero."""
-_ROUTINE_BYTES = {8: (210, 28), 4: (200, 50), 2: (180, 57)}
-"""Of one routine, by the bits of its weights: fixed, and for each output of its block."""
-_DEPTH_ROUTINE_BYTES = (130, 26)
+CYCLES = Measured(
+    near={
+        "nn_avr_dense hidden": 421.04,
+        "nn_avr_dense hidden block": 26.08,
+        "nn_avr_dense scores": 249.95,
+        "nn_avr_dense scores block": 124.98,
+        "nn_argmax_i32 score": 25,
+        "nn_avr_conv": 904.8,
+        "nn_avr_conv position": 425.63,
+        "nn_avr_conv block": 97.68,
+        "a sum compared": 0,
+        "nn_avr_depth": 764.05,
+        "nn_avr_depth position": 450.79,
+        "nn_avr_depth block": 141.12,
+        "nn_avr_pool": 260.16,
+        "nn_avr_pool row": 40.04,
+        "nn_avr_pool window": 9.49,
+    },
+    far={
+        "nn_avr_dense hidden": 0,
+        "nn_avr_dense hidden block": 0,
+        "nn_avr_dense scores": 299.11,
+        "nn_avr_dense scores block": 149.56,
+        "nn_argmax_i32 score": 29.91,
+        "nn_avr_conv": 0,
+        "nn_avr_conv position": 318.58,
+        "nn_avr_conv block": 318.58,
+        "a sum compared": 10.85,
+        "nn_avr_depth": 0,
+        "nn_avr_depth position": 0,
+        "nn_avr_depth block": 0,
+        "nn_avr_pool": 0,
+        "nn_avr_pool row": 0,
+        "nn_avr_pool window": 0,
+    },
+)
+FLASH = Measured(
+    near={
+        "nn_avr_dense_hidden": 193.53,
+        "nn_avr_activate24": 144.05,
+        "nn_avr_patch24": 246.13,
+        "nn_avr_patch24 output": 20.56,
+        "a step of nn_avr_dense": 191.38,
+        "nn_avr_dense_scores": 11.56,
+        "nn_avr_widen24": 97.58,
+        "nn_avr_patch4": 226.69,
+        "nn_avr_patch4 output": 45.25,
+        "nn_avr_patch2": 384.32,
+        "nn_avr_patch2 output": 18.74,
+        "nn_avr_conv": 228.69,
+        "nn_walk": 228.69,
+        "a step of nn_avr_conv": 63.6,
+        "nn_avr_depth": 543.86,
+        "nn_avr_depth24": 108.36,
+        "nn_avr_depth24 output": 42.29,
+        "nn_avr_pool": 175.59,
+        "nn_avr_window_max": 175.59,
+        "a step of nn_avr_pool": 20.41,
+        "nn_avr_window_mean": 226.62,
+    },
+    far={
+        "nn_avr_dense_hidden": 0,
+        "nn_avr_activate24": 841.09,
+        "nn_avr_patch24": 226.49,
+        "nn_avr_patch24 output": 45.3,
+        "a step of nn_avr_dense": 154.8,
+        "nn_avr_dense_scores": 154.8,
+        "nn_avr_widen24": 58.96,
+        "nn_avr_patch4": 0,
+        "nn_avr_patch4 output": 0,
+        "nn_avr_patch2": 0,
+        "nn_avr_patch2 output": 0,
+        "nn_avr_conv": 841.09,
+        "nn_walk": 841.09,
+        "a step of nn_avr_conv": 420.55,
+        "nn_avr_depth": 0,
+        "nn_avr_depth24": 0,
+        "nn_avr_depth24 output": 0,
+        "nn_avr_pool": 0,
+        "nn_avr_window_max": 0,
+        "a step of nn_avr_pool": 0,
+        "nn_avr_window_mean": 0,
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +126,10 @@ class Blocks:
         """Bytes of a block's weights for one input."""
         return -(-size * self.bits // 8)
 
-    def code(self, fixed: int, each: int) -> dict[str, int]:
-        """The routines that the linker keeps."""
-        return {f"{self.routine}_{size}": fixed + each * size for size in self.sizes}
+    @property
+    def routines(self) -> dict[str, dict[str, float]]:
+        """What the linker keeps of them, with what makes its bytes."""
+        return {f"{self.routine}_{size}": {self.routine: 1, f"{self.routine} output": size} for size in self.sizes}
 
 
 def cut(rows: Rows, is_depthwise: bool = False) -> Blocks:
@@ -101,12 +180,10 @@ def _refusal(op: Conv | Dense) -> str | None:
     return None
 
 
-def _blocks_cycles(blocks: Blocks, rows: int, run: int, density: float) -> float:
-    """All outputs at one position: a patch kernel and nn_avr_activate24 for each block."""
-    total = 0.0
-    for size in blocks.sizes:
-        total += patch_cycles(blocks, size, rows, run, density) + 46 + _ACTIVATION_CYCLES * size + _BLOCK_CYCLES
-    return total
+def activate_cycles(op: Conv | Dense, outputs: int, positive: float) -> float:
+    """nn_avr_activate24 without NN_AVR_MAX, of which `positive` are above 0 on average."""
+    each = 61 if layouts.board_rule(op.rows)[1] == layouts.SHORT_SHIFT else 55
+    return 47 + 23 * outputs + (each - 23) * positive
 
 
 def patch_cycles(blocks: Blocks, size: int, rows: int, run: int, density: float) -> float:
@@ -114,11 +191,6 @@ def patch_cycles(blocks: Blocks, size: int, rows: int, run: int, density: float)
     present = 11 + 6 * size + 2 * blocks.stride(size)
     products = rows * run * (density * present + (1 - density) * 9)
     return 124 + 18 * size + 28 * rows + products + _unpacking(size, blocks.bits)
-
-
-def routines(blocks: Blocks) -> dict[str, int]:
-    """The bytes of the patch kernels that the linker keeps."""
-    return blocks.code(*_ROUTINE_BYTES[blocks.bits])
 
 
 def _unpacking(size: int, bits: int) -> int:
@@ -137,6 +209,7 @@ class PatchConv(OneOpOnAvr[Conv]):
     name = "nn_avr_conv"
     template = "avr8/conv.j2"
     runs = Conv
+    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
 
     def refusal(self, op: Conv) -> str | None:
         if op.groups != 1:
@@ -149,13 +222,41 @@ class PatchConv(OneOpOnAvr[Conv]):
         blocks = cut(op.rows)
         return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
 
-    def cost_of(self, op: Conv, chip: Chip, alive: float | None) -> Cost:
+    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
         blocks, total = cut(op.rows), 0.0
+        share = portable.positive_share(op, alive)
+        ends = sum(activate_cycles(op, size, share * size) for size in blocks.sizes)
         for (y, x), count in portable.windows(op).items():
             run = x * op.input_shape[0]
-            total += count * (_POSITION_CYCLES + _blocks_cycles(blocks, y, run, op.share))
-        code = {"nn_avr_conv": 330, "nn_walk": 1150} | routines(blocks)
-        return Cost(total, code, stack=portable.CONV_STACK)
+            total += count * (ends + sum(patch_cycles(blocks, size, y, run, op.share) for size in blocks.sizes))
+        return total
+
+    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
+        return _around(self.name, op, alive)
+
+    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+        return _walking(self.name, cut(op.rows))
+
+    def calls(self, op: Conv) -> Mapping[str, float]:
+        return {"a step of nn_avr_conv": 1}
+
+
+def _around(name: str, op: Conv, alive: float | None) -> dict[str, float]:
+    """What C does around the blocks of a convolution."""
+    positions = op.used[0] * op.used[1]
+    compared = positions - positions / (op.pool[0] * op.pool[1])
+    return {
+        name: 1,
+        f"{name} position": positions,
+        f"{name} block": positions * len(cut(op.rows).sizes),
+        "a sum compared": compared * op.rows.outputs * portable.positive_share(op, alive),
+    }
+
+
+def _walking(name: str, blocks: Blocks) -> dict[str, dict[str, float]]:
+    """What the linker keeps of a convolution."""
+    names = (name, "nn_walk_load", "nn_walk", "nn_avr_activate24")
+    return {symbol: {symbol: 1.0} for symbol in names} | blocks.routines
 
 
 class DepthConv(OneOpOnAvr[Conv]):
@@ -164,6 +265,7 @@ class DepthConv(OneOpOnAvr[Conv]):
     name = "nn_avr_depth"
     template = "avr8/conv.j2"
     runs = Conv
+    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
 
     def refusal(self, op: Conv) -> str | None:
         if not op.is_depthwise:
@@ -176,15 +278,22 @@ class DepthConv(OneOpOnAvr[Conv]):
         blocks = cut(op.rows, is_depthwise=True)
         return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
 
-    def cost_of(self, op: Conv, chip: Chip, alive: float | None) -> Cost:
-        blocks, total = cut(op.rows, is_depthwise=True), 0.0
+    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
+        sizes, total = cut(op.rows).sizes, 0.0
+        share = portable.positive_share(op, alive)
+        ends = sum(activate_cycles(op, size, share * size) for size in sizes)
         for (y, x), count in portable.windows(op).items():
-            total += count * _POSITION_CYCLES
-            for size in blocks.sizes:
-                total += count * (98 + 15 * size + 17 * y + y * x * (5 + 11 * size))
-                total += count * (46 + _ACTIVATION_CYCLES * size + _BLOCK_CYCLES)
-        code = {"nn_avr_depth": 450, "nn_walk": 1150} | blocks.code(*_DEPTH_ROUTINE_BYTES)
-        return Cost(total, code, stack=portable.CONV_STACK)
+            total += count * (ends + sum(98 + 15 * size + 17 * y + y * x * (5 + 11 * size) for size in sizes))
+        return total
+
+    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
+        return _around(self.name, op, alive)
+
+    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+        return _walking(self.name, cut(op.rows, is_depthwise=True))
+
+    def calls(self, op: Conv) -> Mapping[str, float]:
+        return {"a step of nn_avr_conv": 1}
 
 
 class PatchDense(OneOpOnAvr[Dense]):
@@ -193,6 +302,7 @@ class PatchDense(OneOpOnAvr[Dense]):
     name = "nn_avr_dense"
     template = "avr8/patch_dense.j2"
     runs = Dense
+    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
 
     def refusal(self, op: Dense) -> str | None:
         if pieces(op.inputs) is None:
@@ -205,12 +315,27 @@ class PatchDense(OneOpOnAvr[Dense]):
         facts = {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1], "pieces": found[0], "piece": found[1]}
         return Packed(block_bytes(op, blocks), facts)
 
-    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
-        blocks, found = cut(op.rows), pieces(op.inputs)
+    def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
+        blocks, found, outputs = cut(op.rows), pieces(op.inputs), op.rows.outputs
         assert found is not None
-        cycles = _STEP_CYCLES + _blocks_cycles(blocks, *found, op.nonzero / op.inputs)
-        code = {"nn_avr_dense hidden": 500} if op.rows.requantiser is not None else {"nn_avr_dense scores": 1690}
-        return Cost(cycles, code | routines(blocks), stack=portable.CONV_STACK)
+        total = sum(patch_cycles(blocks, size, *found, op.nonzero / op.inputs) for size in blocks.sizes)
+        if op.rows.requantiser is None:
+            return total + sum(16 + 20 * size for size in blocks.sizes)
+        positive = 0.5 if alive is None else alive / outputs
+        return total + sum(activate_cycles(op, size, positive * size) for size in blocks.sizes)
+
+    def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
+        end = portable.end_of(op)
+        counts = {f"nn_avr_dense {end}": 1.0, f"nn_avr_dense {end} block": len(cut(op.rows).sizes)}
+        return counts if end == "hidden" else counts | {"nn_argmax_i32 score": op.rows.outputs}
+
+    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+        end = portable.end_of(op)
+        names = ("nn_avr_activate24",) if end == "hidden" else ("nn_avr_widen24", "nn_argmax_i32")
+        return {name: {name: 1} for name in (f"nn_avr_dense_{end}", *names)} | cut(op.rows).routines
+
+    def calls(self, op: Dense) -> Mapping[str, float]:
+        return {"a step of nn_avr_dense": 1}
 
 
 def pieces(inputs: int) -> tuple[int, int] | None:
@@ -229,17 +354,26 @@ class AvrPool(OneOpOnAvr[Pool]):
     name = "nn_avr_pool"
     template = "avr8/pool.j2"
     runs = Pool
+    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
 
     def refusal(self, op: Pool) -> str | None:
         if not op.is_square:
             return f"found windows {op.size}, strides {op.strides}, need the same in both directions"
         return portable.pool_refusal(op)
 
-    def cost_of(self, op: Pool, chip: Chip, alive: float | None) -> Cost:
+    def counted(self, op: Pool, chip: Chip, alive: float | None) -> float:
         channels, height, width = op.output_shape
         size = op.size[0]
         # Half of a mean's bits are ones.
         once, channel, pixel = (51, 61 + 4, 9) if op.is_average else (32, 9, 10)
-        window = 20 + once + channels * (channel + 5 * size + pixel * size**2)
-        code = {"nn_avr_pool": 330, f"nn_avr_window {op.is_average}": 210 if op.is_average else 64}
-        return Cost(260 + height * width * window, code, stack=portable.CONV_STACK)
+        return height * width * (once + channels * (channel + 5 * size + pixel * size**2))
+
+    def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
+        _, height, width = op.output_shape
+        return {"nn_avr_pool": 1, "nn_avr_pool row": height, "nn_avr_pool window": height * width}
+
+    def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
+        return {name: {name: 1} for name in ("nn_avr_pool", f"nn_avr_window_{'mean' if op.is_average else 'max'}")}
+
+    def calls(self, op: Pool) -> Mapping[str, float]:
+        return {"a step of nn_avr_pool": 1}

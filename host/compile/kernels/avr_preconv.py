@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from host.compile.boards import Chip
 from host.compile.kernels import portable
-from host.compile.kernels.kernel import Cost, OneOpOnAvr
-from host.quantise.ops import Preconv
+from host.compile.kernels.kernel import OneOpOnAvr
+from host.compile.kernels.measured import Measured
+from host.quantise.ops import Preconv, elements
 
 SIZES = ((16, 16), (28, 28))
 TOPS = (63, 255)
 """For these its division has been proved exact."""
+
+_FLASH = Measured(
+    near={
+        "nn_avr_preconv_16x16": 870.34,
+        "nn_avr_normalize": 870.36,
+        "nn_avr_preconv_28x28": 0,
+    },
+    far={
+        "nn_avr_preconv_16x16": 0,
+        "nn_avr_normalize": 0,
+        "nn_avr_preconv_28x28": 0,
+    },
+)
 
 
 class AvrPreconv(OneOpOnAvr[Preconv]):
@@ -18,6 +34,7 @@ class AvrPreconv(OneOpOnAvr[Preconv]):
     name = "nn_avr_preconv"
     template = "avr8/preconv.j2"
     runs = Preconv
+    flash, stack = _FLASH, portable.DENSE_STACK
 
     def refusal(self, op: Preconv) -> str | None:
         if op.input_shape[1:] not in SIZES:
@@ -30,11 +47,12 @@ class AvrPreconv(OneOpOnAvr[Preconv]):
     def scratch(self, op: Preconv) -> int:
         return portable.preconv_scratch(op)
 
-    def cost_of(self, op: Preconv, chip: Chip, alive: float | None) -> Cost:
-        _, rows, columns = op.output_shape
-        nonzero = rows * columns if alive is None else alive
+    def counted(self, op: Preconv, chip: Chip, alive: float | None) -> float:
+        nonzero = elements(op.output_shape) if alive is None else alive
         if op.input_shape[1:] == (28, 28):
-            cycles = 14550 + 39.5 * nonzero
-        else:
-            cycles = 5240 + 30.7 * nonzero if op.top == 63 else 5170 + 31.0 * nonzero
-        return Cost(cycles, {"nn_avr_preconv": 1380}, stack=portable.DENSE_STACK)
+            return 14550 + 39.5 * nonzero
+        return 5240 + 30.7 * nonzero if op.top == 63 else 5170 + 31.0 * nonzero
+
+    def functions(self, op: Preconv) -> Mapping[str, Mapping[str, float]]:
+        size = "x".join(map(str, op.input_shape[1:]))
+        return {name: {name: 1} for name in (f"nn_avr_preconv_{size}", "nn_avr_normalize")}

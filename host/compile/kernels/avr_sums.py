@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from host.compile.boards import Chip
-from host.compile.kernels import layouts, portable
-from host.compile.kernels.avr_dense import Block, argmax_cycles, sums16_cycles
-from host.compile.kernels.kernel import Cost, OneOpOnAvr, Packed
+from host.compile.kernels import avr_dense, avr_patch, layouts, portable
+from host.compile.kernels.avr_dense import Block, argmax_cycles, routines, sums16_cycles
+from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.measured import Measured
 from host.quantise.ops import Dense
 
-_CALL = 26
-"""Bytes of code that call one routine."""
-_ROUTINE_BYTES = {16: (172, 40), 24: (150, 44)}
-"""Of one routine: fixed, and for each output of its block."""
+_FLASH = Measured(
+    near={
+        "nn_avr_sums24": 129.73,
+        "nn_avr_sums24 output": 32.52,
+        "a step of nn_avr_sums": 16.33,
+        "a block of nn_avr_sums": 9.28,
+        "nn_avr_sums16": 162,
+        "nn_avr_sums16 output": 45.08,
+        "nn_avr_activate16": 96.54,
+    },
+    far={
+        "nn_avr_sums24": 0,
+        "nn_avr_sums24 output": 0,
+        "a step of nn_avr_sums": 0,
+        "a block of nn_avr_sums": 0,
+        "nn_avr_sums16": 0,
+        "nn_avr_sums16 output": 0,
+        "nn_avr_activate16": 0,
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +45,7 @@ class SumsDense(OneOpOnAvr[Dense]):
     block_max: int
     template = "avr8/sums.j2"
     runs = Dense
+    flash, stack = avr_dense.FLASH | avr_patch.FLASH | _FLASH, portable.DENSE_STACK
 
     @property
     def name(self) -> str:
@@ -58,17 +77,21 @@ class SumsDense(OneOpOnAvr[Dense]):
         facts = {"bits": self.bits, "blocks": blocks, "shift": shift, "multipliers": len(rom)}
         return Packed(bytes(rom) + (multipliers.astype("<u2").tobytes() if shift else b""), facts)
 
-    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
+    def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         sizes = layouts.even_blocks(op.rows.outputs, self.block_max)
         cycles = sum(self._block_cycles(size, op.inputs, op.nonzero) for size in sizes)
-        cycles += self._end_cycles(op, op.rows.outputs if alive is None else alive)
-        fixed, each = _ROUTINE_BYTES[self.bits]
-        code = {f"{self.name}_{size}": fixed + each * size for size in sizes}
+        return cycles + self._end_cycles(op, op.rows.outputs if alive is None else alive)
+
+    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+        found = routines(self.name, layouts.even_blocks(op.rows.outputs, self.block_max))
+        names = [f"nn_avr_activate{self.bits}"]
         if op.rows.requantiser is None:
-            code |= {f"nn_avr_widen{self.bits}": 26 if self.bits == 16 else 30}
-        else:
-            code |= {f"nn_avr_activate{self.bits}": 150}
-        return Cost(cycles, code, _CALL * (len(sizes) + 1), portable.DENSE_STACK)
+            names = [f"nn_avr_widen{self.bits}", "nn_avr_argmax32"]
+        return found | {name: {name: 1} for name in names}
+
+    def calls(self, op: Dense) -> Mapping[str, float]:
+        blocks = len(layouts.even_blocks(op.rows.outputs, self.block_max))
+        return {"a step of nn_avr_sums": 1, "a block of nn_avr_sums": blocks}
 
     def _block_cycles(self, size: int, inputs: int, nonzero: float) -> float:
         if self.bits == 16:

@@ -61,7 +61,7 @@ class DenseCode:
 
     def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
         code = _compiled(ops, 0, _behind(ops))
-        densities = [op.shares for op in ops if isinstance(op, Dense)]
+        densities = [layouts.map_shares(op) for op in ops if isinstance(op, Dense)]
         return Cost(code.expected_cycles(densities), {}, stack=portable.DENSE_STACK)
 
 
@@ -95,7 +95,7 @@ def _sources(ops: Ops, start: int, work: int) -> list[Source]:
                 levels=op.source.high,
                 source=starts[number],
                 target=starts[number + 1],
-                density=op.shares,
+                density=layouts.map_shares(op),
                 output_levels=op.codes.high,
             )
         )

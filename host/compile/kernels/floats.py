@@ -2,35 +2,113 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import Cost, OneOp, Packed
+from host.compile.kernels.kernel import OneOp, Packed
+from host.compile.kernels.measured import Measured
 from host.nn.formats import WeightFormat
 from host.quantise.ops import Conv, Dense, Pool, Rows
 
-
-@dataclass(frozen=True)
-class _Cycles:
-    """Measured: of a product and its sum, of an input of zero, of an output, and bytes of code."""
-
-    product: float
-    zero: float
-    output: float
-    code: int
-
-
-_CYCLES = {
-    WeightFormat.FLOAT32: _Cycles(340.0, 30.0, 300.0, 2030),
-    WeightFormat.FLOAT16: _Cycles(370.0, 30.0, 300.0, 2036),
-}
-_STEP_CYCLES, _POSITION_CYCLES, _COMPARED_CYCLES = 300.0, 800.0, 80.0
-_POOLED_ONCE, _POOLED_CYCLES = 130.0, 140.0
+_CYCLES = Measured(
+    near={
+        "nn_dense_float": 4597.54,
+        "nn_dense_float output": 583.06,
+        "nn_dense_float input": 556.84,
+        "nn_dense_float u8 input used": 2690.96,
+        "nn_dense_float float16 product": 131.56,
+        "nn_dense_float f32 input used": 298.57,
+        "nn_dense_float float32 product": 84.22,
+        "nn_conv_float": 0,
+        "nn_conv_float position": 0,
+        "nn_conv_float sum": 0,
+        "nn_conv_float tap": 0,
+        "nn_conv_float pixel": 0,
+        "nn_conv_f32_u8 product": 0,
+        "nn_conv_float product of zero": 0,
+        "nn_conv_f32_f32 product": 0,
+        "nn_conv_f16_u8 product": 0,
+        "nn_pool_float once": 0,
+        "nn_pool_float position": 0,
+        "nn_pool_float average window": 0,
+        "nn_pool_float average row": 0,
+        "nn_pool_float average input": 0,
+        "nn_conv_f16_f32 product": 0,
+        "nn_pool_float max window": 0,
+        "nn_pool_float max row": 0,
+        "nn_pool_float max input": 0,
+    },
+    far={
+        "nn_dense_float": 0,
+        "nn_dense_float output": 0,
+        "nn_dense_float input": 0,
+        "nn_dense_float u8 input used": 0,
+        "nn_dense_float float16 product": 0,
+        "nn_dense_float f32 input used": 0,
+        "nn_dense_float float32 product": 0,
+        "nn_conv_float": 0,
+        "nn_conv_float position": 0,
+        "nn_conv_float sum": 0,
+        "nn_conv_float tap": 0,
+        "nn_conv_float pixel": 0,
+        "nn_conv_f32_u8 product": 0,
+        "nn_conv_float product of zero": 0,
+        "nn_conv_f32_f32 product": 0,
+        "nn_conv_f16_u8 product": 0,
+        "nn_pool_float once": 0,
+        "nn_pool_float position": 0,
+        "nn_pool_float average window": 0,
+        "nn_pool_float average row": 0,
+        "nn_pool_float average input": 0,
+        "nn_conv_f16_f32 product": 0,
+        "nn_pool_float max window": 0,
+        "nn_pool_float max row": 0,
+        "nn_pool_float max input": 0,
+    },
+)
+_FLASH = Measured(
+    near={
+        "nn_dense_f16_u8": 239.03,
+        "float arithmetic": 429.56,
+        "nn_half_to_float": 239.03,
+        "a step of nn_dense_float": 214.78,
+        "nn_dense_f16_f32": 239.03,
+        "nn_argmax_f32": 429.56,
+        "nn_dense_f32_u8": 293.56,
+        "nn_dense_f32_f32": 293.56,
+        "nn_conv_f32_u8": 0,
+        "a step of nn_conv_float": 0,
+        "nn_conv_f32_f32": 0,
+        "nn_conv_f16_u8": 0,
+        "nn_pool_f32_average": 0,
+        "a step of nn_pool_float": 0,
+        "nn_conv_f16_f32": 0,
+        "nn_pool_f32_max": 0,
+    },
+    far={
+        "nn_dense_f16_u8": 0,
+        "float arithmetic": 0,
+        "nn_half_to_float": 0,
+        "a step of nn_dense_float": 0,
+        "nn_dense_f16_f32": 0,
+        "nn_argmax_f32": 0,
+        "nn_dense_f32_u8": 0,
+        "nn_dense_f32_f32": 0,
+        "nn_conv_f32_u8": 0,
+        "a step of nn_conv_float": 0,
+        "nn_conv_f32_f32": 0,
+        "nn_conv_f16_u8": 0,
+        "nn_pool_f32_average": 0,
+        "a step of nn_pool_float": 0,
+        "nn_conv_f16_f32": 0,
+        "nn_pool_f32_max": 0,
+    },
+)
 _LONG_CALL_PRODUCT = 12.0
-"""Six calls and returns of one cycle more each."""
+"""Of a product and its sum: six calls and returns of one cycle more each."""
 _CALLED = {WeightFormat.FLOAT32: "f32", WeightFormat.FLOAT16: "f16"}
 
 
@@ -43,14 +121,21 @@ def _row_bytes(op: Conv | Dense) -> bytes:
 
 
 def _packed(op: Conv | Dense) -> Packed:
-    called = f"{_CALLED[op.rows.format]}_{'f32' if op.source.is_float else 'u8'}"
-    return Packed(_row_bytes(op), {"called": called})
+    return Packed(_row_bytes(op), {"called": _called(op)})
 
 
-def _products(rows: Rows, count: float, share: float, chip: Chip) -> float:
-    """So many products, of inputs of which a share is not zero."""
-    costs, more = _CYCLES[rows.format], _LONG_CALL_PRODUCT if chip.long_calls else 0.0
-    return count * (share * (costs.product + more) + (1 - share) * costs.zero)
+def _called(op: Conv | Dense) -> str:
+    return f"{_CALLED[op.rows.format]}_{'f32' if op.source.is_float else 'u8'}"
+
+
+def _counted(products: float, chip: Chip) -> float:
+    return _LONG_CALL_PRODUCT * products if chip.long_calls else 0.0
+
+
+def _library(rows: Rows) -> dict[str, dict[str, float]]:
+    """What the compiler's library has of floats, and how a weight of 16 bits becomes one."""
+    names = ["float arithmetic", *(["nn_half_to_float"] if rows.format is WeightFormat.FLOAT16 else [])]
+    return {name: {name: 1} for name in names}
 
 
 class FloatConv(OneOp[Conv]):
@@ -59,6 +144,7 @@ class FloatConv(OneOp[Conv]):
     name = "nn_conv_float"
     template = "c/conv_float.j2"
     runs = Conv
+    cycles, flash, stack = _CYCLES, _FLASH, portable.CONV_STACK
     on_floats = True
 
     def refusal(self, op: Conv) -> str | None:
@@ -67,13 +153,32 @@ class FloatConv(OneOp[Conv]):
     def packed(self, op: Conv) -> Packed:
         return _packed(op)
 
-    def cost_of(self, op: Conv, chip: Chip, alive: float | None) -> Cost:
-        costs, total = _CYCLES[op.rows.format], 0.0
-        share = op.input_shape[0] // op.groups
-        for (y, x), count in portable.windows(op).items():
-            products = _products(op.rows, y * x * share, op.share, chip) + costs.output
-            total += count * (op.rows.outputs * products + _POSITION_CYCLES)
-        return Cost(total, {f"nn_conv_{_CALLED[op.rows.format]}": costs.code + 900}, stack=portable.CONV_STACK)
+    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
+        return _counted(self._products(op) * op.share, chip)
+
+    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
+        inside, products = self._products(op) / (op.input_shape[0] // op.groups), self._products(op)
+        positions = op.used[0] * op.used[1]
+        return {
+            "nn_conv_float": 1,
+            "nn_conv_float position": positions,
+            "nn_conv_float sum": positions * op.rows.outputs,
+            "nn_conv_float tap": positions * op.rows.outputs * op.kernel[0] * op.kernel[1],
+            "nn_conv_float pixel": inside,
+            f"nn_conv_{_called(op)} product": products * op.share,
+            "nn_conv_float product of zero": products * (1 - op.share),
+        }
+
+    def _products(self, op: Conv) -> float:
+        inside = sum(count * y * x for (y, x), count in portable.windows(op).items())
+        return inside * op.rows.outputs * (op.input_shape[0] // op.groups)
+
+    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+        name = f"nn_conv_{_called(op)}"
+        return {name: {name: 1}} | _library(op.rows)
+
+    def calls(self, op: Conv) -> Mapping[str, float]:
+        return {"a step of nn_conv_float": 1}
 
 
 class FloatDense(OneOp[Dense]):
@@ -82,6 +187,7 @@ class FloatDense(OneOp[Dense]):
     name = "nn_dense_float"
     template = "c/dense_float.j2"
     runs = Dense
+    cycles, flash, stack = _CYCLES, _FLASH, portable.DENSE_STACK
     on_floats = True
 
     def refusal(self, op: Dense) -> str | None:
@@ -90,12 +196,24 @@ class FloatDense(OneOp[Dense]):
     def packed(self, op: Dense) -> Packed:
         return _packed(op)
 
-    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
-        costs, outputs = _CYCLES[op.rows.format], op.rows.outputs
-        products = _products(op.rows, op.inputs, op.nonzero / op.inputs, chip) + costs.output
-        argmax = 0.0 if op.rows.relu else _COMPARED_CYCLES * outputs
-        code = {f"nn_dense_{_CALLED[op.rows.format]}": costs.code}
-        return Cost(_STEP_CYCLES + outputs * products + argmax, code, stack=portable.DENSE_STACK)
+    def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
+        return _counted(op.nonzero * op.rows.outputs, chip)
+
+    def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
+        return {
+            "nn_dense_float": 1,
+            "nn_dense_float output": op.rows.outputs,
+            "nn_dense_float input": op.inputs,
+            f"nn_dense_float {'f32' if op.source.is_float else 'u8'} input used": op.nonzero,
+            f"nn_dense_float {op.rows.format.label} product": op.nonzero * op.rows.outputs,
+        }
+
+    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+        names = [f"nn_dense_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])]
+        return {name: {name: 1} for name in names} | _library(op.rows)
+
+    def calls(self, op: Dense) -> Mapping[str, float]:
+        return {"a step of nn_dense_float": 1}
 
 
 class FloatPool(OneOp[Pool]):
@@ -104,12 +222,18 @@ class FloatPool(OneOp[Pool]):
     name = "nn_pool_float"
     template = "c/pool.j2"
     runs = Pool
+    cycles, flash, stack = _CYCLES, _FLASH, portable.CONV_STACK
     on_floats = True
 
     def refusal(self, op: Pool) -> str | None:
         return portable.pool_refusal(op)
 
-    def cost_of(self, op: Pool, chip: Chip, alive: float | None) -> Cost:
-        channels, height, width = op.output_shape
-        each = _POOLED_ONCE + _POOLED_CYCLES * op.size[0] * op.size[1]
-        return Cost(_STEP_CYCLES + channels * height * width * each, {"nn_pool_f32": 900}, stack=portable.CONV_STACK)
+    def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
+        return {f"nn_pool_float {name}": count for name, count in portable.pool_counts(op).items()}
+
+    def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
+        kind = "average" if op.is_average else "max"
+        return {name: {name: 1} for name in (f"nn_pool_f32_{kind}", "float arithmetic")}
+
+    def calls(self, op: Pool) -> Mapping[str, float]:
+        return {"a step of nn_pool_float": 1}

@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from host.compile.boards import Chip, Family
 from host.compile.kernels.kinds import ASSEMBLY, PORTABLE
+from host.compile.kernels.measured import Measured
 from host.compile.memory import Place
 from host.quantise.ops import Conv, Dense, Op, Pool, Preconv, computes_floats
 
@@ -46,8 +47,8 @@ class Cost:
     the step's `own`; bytes of stack."""
 
     cycles: float
-    code: Mapping[str, int]
-    own: int = 0
+    code: Mapping[str, float]
+    own: float = 0
     stack: int = 0
 
 
@@ -92,6 +93,9 @@ class OneOp(ABC, Generic[OpT]):
     kind = PORTABLE
     runs: type[OpT]
     on_floats = False
+    cycles = Measured()
+    flash = Measured()
+    stack = 0
 
     def takes(self, ops: Ops) -> int:
         return int(isinstance(ops[0], self.runs) and computes_floats(ops[0]) == self.on_floats)
@@ -120,9 +124,27 @@ class OneOp(ABC, Generic[OpT]):
         """As Kernel.pack."""
         return Packed(b"")
 
-    @abstractmethod
     def cost_of(self, op: OpT, chip: Chip, alive: float | None) -> Cost:
         """As Kernel.cost."""
+        cycles = self.counted(op, chip, alive) + self.cycles.total(self.counts(op, alive), chip)
+        code = {symbol: self.flash.total(terms, chip) for symbol, terms in self.functions(op).items()}
+        return Cost(cycles, code, self.flash.total(self.calls(op), chip), self.stack)
+
+    def counted(self, op: OpT, chip: Chip, alive: float | None) -> float:
+        """Cycles that nobody has to measure: of loops in assembly, by its instructions."""
+        return 0.0
+
+    def counts(self, op: OpT, alive: float | None) -> Mapping[str, float]:
+        """How often it does what `cycles` has a name for."""
+        return {}
+
+    def functions(self, op: OpT) -> Mapping[str, Mapping[str, float]]:
+        """What the linker keeps once, each with what makes its bytes, by the names of `flash`."""
+        return {}
+
+    def calls(self, op: OpT) -> Mapping[str, float]:
+        """What a step has for itself, likewise: its description, and the code that calls it."""
+        return {}
 
 
 class OneOpOnAvr(OneOp[OpT]):

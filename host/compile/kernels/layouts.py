@@ -24,6 +24,12 @@ def map_order(op: Conv | Dense) -> NDArray[Any]:
     return np.ascontiguousarray(weights).reshape(op.rows.outputs, -1)
 
 
+def map_shares(op: Dense) -> NDArray[np.float64]:
+    """How often each input is not zero, in the order of `map_order`."""
+    shares = op.shares
+    return shares.reshape(op.input_shape).transpose(1, 2, 0).reshape(-1) if len(op.input_shape) == 3 else shares
+
+
 def row_bytes(op: Conv | Dense) -> bytes:
     """A row for each output: bias, multiplier where there is one, weights."""
     rows = op.rows

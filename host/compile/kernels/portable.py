@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts
-from host.compile.kernels.kernel import Cost, OneOp, Packed
+from host.compile.kernels.kernel import OneOp, Packed
+from host.compile.kernels.measured import Measured
 from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv, Rows, elements
 
 MAX_SIDE = 255
@@ -18,15 +20,116 @@ CONV_STACK, DENSE_STACK = 236, 128
 """Two convolutions in turns take 226, with the serial line's interrupt on top; everything else less than 212. Nets
 without a convolution take 85 at most: tests/analysis/test_stack.py bounds them."""
 
-# Cycles on an AVR, measured on the committed firmware as PlatformIO builds it; tests/board/test_budget.py holds them.
-_STEP_CYCLES = 500
-_ROW_CYCLES, _PATCH_CYCLES, _SUM_CYCLES, _POSITION_CYCLES = 20, 130, 130, 800
-"""Around nn_patch_sum's loop: for each row and call of it, each sum, each position."""
-_DENSE_CYCLES = 230
-_PACKED_RUN_CYCLES, _PACKED_CYCLES = 58, 34
-_PACKED_RUN_CYCLES_FAR, _PACKED_CYCLES_FAR = 83, 37
-"""The portable sums of packed weights: for each run of inputs, and each of them; where flash is read far."""
-_POOLED_CYCLES, _POOLED_CYCLES_PER_INPUT = 60, 17
+_LIKENESS = 0.25
+"""0 would say that the sums in a pool's window are all above 0 or none, 1 that one says nothing of the others."""
+_CYCLES = Measured(
+    near={
+        "nn_preconv": 5129.49,
+        "nn_preconv column": 641.22,
+        "nn_preconv feature": 80.15,
+        "nn_dense hidden": 107.76,
+        "nn_dense i8 hidden sum": 219.05,
+        "a positive sum": 138.48,
+        "nn_dense scores": 1203.67,
+        "nn_dense i8 scores sum": 85.13,
+        "nn_dense packed hidden sum": 319.14,
+        "nn_dense int4 product": 37.36,
+        "nn_dense packed scores sum": 118.71,
+        "nn_dense ternary product": 31.67,
+        "nn_conv": 0,
+        "nn_conv position": 172.67,
+        "nn_conv i8 sum": 214.43,
+        "nn_conv i8 patch": 129.68,
+        "nn_conv i8 run": 17.19,
+        "nn_pool once": 336.03,
+        "nn_pool position": 31.71,
+        "nn_pool max window": 54.41,
+        "nn_pool max row": 0,
+        "nn_pool max input": 11.87,
+        "nn_pool average window": 215.71,
+        "nn_pool average row": 47.32,
+        "nn_pool average input": 2.2,
+        "nn_conv packed sum": 240.63,
+        "nn_conv packed patch": 0,
+        "nn_conv packed run": 70.75,
+        "nn_conv int4 product": 36.15,
+        "nn_conv ternary product": 31.52,
+    },
+    far={
+        "nn_preconv": 0,
+        "nn_preconv column": 0,
+        "nn_preconv feature": 0,
+        "nn_dense hidden": 0,
+        "nn_dense i8 hidden sum": 0,
+        "a positive sum": 0,
+        "nn_dense scores": 1159,
+        "nn_dense i8 scores sum": 115.9,
+        "nn_dense packed hidden sum": 0,
+        "nn_dense int4 product": 0,
+        "nn_dense packed scores sum": 0,
+        "nn_dense ternary product": 0,
+        "nn_conv": 7875.97,
+        "nn_conv position": 567.89,
+        "nn_conv i8 sum": 112.84,
+        "nn_conv i8 patch": 0,
+        "nn_conv i8 run": 30.45,
+        "nn_pool once": 0,
+        "nn_pool position": 0,
+        "nn_pool max window": 0,
+        "nn_pool max row": 0,
+        "nn_pool max input": 0,
+        "nn_pool average window": 0,
+        "nn_pool average row": 0,
+        "nn_pool average input": 0,
+        "nn_conv packed sum": 0,
+        "nn_conv packed patch": 0,
+        "nn_conv packed run": 0,
+        "nn_conv int4 product": 0,
+        "nn_conv ternary product": 0,
+    },
+)
+FLASH = Measured(
+    near={
+        "nn_preconv": 972.38,
+        "nn_dense_hidden": 445.1,
+        "nn_patch_sum": 199.66,
+        "a step of nn_dense": 30.51,
+        "nn_dense_scores": 65.92,
+        "nn_argmax_i32": 182.25,
+        "nn_dense_packed_hidden": 469.78,
+        "nn_packed_sum": 189.34,
+        "nn_dense_packed_scores": 108.41,
+        "nn_walk_load": 756.34,
+        "nn_conv_i8_run": 229.74,
+        "nn_run_sum": 229.74,
+        "a step of nn_conv": 50.24,
+        "nn_pool_max": 219.9,
+        "a step of nn_pool": 23.08,
+        "nn_pool_average": 143.32,
+        "nn_conv_packed_run": 342.3,
+        "nn_packed_run_sum": 342.3,
+    },
+    far={
+        "nn_preconv": 0,
+        "nn_dense_hidden": 0,
+        "nn_patch_sum": 437.54,
+        "a step of nn_dense": 0,
+        "nn_dense_scores": 0,
+        "nn_argmax_i32": 130.46,
+        "nn_dense_packed_hidden": 0,
+        "nn_packed_sum": 0,
+        "nn_dense_packed_scores": 0,
+        "nn_walk_load": 1151.22,
+        "nn_conv_i8_run": 447.39,
+        "nn_run_sum": 447.39,
+        "a step of nn_conv": 223.7,
+        "nn_pool_max": 0,
+        "a step of nn_pool": 0,
+        "nn_pool_average": 0,
+        "nn_conv_packed_run": 0,
+        "nn_packed_run_sum": 0,
+    },
+)
 
 
 def rows_refusal(rows: Rows, source: Codes) -> str | None:
@@ -37,17 +140,23 @@ def rows_refusal(rows: Rows, source: Codes) -> str | None:
     return layouts.rule_refusal(rows)
 
 
-def patch_cycles(count: int, bits: int, far: bool) -> int:
-    """The portable sum of one run: counted for a byte a weight, in fours and then one by one; fitted for packed."""
-    if bits < 8:
-        once, each = (_PACKED_RUN_CYCLES_FAR, _PACKED_CYCLES_FAR) if far else (_PACKED_RUN_CYCLES, _PACKED_CYCLES)
-        return once + each * count
-    return 12 * count + 4 * (count // 4) + 3 * (count % 4)
+def patch_cycles(run: int) -> int:
+    """nn_patch_sum or nn_run_sum over one run of inputs: in fours and then one by one."""
+    return 12 * run + 4 * (run // 4) + 3 * (run % 4)
 
 
 def windows(op: Conv) -> Counter[tuple[int, int]]:
     """How often the kernel is computed with so many of its rows and columns inside the map."""
     return Counter((y, x) for y in op.covered(0) for x in op.covered(1))
+
+
+def positive_share(op: Conv, alive: float | None) -> float:
+    """How often a sum is above 0, from how many outputs are not 0 behind the max-pool: neighbours are much alike."""
+    if alive is None:
+        return 0.5
+    share = min(alive / elements(op.output_shape), 1.0)
+    together = float(op.pool[0] * op.pool[1]) ** -_LIKENESS
+    return float(1 - (1 - share) ** together)
 
 
 class PortableConv(OneOp[Conv]):
@@ -56,6 +165,7 @@ class PortableConv(OneOp[Conv]):
     name = "nn_conv"
     template = "c/conv.j2"
     runs = Conv
+    cycles, flash, stack = _CYCLES, FLASH, CONV_STACK
 
     def refusal(self, op: Conv) -> str | None:
         return conv_refusal(op)
@@ -63,14 +173,43 @@ class PortableConv(OneOp[Conv]):
     def packed(self, op: Conv) -> Packed:
         return Packed(layouts.row_bytes(op), {"shift": layouts.board_rule(op.rows)[1]})
 
-    def cost_of(self, op: Conv, chip: Chip, alive: float | None) -> Cost:
-        share, bits, total = op.input_shape[0] // op.groups, op.rows.format.bits, 0.0
-        for (y, x), count in windows(op).items():
-            # One patch, or one for each kernel row whose runs are single pixels.
-            patches, runs, run = (1, y, x * share) if op.groups == 1 else (y, y * x, share)
-            sums = patches * _PATCH_CYCLES + runs * (_ROW_CYCLES + patch_cycles(run, bits, chip.far_flash))
-            total += count * ((sums + _SUM_CYCLES) * op.rows.outputs + _POSITION_CYCLES)
-        return Cost(total, {"nn_conv": 1400, **_packed_code(bits)}, stack=CONV_STACK)
+    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
+        if op.rows.format.bits < 8:
+            return 0.0
+        share = op.input_shape[0] // op.groups
+        if op.groups == 1:
+            sums = sum(count * y * patch_cycles(x * share) for (y, x), count in windows(op).items())
+        else:
+            sums = sum(count * y * x for (y, x), count in windows(op).items()) * patch_cycles(share)
+        return op.rows.outputs * sums
+
+    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
+        kind, outputs = _kind(op.rows), op.rows.outputs
+        found = windows(op)
+        positions = sum(found.values())
+        rows = sum(count * y for (y, _), count in found.items())
+        pixels = sum(count * y * x for (y, x), count in found.items())
+        runs, patches = (rows, positions) if op.groups == 1 else (pixels, rows)
+        counts = {
+            "nn_conv": 1,
+            "nn_conv position": positions,
+            f"nn_conv {kind} sum": positions * outputs,
+            f"nn_conv {kind} patch": (patches - positions) * outputs,
+            f"nn_conv {kind} run": runs * outputs,
+            "a positive sum": positive_share(op, alive) * positions * outputs,
+        }
+        if op.rows.format.bits < 8:
+            products = pixels * outputs * (op.input_shape[0] // op.groups)
+            counts[f"nn_conv {op.rows.format.label} product"] = products
+        return counts
+
+    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+        kind = _kind(op.rows)
+        sums = "nn_patch_sum" if kind == "i8" else "nn_packed_sum"
+        return {name: {name: 1} for name in ("nn_walk_load", f"nn_conv_{kind}_run", sums)}
+
+    def calls(self, op: Conv) -> Mapping[str, float]:
+        return {"a step of nn_conv": 1}
 
 
 def conv_refusal(op: Conv) -> str | None:
@@ -97,8 +236,9 @@ def map_refusal(op: Conv | Pool) -> str | None:
     return f"found a map of {largest:,} bytes, need {MAX_INPUTS:,} at most" if largest > MAX_INPUTS else None
 
 
-def _packed_code(bits: int) -> dict[str, int]:
-    return {"nn_packed_sum": 200} if bits < 8 else {}
+def _kind(rows: Rows) -> str:
+    """As the functions are called."""
+    return "i8" if rows.format.bits == 8 else "packed"
 
 
 class PortableDense(OneOp[Dense]):
@@ -107,6 +247,7 @@ class PortableDense(OneOp[Dense]):
     name = "nn_dense"
     template = "c/dense.j2"
     runs = Dense
+    cycles, flash, stack = _CYCLES, FLASH, DENSE_STACK
 
     def refusal(self, op: Dense) -> str | None:
         return dense_refusal(op)
@@ -114,12 +255,32 @@ class PortableDense(OneOp[Dense]):
     def packed(self, op: Dense) -> Packed:
         return Packed(layouts.row_bytes(op), {"shift": layouts.board_rule(op.rows)[1]})
 
-    def cost_of(self, op: Dense, chip: Chip, alive: float | None) -> Cost:
-        bits = op.rows.format.bits
-        products = patch_cycles(op.inputs, bits, chip.far_flash)
-        cycles = _STEP_CYCLES + op.rows.outputs * (products + _DENSE_CYCLES)
-        code = {"nn_dense hidden": 410} if op.rows.requantiser is not None else {"nn_dense scores": 1500}
-        return Cost(cycles, code | _packed_code(bits), stack=DENSE_STACK)
+    def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
+        return op.rows.outputs * patch_cycles(op.inputs) if op.rows.format.bits == 8 else 0.0
+
+    def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
+        kind, end, outputs = _kind(op.rows), end_of(op), op.rows.outputs
+        counts = {f"nn_dense {end}": 1.0, f"nn_dense {kind} {end} sum": outputs}
+        if end == "hidden":
+            counts["a positive sum"] = outputs / 2 if alive is None else alive
+        if op.rows.format.bits < 8:
+            counts[f"nn_dense {op.rows.format.label} product"] = outputs * op.inputs
+        return counts
+
+    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+        kind = _kind(op.rows)
+        called = "nn_dense_" if kind == "i8" else "nn_dense_packed_"
+        names = [called + end_of(op), "nn_run_sum" if kind == "i8" else "nn_packed_run_sum"]
+        names += ["nn_argmax_i32"] if end_of(op) == "scores" else []
+        return {name: {name: 1} for name in names}
+
+    def calls(self, op: Dense) -> Mapping[str, float]:
+        return {"a step of nn_dense": 1}
+
+
+def end_of(op: Dense) -> str:
+    """Whether it ends in activations or in scores."""
+    return "scores" if op.rows.requantiser is None else "hidden"
 
 
 def dense_refusal(op: Dense) -> str | None:
@@ -140,14 +301,32 @@ class PortablePool(OneOp[Pool]):
     name = "nn_pool"
     template = "c/pool.j2"
     runs = Pool
+    cycles, flash, stack = _CYCLES, FLASH, CONV_STACK
 
     def refusal(self, op: Pool) -> str | None:
         return pool_refusal(op)
 
-    def cost_of(self, op: Pool, chip: Chip, alive: float | None) -> Cost:
-        channels, height, width = op.output_shape
-        each = _POOLED_CYCLES + _POOLED_CYCLES_PER_INPUT * op.size[0] * op.size[1]
-        return Cost(_STEP_CYCLES + channels * height * width * each, {"nn_pool": 470}, stack=CONV_STACK)
+    def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
+        return {f"nn_pool {name}": count for name, count in pool_counts(op).items()}
+
+    def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
+        name = f"nn_pool_{'average' if op.is_average else 'max'}"
+        return {name: {name: 1}}
+
+    def calls(self, op: Pool) -> Mapping[str, float]:
+        return {"a step of nn_pool": 1}
+
+
+def pool_counts(op: Pool) -> dict[str, float]:
+    """Of a pool that goes over its windows one channel at a time."""
+    kind, windows_of_all = "average" if op.is_average else "max", elements(op.output_shape)
+    return {
+        "once": 1,
+        "position": windows_of_all / op.output_shape[0],
+        f"{kind} window": windows_of_all,
+        f"{kind} row": windows_of_all * op.size[0],
+        f"{kind} input": windows_of_all * op.size[0] * op.size[1],
+    }
 
 
 def pool_refusal(op: Pool) -> str | None:
@@ -164,6 +343,7 @@ class PortablePreconv(OneOp[Preconv]):
     name = "nn_preconv"
     template = "c/preconv.j2"
     runs = Preconv
+    cycles, flash, stack = _CYCLES, FLASH, DENSE_STACK
 
     def refusal(self, op: Preconv) -> str | None:
         return preconv_refusal(op)
@@ -171,9 +351,12 @@ class PortablePreconv(OneOp[Preconv]):
     def scratch(self, op: Preconv) -> int:
         return preconv_scratch(op)
 
-    def cost_of(self, op: Preconv, chip: Chip, alive: float | None) -> Cost:
+    def counts(self, op: Preconv, alive: float | None) -> Mapping[str, float]:
         _, rows, columns = op.output_shape
-        return Cost(435 + 117 * columns + 219 * rows * columns, {"nn_preconv": 600}, stack=DENSE_STACK)
+        return {"nn_preconv": 1, "nn_preconv column": columns, "nn_preconv feature": rows * columns}
+
+    def functions(self, op: Preconv) -> Mapping[str, Mapping[str, float]]:
+        return {"nn_preconv": {"nn_preconv": 1}}
 
 
 def preconv_refusal(op: Preconv) -> str | None:

@@ -80,24 +80,21 @@ class Source:
 
 
 def check(layer: Source, index: int, sum_bits: int) -> None:
-    """Raise InputError for what the code cannot hold, its sums having `sum_bits` at most."""
-    subject = f"unrolled: layer {index + 1}"
+    """Raise InputError for what the code cannot hold, its sums having `sum_bits` at most. Whoever asked for code says
+    what to do instead."""
+    subject = f"layer {index + 1}"
     low, high = int(layer.lowest.min()), int(layer.highest.max())
     if low < -(1 << sum_bits - 1) or high >= 1 << sum_bits - 1:
-        raise InputError(
-            f"{subject}: sums: found {low}..{high}, need {sum_bits} bits; use --kernel asm or 6-bit activations"
-        )
+        raise InputError(f"{subject}: sums: found {low}..{high}, need {sum_bits} bits")
     if layer.is_scores:
         if len(layer.bias) > CLASSES_MAX:
-            raise InputError(
-                f"{subject}: classes: found {len(layer.bias)}, need {CLASSES_MAX} at most; use fewer labels"
-            )
+            raise InputError(f"{subject}: classes: found {len(layer.bias)}, need {CLASSES_MAX} at most")
         return
     for multiplier in layer.multipliers:
         if _at_whole_bytes(multiplier, layer.shift) is None:
             raise InputError(
                 f"{subject}: requantising: found multiplier {multiplier}, shift {layer.shift}, need one of "
-                f"1..{MULTIPLIER_MAX} at shift 16 or 24; use --kernel asm"
+                f"1..{MULTIPLIER_MAX} at shift 16 or 24"
             )
 
 

@@ -1,0 +1,216 @@
+"""Measures what the host foretells of a program, fits the coefficients anew and writes them down beside their kernels.
+
+Builds every program of tests/board/programs.py plainly and for profiling, and runs the latter on the simulated board.
+Cycles are fitted to the marks of the profiling builds, bytes to the sizes of the plain ones, by least squares in which
+every program counts by its own size. `tests/board/test_matrix.py` then holds them.
+
+    python tools/measure_costs.py                measure, print how far each prediction is off
+    python tools/measure_costs.py --update       and write the coefficients into host/compile
+    python tools/measure_costs.py --keep FILE    keep what was measured, or go on from there, where the firmware is as
+                                                 it was
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("host", "firmware", "board"))]
+
+from programs import NETS, exports, graph_of, label  # noqa: E402
+from workbench import Workbench  # noqa: E402
+
+from host.compile import firmware_size  # noqa: E402
+from host.compile.boards import BOARDS, Board  # noqa: E402
+from host.compile.budget import predict  # noqa: E402
+from host.compile.export import Export  # noqa: E402
+from host.compile.kernels.kernel import OneOp  # noqa: E402
+from host.compile.program import Program, Step, alive_behind  # noqa: E402
+from tools.measured_tables import write_tables  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Record:
+    """One program: bytes of flash and of RAM, mean cycles of the whole, and of each mark, none where a profiling build
+    has no room for its stack."""
+
+    net: str
+    board: str
+    kernels: str
+    flash: int
+    ram: int
+    cycles: float
+    parts: tuple[float, ...]
+
+
+Row = tuple[dict[str, float], float]
+"""What a figure is made of, by the names of the tables, and the figure."""
+
+
+def programs() -> Iterator[tuple[str, Board, Export, str]]:
+    for name, net in NETS.items():
+        for board in map(BOARDS.__getitem__, net.boards):
+            for export in exports(name, board):
+                program = export.on(board)
+                yield name, board, export, f"{label(program)}, {program.memory}, {program.layout.pair}"
+
+
+def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], Record]:
+    """All on these boards, one after the other; what `keep` has already is not measured again."""
+    lines = keep.read_text().splitlines() if keep is not None and keep.exists() else []
+    known = [Record(**json.loads(line)) for line in lines]
+    found = {(record.net, record.board, record.kernels): record for record in known}
+    bench = Workbench()
+    for name, board, export, kernels in programs():
+        if (name, board.name, kernels) in found or board.name not in boards:
+            continue
+        images = graph_of(name)[1]
+        plain = bench.measure(export, board, images)
+        has_room = predict(export.on(board), board, profile=True).fits(board)
+        parts = bench.measure(export, board, images, "-DMODEL_PROFILE").parts if has_room else ()
+        record = Record(name, board.name, kernels, plain.flash, plain.ram_static, plain.cycles, parts)
+        found[name, board.name, kernels] = record
+        print(f"{len(found):4} {name} on {board.name}: {kernels}", flush=True)
+        if keep is not None:
+            with keep.open("a") as file:
+                file.write(json.dumps(asdict(record)) + "\n")
+    return found
+
+
+def cycle_rows(program: Program, record: Record) -> Iterator[Row]:
+    """Of each mark what is left when all that is counted has been taken off."""
+    parts: dict[int, tuple[dict[str, float], float]] = {}
+    for step in program.steps:
+        mark = program.steps[step.index + 1].mark if step.mark is None else step.mark
+        assert mark is not None
+        terms, rest = parts.setdefault(mark, ({}, record.parts[mark]))
+        if not isinstance(step.kernel, OneOp):
+            continue
+        found, counted = _terms(step, program)
+        for name, count in found.items():
+            terms[name] = terms.get(name, 0.0) + count
+        parts[mark] = (terms, rest - counted)
+    yield from ((terms, rest) for terms, rest in parts.values() if terms)
+
+
+def _terms(step: Step, program: Program) -> tuple[dict[str, float], float]:
+    alive = alive_behind(program.graph, step.ops)
+    kernel, op = step.kernel, step.ops[0]
+    assert isinstance(kernel, OneOp)
+    return dict(kernel.counts(op, alive)), kernel.counted(op, program.chip, alive)
+
+
+def flash_row(program: Program, record: Record) -> Row:
+    """Functions that several steps call count once."""
+    functions: dict[str, dict[str, float]] = {}
+    terms: dict[str, float] = defaultdict(float, firmware_size.terms(program, program.chip))
+    for step in program.steps:
+        if isinstance(step.kernel, OneOp):
+            functions |= {name: dict(made_of) for name, made_of in step.kernel.functions(step.ops[0]).items()}
+            for name, count in step.kernel.calls(step.ops[0]).items():
+                terms[name] += count
+    for made_of in functions.values():
+        for name, count in made_of.items():
+            terms[name] += count
+    return dict(terms), record.flash - len(program.rom)
+
+
+def fitted(rows: list[Row], weights: list[float]) -> dict[str, float]:
+    """The coefficients of least squared error, each row's error as a share of its weight; none below 0."""
+    names = sorted({name for terms, _ in rows for name, count in terms.items() if count})
+    index = {name: place for place, name in enumerate(names)}
+    matrix, wanted = np.zeros((len(rows), len(names))), np.array([figure for _, figure in rows])
+    for row, (terms, _) in enumerate(rows):
+        for name in index.keys() & terms.keys():
+            matrix[row, index[name]] = terms[name]
+    scale = 1 / np.array(weights)
+    found = _not_negative(matrix * scale[:, None], wanted * scale)
+    return {name: round(float(value), 2) for name, value in zip(names, found, strict=True)}
+
+
+def _not_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Least squares with every coefficient at 0 or above: those that would fall below are left out, worst first.
+
+    A little is asked of each to stay small, so that what no program tells apart is shared evenly."""
+    used = list(range(matrix.shape[1]))
+    size = np.abs(matrix).max(axis=0)
+    while True:
+        scaled = matrix[:, used] / size[used]
+        ridge = 1e-6 * np.eye(len(used))
+        found = np.linalg.lstsq(np.vstack([scaled, ridge]), np.append(wanted, np.zeros(len(used))), rcond=None)[0]
+        worst = int(found.argmin())
+        if found[worst] >= 0:
+            values = np.zeros(matrix.shape[1])
+            values[used] = found / size[used]
+            return values
+        del used[worst]
+
+
+def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict[str, float]]]:
+    """Table of cycles and of flash → near or far → name → coefficient."""
+    rows: dict[tuple[str, str], tuple[list[Row], list[float]]] = defaultdict(lambda: ([], []))
+    for name, board, export, kernels in programs():
+        if (record := records.get((name, board.name, kernels))) is None:
+            continue
+        program, reach = export.on(board), "far" if board.chip.far_flash else "near"
+        for row in cycle_rows(program, record) if record.parts else ():
+            rows["cycles", reach][0].append(row)
+            rows["cycles", reach][1].append(max(row[1], 500.0))
+        rows["flash", reach][0].append(flash_row(program, record))
+        rows["flash", reach][1].append(record.flash)
+    found: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    for (kind, reach), (figures, weights) in rows.items():
+        found[kind][reach] = fitted(figures, weights)
+    return found
+
+
+def compare(records: dict[tuple[str, str, str], Record]) -> None:
+    """Print by how much predictions are off."""
+    worst: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for name, board, export, kernels in programs():
+        if (record := records.get((name, board.name, kernels))) is None:
+            continue
+        program = export.on(board)
+        budget = predict(program, board)
+        where = f"{name} on {board.name}: {label(program)}"
+        worst["flash"].append((budget.flash / record.flash - 1, f"{where}: {budget.flash:,} of {record.flash:,}"))
+        worst["RAM"].append((budget.ram_static / record.ram - 1, where))
+        worst["cycles"].append((budget.cycles / record.cycles - 1, where))
+        if not record.parts:
+            continue
+        ends = [step for step in program.steps if step.mark is not None]
+        for step, (part, predicted), cycles in zip(ends, budget.parts, record.parts, strict=True):
+            off = (where, f"{part}: {predicted:,} of {cycles:,.0f}")
+            worst[f"cycles of {step.kernel.name}"].append((predicted / cycles - 1, ": ".join(off)))
+    for figure, errors in worst.items():
+        errors.sort(key=lambda each: -abs(each[0]))
+        print(f"{figure}: {len(errors)} figures")
+        for share, where in errors[:4]:
+            print(f"  {100 * share:+6.1f} % {where}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--update", action="store_true", help="write the coefficients into host/compile")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="what was measured, a line for each program")
+    parser.add_argument("--boards", default=",".join(BOARDS), help="where to measure; none: nothing that is not kept")
+    chosen = parser.parse_args()
+    records = measure(chosen.keep, set(chosen.boards.split(",")))
+    if chosen.update:
+        write_tables(ROOT / "host/compile", fit(records))
+        print("wrote the tables; run again without --update to see how far they are off")
+        return 0
+    compare(records)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
