@@ -17,14 +17,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from host.deploy.calibrate import calibrate  # noqa: E402
-
 from host.cli.console import Console  # noqa: E402  (the repository need not be installed)
 from host.data import Dataset, load  # noqa: E402
 from host.errors import DigitduinoError, InputError  # noqa: E402
 from host.modelfile import file as model_file  # noqa: E402
 from host.nn.dense_chain import split  # noqa: E402
 from host.nn.network import Network  # noqa: E402
+from host.quantise.calibrate import calibrate  # noqa: E402
 from host.train import train_preset  # noqa: E402
 from tools.bench.contenders import prepare  # noqa: E402
 from tools.bench.measure import Row, measure, verdicts  # noqa: E402

@@ -18,25 +18,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from host.deploy.deployment import (  # noqa: E402
-    AnyNetwork,
-    check_fit,
-    choose,
-    float_bytes,
-    float_scores,
-    formats,
-    infer,
-    plain_plan,
-)
-
 from host import data, pretrained  # noqa: E402  (the repository need not be installed for this)
 from host.atomic import write_bytes, write_text  # noqa: E402
 from host.cli import main as host  # noqa: E402
+from host.compile.advice import check_fit  # noqa: E402
 from host.compile.boards import board  # noqa: E402
+from host.compile.exports import export_for, formats, plain_export  # noqa: E402
 from host.errors import DigitduinoError, InputError  # noqa: E402
 from host.modelfile import file as model_file  # noqa: E402
 from host.nn.formats import WeightFormat  # noqa: E402
+from host.nn.network import Network, float_scores  # noqa: E402
 from host.pretrained import Predicted, Pretrained  # noqa: E402
+from host.quantise.reference import infer  # noqa: E402
 from host.report.compare import accuracy  # noqa: E402
 
 
@@ -88,8 +81,8 @@ def described(recipe: Recipe, known: Pretrained | None) -> Pretrained:
     content = path.read_bytes()
     source = network.provenance
     target = board(recipe.board)
-    planned = choose(network, WeightFormat.INT8, target)
-    budget = check_fit(network, planned, target)
+    exported = export_for(network, WeightFormat.INT8, target)
+    budget = check_fit(network, exported, target)
     return Pretrained(
         name=recipe.name,
         preset=source.preset,
@@ -102,11 +95,13 @@ def described(recipe: Recipe, known: Pretrained | None) -> Pretrained:
         bytes=len(content),
         accuracy=_accuracies(network, recipe, known),
         weights=_weight_bytes(network),
-        predicted=Predicted(recipe.board, planned.kernel, budget.flash, budget.ram_static, budget.stack, budget.cycles),
+        predicted=Predicted(
+            recipe.board, exported.kernel, budget.flash, budget.ram_static, budget.stack, budget.cycles
+        ),
     )
 
 
-def _accuracies(network: AnyNetwork, recipe: Recipe, known: Pretrained | None) -> dict[str, float]:
+def _accuracies(network: Network, recipe: Recipe, known: Pretrained | None) -> dict[str, float]:
     try:
         test = data.load(recipe.data).test
     except InputError:
@@ -114,13 +109,15 @@ def _accuracies(network: AnyNetwork, recipe: Recipe, known: Pretrained | None) -
             raise
         return known.accuracy
     found = {"float32": accuracy(float_scores(network, test.images).argmax(axis=1), test.labels)}
-    planned = choose(network, WeightFormat.INT8, board(recipe.board))
-    return found | {"int8": accuracy(infer(planned.net, test.images).classes, test.labels)}
+    exported = export_for(network, WeightFormat.INT8, board(recipe.board))
+    return found | {"int8": accuracy(infer(exported.graph, test.images).classes, test.labels)}
 
 
-def _weight_bytes(network: AnyNetwork) -> dict[str, int]:
-    sizes = {fmt.label: len(plain_plan(network, fmt).rom) for fmt in formats(network)}
-    return {"float32": sizes.get("float32", float_bytes(network)), "int8": sizes["int8"]}
+def _weight_bytes(network: Network) -> dict[str, int]:
+    int8 = len(plain_export(network, WeightFormat.INT8).portable.rom)
+    if WeightFormat.FLOAT32 in formats(network):
+        return {"float32": len(plain_export(network, WeightFormat.FLOAT32).portable.rom), "int8": int8}
+    return {"float32": 4 * int(network.parameters.flat.size), "int8": int8}
 
 
 def differences() -> list[str]:

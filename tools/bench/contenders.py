@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from host.deploy.nets import DeployedDense, Int8Dense
-from host.deploy.plan import plan
-from host.deploy.quantise import LEVELS, quantise
-from host.deploy.reference import infer
 from numpy.typing import NDArray
 
+from host.compile.boards import board
+from host.compile.exports import export_for
+from host.compile.kernels.kinds import ASSEMBLY, CODE, PORTABLE
 from host.compile.render import c_numbers, write_headers
 from host.errors import InputError
-from host.nn.formats import WeightFormat
+from host.nn.formats import FULL_TOP, WeightFormat
 from host.nn.network import Network
 from host.nn.preconv import convolve, maxpool, preconv_features
+from host.quantise.graph import Graph
+from host.quantise.lower import lower
+from host.quantise.ops import Dense, HalfUp, Rows
+from host.quantise.reference import infer
 from tools.bench import emlearn_peer
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +30,7 @@ NN = HERE.parents[1] / "firmware/lib/nn"
 UNO, LARGE = "atmega328p", "atmega1284p"
 NAIVE, EMLEARN = "naive-float", "emlearn"
 _GAUSSIAN = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 16
-_KERNELS = {"portable": "portable C", "asm": "assembly", "unrolled": "weights as code"}
+_KERNELS = {PORTABLE: "portable C", ASSEMBLY: "assembly", CODE: "weights as code"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +66,11 @@ def prepare(network: Network, images: NDArray[np.uint8], work: Path) -> list[Con
         _naive(network, images, work / NAIVE),
         _plain(network, images, work / "plain-int8"),
         *_emlearn(network, images, work / EMLEARN),
-        _ours(network, images, work, WeightFormat.FLOAT32, "portable"),
-        _ours(network, images, work, WeightFormat.FLOAT16, "portable"),
-        *(_ours(network, images, work, WeightFormat.INT8, "portable", bits) for bits in (8, 6)),
-        *(_ours(network, images, work, WeightFormat.INT8, "asm", bits) for bits in (8, 6)),
-        _ours(network, images, work, WeightFormat.INT8, "unrolled", 6),
+        _ours(network, images, work, WeightFormat.FLOAT32, PORTABLE),
+        _ours(network, images, work, WeightFormat.FLOAT16, PORTABLE),
+        *(_ours(network, images, work, WeightFormat.INT8, PORTABLE, bits) for bits in (8, 6)),
+        *(_ours(network, images, work, WeightFormat.INT8, ASSEMBLY, bits) for bits in (8, 6)),
+        _ours(network, images, work, WeightFormat.INT8, CODE, 6),
     ]
 
 
@@ -78,23 +81,23 @@ def _ours(
     title = f"ours, {fmt.label}, {_KERNELS[kernel]}" + (f", {bits}-bit" if bits else "")
     folder = work / key
     try:
-        net = quantise(network, fmt, levels=LEVELS[bits] if bits else None)
-        write_headers(plan(net, kernel), folder)
+        export = export_for(network, fmt, board("uno"), kernel, bits)
+        write_headers(export, folder)
     except InputError as error:
-        return Absent(key, title, str(error), held=kernel != "portable")
+        return Absent(key, title, str(error), held=kernel != PORTABLE)
     return Contender(
         key,
         title,
         sources=(HERE / "ours.c", folder / "model_code.S", *sorted(NN.glob("*.c")), *sorted(NN.glob("avr/*.S"))),
         includes=(NN, folder),
         inputs=_rows(images),
-        expected=infer(net, images).classes,
-        held=kernel != "portable",
+        expected=infer(export.graph, images).classes,
+        held=kernel != PORTABLE,
     )
 
 
 def _naive(network: Network, images: NDArray[np.uint8], folder: Path) -> Contender:
-    layers = quantise(network, WeightFormat.FLOAT32, prune=False).layers
+    layers = _dense_rows(lower(network, WeightFormat.FLOAT32, prune=False))
     _write_weights(folder, network, layers, {}, "float")
     expected = _naive_classes(layers, images)
     return Contender(
@@ -102,7 +105,7 @@ def _naive(network: Network, images: NDArray[np.uint8], folder: Path) -> Contend
     )
 
 
-def _naive_classes(layers: tuple[DeployedDense, ...], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _naive_classes(layers: tuple[Rows, ...], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What naive_float.c computes, in its order; convolution and pooling are exact in float32."""
     pooled = _rows(maxpool(convolve(images.astype(np.float32), _GAUSSIAN, padding=1), 2, 2))
     rise = pooled - pooled.min(axis=1, keepdims=True)
@@ -117,25 +120,25 @@ def _naive_classes(layers: tuple[DeployedDense, ...], images: NDArray[np.uint8])
 
 
 def _plain(network: Network, images: NDArray[np.uint8], folder: Path) -> Contender:
-    net = quantise(network, WeightFormat.INT8, levels=LEVELS[8], prune=False)
-    hidden = net.layers[0]
-    assert isinstance(hidden, Int8Dense) and hidden.requantiser is not None
-    rule = hidden.requantiser
-    numbers = {"LEVELS": rule.levels, "MULTIPLIER": rule.multiplier, "SHIFT": rule.shift}
-    _write_weights(folder, network, net.layers, numbers, "int8_t")
+    graph = lower(network, WeightFormat.INT8, top=FULL_TOP, prune=False)
+    layers = _dense_rows(graph)
+    rule = layers[0].requantiser
+    assert isinstance(rule, HalfUp) and rule.shared is not None
+    numbers = {"LEVELS": graph.top, "MULTIPLIER": rule.shared, "SHIFT": rule.shift}
+    _write_weights(folder, network, layers, numbers, "int8_t")
     return Contender(
         "plain-int8",
         "plain C int8, 8-bit",
         (HERE / "plain_int8.c",),
         (folder,),
         inputs=_rows(images),
-        expected=infer(net, images).classes,
+        expected=infer(graph, images).classes,
     )
 
 
 def _emlearn(network: Network, images: NDArray[np.uint8], folder: Path) -> list[Contender | Absent]:
     """The peer twice: on the Uno's chip, where its tables have no room, and on one where they have."""
-    layers = quantise(network, WeightFormat.FLOAT32, prune=False).layers
+    layers = _dense_rows(lower(network, WeightFormat.FLOAT32, prune=False))
     features = preconv_features(images, network.top)
     keys = {UNO: f"{EMLEARN}-uno", LARGE: EMLEARN}
     try:
@@ -159,7 +162,7 @@ def _emlearn(network: Network, images: NDArray[np.uint8], folder: Path) -> list[
 
 
 def _write_weights(
-    folder: Path, network: Network, layers: tuple[DeployedDense, ...], numbers: dict[str, int], ctype: str
+    folder: Path, network: Network, layers: tuple[Rows, ...], numbers: dict[str, int], ctype: str
 ) -> None:
     """weights.h for the contenders written by hand: sizes, and (outputs, inputs) tables in flash."""
     hidden, scores = layers
@@ -175,6 +178,10 @@ def _write_weights(
         lines.append(f"static const {bias_type} {name}_bias[{outputs}] PROGMEM = {{{c_numbers(layer.bias)}}};")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.h").write_text("\n".join(lines) + "\n")
+
+
+def _dense_rows(graph: Graph) -> tuple[Rows, ...]:
+    return tuple(op.rows for op in graph.ops if isinstance(op, Dense))
 
 
 def _rows(maps: NDArray[np.generic]) -> NDArray[np.generic]:

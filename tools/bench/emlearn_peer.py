@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from host.deploy.nets import DeployedDense
 from numpy.typing import NDArray
+
+from host.quantise.ops import Rows
 
 INSTALL = f"`{Path(sys.executable).name} -m pip install emlearn setuptools`"
 
@@ -36,7 +37,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("emlearn") is not None
 
 
-def convert(layers: tuple[DeployedDense, ...], features: NDArray[np.uint8], folder: Path) -> Converted:
+def convert(layers: tuple[Rows, ...], features: NDArray[np.uint8], folder: Path) -> Converted:
     """Write emlearn_net.h into `folder` and predict features (N, inputs). Raises CannotConvert."""
     if not is_installed():
         raise CannotConvert(f"not installed; {INSTALL}")

@@ -1,6 +1,6 @@
-"""What every learned preset costs on every board: flash, RAM, cycles, all measured, or why it does not fit.
+"""What every preset costs on every board: flash, RAM, cycles, all measured, or why it does not fit.
 
-    tools/bench_learned.py [--data mnist] [--limit N] [--models DIR] [--presets A,B] [--formats int8,int4] [--full]
+    tools/bench_presets.py [--data mnist] [--limit N] [--models DIR] [--presets A,B] [--formats int8,int4] [--full]
 
 Each row is a `host verify` run that must pass. Nets are taken from DIR/PRESET.h5 and trained with one epoch where there
 is none: what a net costs hardly depends on how well it has learned. `--full` streams all test digits to the native
@@ -20,17 +20,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from host.deploy.deployment import AnyNetwork, calibrate, check_fit, choose
-
 from host import data
 from host.cli import main as host
-from host.compile.boards import BOARDS
+from host.compile.advice import check_fit
+from host.compile.boards import BOARDS, Family
+from host.compile.exports import export_for
 from host.errors import FitError
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
+from host.nn.network import Network
+from host.quantise.calibrate import calibrate
 from host.train import presets, train
 
-PRESETS = ("uno-cnn", "simple-cnn", "scratch-cnn", "sequential-cnn")
+PRESETS = ("uno-cnn", "simple-cnn", "scratch-cnn", "sequential-cnn", "mega-cnn")
 PLACES = ("native", "uno", "mega")
 BOARD_DIGITS = 1000
 HEAD = (
@@ -49,7 +51,7 @@ HEAD = (
 )
 
 
-def trained(preset: str, dataset: data.Dataset) -> AnyNetwork:
+def trained(preset: str, dataset: data.Dataset) -> Network:
     """One epoch, without copies and teacher."""
     recipe = presets.find(preset).recipe_for(dataset.train.images.shape[1:])
     quick = replace(recipe, epochs=1, copies=(), teacher=None, patience=None)
@@ -60,10 +62,9 @@ def measure(path: Path, name: str, fmt: WeightFormat, place: str, limit: int | N
     """One row."""
     network = model_file.load(path)
     start = [path.stem, fmt.label, place]
-    planned = choose(network, fmt, BOARDS[place])
+    exported = export_for(network, fmt, BOARDS[place])
     try:
-        if BOARDS[place].is_avr:
-            check_fit(network, planned, BOARDS[place])
+        check_fit(network, exported, BOARDS[place])
     except FitError as error:
         return [*start, str(error).split(": ", 2)[2]]
     with tempfile.TemporaryDirectory() as folder:
@@ -75,8 +76,8 @@ def measure(path: Path, name: str, fmt: WeightFormat, place: str, limit: int | N
             sys.exit(f"{path.stem}, {fmt.label}, {place}: not equal")
         result: dict[str, Any] = json.loads(target.read_text())
     seconds = result["seconds"]["wall"] if "seconds" in result else time.monotonic() - began
-    row = [*start, planned.kernel, f"{result['n']:,}", f"{result['agreement']['scores_equal']:,}"]
-    if not BOARDS[place].is_avr:
+    row = [*start, exported.kernel, f"{result['n']:,}", f"{result['agreement']['scores_equal']:,}"]
+    if BOARDS[place].chip.family is not Family.AVR:
         return [*row, "", "", "", "", "", f"{result['n'] / seconds:.1f}"]
     memory, cycles = result["memory"], result["cycles"]["mean"]
     sizes = [f"{memory[key]:,}" for key in ("flash", "ram_static", "stack_max")]
