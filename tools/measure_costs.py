@@ -34,7 +34,7 @@ from host.compile.budget import predict  # noqa: E402
 from host.compile.export import Export  # noqa: E402
 from host.compile.kernels.kernel import OneOp  # noqa: E402
 from host.compile.program import Program, Step, alive_behind  # noqa: E402
-from tools.measured_tables import write_tables  # noqa: E402
+from tools.measured_tables import unlisted, write_tables  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,11 @@ def main() -> int:
     chosen = parser.parse_args()
     records = measure(chosen.keep, set(chosen.boards.split(",")))
     if chosen.update:
-        write_tables(ROOT / "host/compile", fit(records))
+        found = fit(records)
+        if names := unlisted(ROOT / "host/compile", found):
+            print(f"in no table: {', '.join(sorted(names))}; write each into one, with any number")
+            return 1
+        write_tables(ROOT / "host/compile", found)
         print("wrote the tables; run again without --update to see how far they are off")
         return 0
     compare(records)
