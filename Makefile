@@ -67,7 +67,7 @@ $(BIN)/host: pyproject.toml | system
 	@touch $@
 
 platformio: $(BIN)/host
-	@$(BIN)/python tools/provision_platformio.py --if-needed
+	@$(BIN)/python tools/provision_platformio.py --if-needed --avr-gcc
 
 simboard: | system
 	@test ! -f firmware/sim/Makefile || $(MAKE) --no-print-directory --silent -C firmware/sim

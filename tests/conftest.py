@@ -13,9 +13,30 @@ import pytest
 from counting import arrange, counted, group
 from hypothesis import HealthCheck, settings
 
+from host.link import avr_gcc
+
 # No verdict of a property depends on how fast this machine finds one out.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--avr-gcc", metavar="VERSION|FOLDER", help="compile with this avr-gcc instead of the first on PATH"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """For all that is compiled: by PlatformIO, which `host` and the stand-ins give the folder, and by the tests."""
+    if wanted := config.getoption("--avr-gcc"):
+        os.environ[avr_gcc.VARIABLE] = wanted
+        os.environ[avr_gcc.VARIABLE] = str(avr_gcc.chosen_folder())
+        os.environ["PATH"] = avr_gcc.search_path()
+
+
+def pytest_report_header() -> str:
+    compiler = avr_gcc.compiler()
+    return "avr-gcc: " + (f"{compiler.version}, {compiler.path}" if compiler else "none")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -81,8 +81,8 @@ def described(recipe: Recipe, known: Pretrained | None) -> Pretrained:
     content = path.read_bytes()
     source = network.provenance
     target = board(recipe.board)
-    export = export_for(network, WeightFormat.INT8, target)
-    budget = check_fit(network, export, target)
+    exported = export_for(network, WeightFormat.INT8, target)
+    budget = check_fit(network, exported, target)
     return Pretrained(
         name=recipe.name,
         preset=source.preset,
@@ -95,7 +95,9 @@ def described(recipe: Recipe, known: Pretrained | None) -> Pretrained:
         bytes=len(content),
         accuracy=_accuracies(network, recipe, known),
         weights=_weight_bytes(network),
-        predicted=Predicted(recipe.board, export.kernel, budget.flash, budget.ram_static, budget.stack, budget.cycles),
+        predicted=Predicted(
+            recipe.board, exported.kernel, budget.flash, budget.ram_static, budget.stack, budget.cycles
+        ),
     )
 
 
@@ -107,13 +109,15 @@ def _accuracies(network: Network, recipe: Recipe, known: Pretrained | None) -> d
             raise
         return known.accuracy
     found = {"float32": accuracy(float_scores(network, test.images).argmax(axis=1), test.labels)}
-    export = export_for(network, WeightFormat.INT8, board(recipe.board))
-    return found | {"int8": accuracy(infer(export.graph, test.images).classes, test.labels)}
+    exported = export_for(network, WeightFormat.INT8, board(recipe.board))
+    return found | {"int8": accuracy(infer(exported.graph, test.images).classes, test.labels)}
 
 
 def _weight_bytes(network: Network) -> dict[str, int]:
-    sizes = {fmt.label: len(plain_export(network, fmt).portable.rom) for fmt in formats(network)}
-    return {name: sizes[name] for name in ("float32", "int8")}
+    int8 = len(plain_export(network, WeightFormat.INT8).portable.rom)
+    if WeightFormat.FLOAT32 in formats(network):
+        return {"float32": len(plain_export(network, WeightFormat.FLOAT32).portable.rom), "int8": int8}
+    return {"float32": 4 * int(network.parameters.flat.size), "int8": int8}
 
 
 def differences() -> list[str]:

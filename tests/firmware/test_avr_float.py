@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Make = Callable[..., Machine]
 IN_FRONT = b"\x7f" * 5
 SOURCES = tuple(LIB / f"nn/{name}.c" for name in ("nn_conv_float", "nn_dense_float", "nn_half"))
-CYCLES = {"conv": 480, "rows": 450}
+CYCLES = {"conv": 480, "dense": 450}
 """Of a product whose input is not zero, at most; docs/avr-kernels.md. A byte and a float32 of weights take less."""
 PROGRAM = """
 #include "nn.h"
@@ -31,7 +31,7 @@ void layer(const void *in, float *out)
 
 
 def run(make: Make, folder: Path, layer: FloatConv | FloatDense, values: NDArray[Any]) -> Answer:
-    name = "conv" if isinstance(layer, FloatConv) else "rows"
+    name = "conv" if isinstance(layer, FloatConv) else "dense"
     if isinstance(layer, FloatConv):
         fields = layer.fields(len(IN_FRONT))
     else:
@@ -74,4 +74,4 @@ def test_layers_across_the_banks_of_far_flash(machine: Make, tmp_path: Path, is_
     dense = FloatDense(random.normal(0, 0.2, (10, 200)).astype(kind), random.normal(0, 3, 10).astype(np.float32), False)
     values = random_floats(random, (200,), is_u8)
     cycles = run(machine, tmp_path, dense, values).cycles
-    assert cycles < CYCLES["rows"] * 10 * np.count_nonzero(values)
+    assert cycles < CYCLES["dense"] * 10 * np.count_nonzero(values)

@@ -1,14 +1,25 @@
 """Builds, measures and uploads AVR firmware with the system's avr-gcc, binutils and avrdude.
 
+DIGITDUINO_AVR_GCC chooses another avr-gcc: a version that tools/provision_platformio.py has brought, or a folder.
+
 Targets: the default (firmware.elf and firmware.hex), `size`, `upload`.
 """
 
 import os
 import sys
+from pathlib import Path
 
 from SCons.Script import AlwaysBuild, Builder, Default, DefaultEnvironment
 
 env = DefaultEnvironment()
+
+if compiler := os.environ.get("DIGITDUINO_AVR_GCC"):
+    brought = Path(env.subst("$PROJECT_PACKAGES_DIR")) / f"digitduino-avr-gcc-{compiler}" / "bin"
+    folder = Path(compiler) if os.sep in compiler else brought
+    if not (folder / "avr-gcc").is_file():
+        sys.stderr.write(f"Error: DIGITDUINO_AVR_GCC: {folder}: found no avr-gcc there\n")
+        env.Exit(1)
+    env.PrependENVPath("PATH", str(folder))
 
 env.Replace(
     AR="avr-gcc-ar",  # the plain avr-ar cannot index LTO objects
