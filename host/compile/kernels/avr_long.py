@@ -116,7 +116,6 @@ class LongDense(OneOpOnAvr[Dense]):
             f"nn_avr_long {end}": 1.0,
             f"nn_avr_long {end} block": len(sizes),
             "nn_avr_long bias": op.rows.outputs,
-            "nn_avr_long byte of an input": 0,
             "nn_avr_long piece": len(sizes) * len(cut(op)),
             "nn_avr_long byte of an input": len(cut(op)) * sum(map(blocks.stride, sizes)),
         }
