@@ -13,11 +13,11 @@ import pytest
 from counting import arrange, counted, group
 from hypothesis import HealthCheck, settings
 
+from host.link import avr_gcc
+
 # No verdict of a property depends on how fast this machine finds one out.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
-
-from host.link import avr_gcc
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
