@@ -23,7 +23,7 @@ from host.atomic import write_bytes, write_text  # noqa: E402
 from host.cli import main as host  # noqa: E402
 from host.compile.advice import check_fit  # noqa: E402
 from host.compile.boards import board  # noqa: E402
-from host.compile.exports import export_for, plain_export, refusal  # noqa: E402
+from host.compile.exports import export_for, formats, plain_export  # noqa: E402
 from host.errors import DigitduinoError, InputError  # noqa: E402
 from host.modelfile import file as model_file  # noqa: E402
 from host.nn.formats import WeightFormat  # noqa: E402
@@ -109,17 +109,15 @@ def _accuracies(network: Network, recipe: Recipe, known: Pretrained | None) -> d
             raise
         return known.accuracy
     found = {"float32": accuracy(float_scores(network, test.images).argmax(axis=1), test.labels)}
-    graph = export_for(network, WeightFormat.INT8, board(recipe.board)).graph
-    return found | {"int8": accuracy(infer(graph, test.images).classes, test.labels)}
+    exported = export_for(network, WeightFormat.INT8, board(recipe.board))
+    return found | {"int8": accuracy(infer(exported.graph, test.images).classes, test.labels)}
 
 
 def _weight_bytes(network: Network) -> dict[str, int]:
-    sizes = {
-        fmt.label: len(plain_export(network, fmt).portable.rom)
-        for fmt in (WeightFormat.FLOAT32, WeightFormat.INT8)
-        if refusal(network, fmt) is None
-    }
-    return {"float32": 4 * int(network.parameters.flat.size)} | sizes
+    int8 = len(plain_export(network, WeightFormat.INT8).portable.rom)
+    if WeightFormat.FLOAT32 in formats(network):
+        return {"float32": len(plain_export(network, WeightFormat.FLOAT32).portable.rom), "int8": int8}
+    return {"float32": 4 * int(network.parameters.flat.size), "int8": int8}
 
 
 def differences() -> list[str]:

@@ -34,18 +34,20 @@ from host.compile.budget import predict  # noqa: E402
 from host.compile.export import Export  # noqa: E402
 from host.compile.kernels.kernel import OneOp  # noqa: E402
 from host.compile.program import Program, Step, alive_behind  # noqa: E402
-from tools.measured_tables import write_tables  # noqa: E402
+from tools.measured_tables import unlisted, write_tables  # noqa: E402
 
 
 @dataclass(frozen=True)
 class Record:
-    """One program: bytes of flash and of RAM, and the mean cycles of each mark."""
+    """One program: bytes of flash and of RAM, mean cycles of the whole, and of each mark, none where a profiling build
+    has no room for its stack."""
 
     net: str
     board: str
     kernels: str
     flash: int
     ram: int
+    cycles: float
     parts: tuple[float, ...]
 
 
@@ -61,20 +63,20 @@ def programs() -> Iterator[tuple[str, Board, Export, str]]:
                 yield name, board, export, f"{label(program)}, {program.memory}, {program.layout.pair}"
 
 
-def measure(keep: Path | None, only_kept: bool) -> dict[tuple[str, str, str], Record]:
-    """All of them, one after the other; what `keep` has already is not measured again."""
+def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], Record]:
+    """All on these boards, one after the other; what `keep` has already is not measured again."""
     lines = keep.read_text().splitlines() if keep is not None and keep.exists() else []
     known = [Record(**json.loads(line)) for line in lines]
     found = {(record.net, record.board, record.kernels): record for record in known}
-    if only_kept:
-        return found
     bench = Workbench()
     for name, board, export, kernels in programs():
-        if (name, board.name, kernels) in found:
+        if (name, board.name, kernels) in found or board.name not in boards:
             continue
         images = graph_of(name)[1]
-        plain, profiled = (bench.measure(export, board, images, flags) for flags in ("", "-DMODEL_PROFILE"))
-        record = Record(name, board.name, kernels, plain.flash, plain.ram_static, profiled.parts)
+        plain = bench.measure(export, board, images)
+        has_room = predict(export.on(board), board, profile=True).fits(board)
+        parts = bench.measure(export, board, images, "-DMODEL_PROFILE").parts if has_room else ()
+        record = Record(name, board.name, kernels, plain.flash, plain.ram_static, plain.cycles, parts)
         found[name, board.name, kernels] = record
         print(f"{len(found):4} {name} on {board.name}: {kernels}", flush=True)
         if keep is not None:
@@ -123,12 +125,12 @@ def flash_row(program: Program, record: Record) -> Row:
 
 def fitted(rows: list[Row], weights: list[float]) -> dict[str, float]:
     """The coefficients of least squared error, each row's error as a share of its weight; none below 0."""
-    names = sorted({name for terms, _ in rows for name in terms})
+    names = sorted({name for terms, _ in rows for name, count in terms.items() if count})
     index = {name: place for place, name in enumerate(names)}
     matrix, wanted = np.zeros((len(rows), len(names))), np.array([figure for _, figure in rows])
     for row, (terms, _) in enumerate(rows):
-        for name, count in terms.items():
-            matrix[row, index[name]] = count
+        for name in index.keys() & terms.keys():
+            matrix[row, index[name]] = terms[name]
     scale = 1 / np.array(weights)
     found = _not_negative(matrix * scale[:, None], wanted * scale)
     return {name: round(float(value), 2) for name, value in zip(names, found, strict=True)}
@@ -159,7 +161,7 @@ def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict
         if (record := records.get((name, board.name, kernels))) is None:
             continue
         program, reach = export.on(board), "far" if board.chip.far_flash else "near"
-        for row in cycle_rows(program, record):
+        for row in cycle_rows(program, record) if record.parts else ():
             rows["cycles", reach][0].append(row)
             rows["cycles", reach][1].append(max(row[1], 500.0))
         rows["flash", reach][0].append(flash_row(program, record))
@@ -181,7 +183,9 @@ def compare(records: dict[tuple[str, str, str], Record]) -> None:
         where = f"{name} on {board.name}: {label(program)}"
         worst["flash"].append((budget.flash / record.flash - 1, f"{where}: {budget.flash:,} of {record.flash:,}"))
         worst["RAM"].append((budget.ram_static / record.ram - 1, where))
-        worst["cycles"].append((budget.cycles / sum(record.parts) - 1, where))
+        worst["cycles"].append((budget.cycles / record.cycles - 1, where))
+        if not record.parts:
+            continue
         ends = [step for step in program.steps if step.mark is not None]
         for step, (part, predicted), cycles in zip(ends, budget.parts, record.parts, strict=True):
             off = (where, f"{part}: {predicted:,} of {cycles:,.0f}")
@@ -197,11 +201,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update", action="store_true", help="write the coefficients into host/compile")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="what was measured, a line for each program")
-    parser.add_argument("--only-kept", action="store_true", help="measure nothing that is not there already")
+    parser.add_argument("--boards", default=",".join(BOARDS), help="where to measure; none: nothing that is not kept")
     chosen = parser.parse_args()
-    records = measure(chosen.keep, chosen.only_kept)
+    records = measure(chosen.keep, set(chosen.boards.split(",")))
     if chosen.update:
-        write_tables(ROOT / "host/compile", fit(records))
+        found = fit(records)
+        if names := unlisted(ROOT / "host/compile", found):
+            print(f"in no table: {', '.join(sorted(names))}; write each into one, with any number")
+            return 1
+        write_tables(ROOT / "host/compile", found)
         print("wrote the tables; run again without --update to see how far they are off")
         return 0
     compare(records)

@@ -47,7 +47,7 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """One net: int8 accuracies 0..1, predicted mean cycles and bytes of flash of the fastest plan, seconds spent."""
+    """One net: int8 accuracies 0..1, predicted mean cycles and bytes of flash of the fastest program, seconds spent."""
 
     train: float
     test: float

@@ -15,7 +15,9 @@ import numpy as np
 from host.compile.boards import ATMEGA328P
 from host.compile.export import Export
 from host.compile.kernels.catalogue import CATALOGUE
+from host.compile.kernels.code import DenseCode
 from host.compile.kernels.kinds import ASSEMBLY, PORTABLE
+from host.compile.memory import Place
 from host.compile.program import Program, make_program
 from host.compile.select import all_exports, tile
 from host.errors import DigitduinoError
@@ -24,7 +26,7 @@ from host.nn.network import Network
 from host.quantise.graph import Graph
 from host.quantise.graph_hash import little_endian
 from host.quantise.lower import lower
-from host.quantise.ops import Dense, Preconv
+from host.quantise.ops import Dense, Preconv, elements
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ _EARLIER_KERNELS = (
 
 def earlier_crcs(graph: Graph) -> list[int]:
     """The CRCs of programs that earlier versions made of a graph and today's do not."""
-    found = _first_portable(graph)
+    found = [*_first_portable(graph), *_first_code(graph)]
     for names in _EARLIER_KERNELS:
         catalogue = [kernel for kernel in CATALOGUE if kernel.kind == PORTABLE or kernel.name in names]
         tiles = tile(graph, ATMEGA328P, (ASSEMBLY, PORTABLE), catalogue)
@@ -116,3 +118,13 @@ def _first_portable(graph: Graph) -> list[int]:
     blob = b"".join(little_endian(each.bias) for each in rows)
     blob += b"".join(little_endian(np.ascontiguousarray(each.weights)) for each in rows)
     return [zlib.crc32(blob + bytes(-len(blob) % 4))]
+
+
+def _first_code(graph: Graph) -> list[int]:
+    """As the first versions placed what code makes of the features: behind them, and behind room for the scores."""
+    first, ops = graph.ops[0], graph.ops[1:]
+    code = DenseCode()
+    if not isinstance(first, Preconv) or code.takes(ops) != 2 or code.refuses(ops, ATMEGA328P) is not None:
+        return []
+    behind = max(elements(first.output_shape), 4 * graph.classes) + 3 & ~3
+    return [zlib.crc32(code.pack(ops, Place(0, behind, backward=False)).rom)]

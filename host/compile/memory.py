@@ -123,7 +123,8 @@ class _Plan:
                 if (self._low[turn] and not is_free) or not self._low[turn + 1]:
                     return None
                 self._start = self._pair.between_bytes(self._uses)
-                self._need.append(_pair_room(self._uses[number], self._pair.second, self._start, is_free))
+                room = _pair_room(self._uses[number], self._pair.second, self._start, is_free)
+                self._need.append(room + unused)
                 continue
             self._make_room(turn, number, is_free, unused)
             self._start = 0

@@ -15,7 +15,7 @@ from host.compile.kernels.kernel import Cost, Kernel, Ops, Packed
 from host.compile.kernels.kinds import CODE, KINDS
 from host.compile.memory import Layout, Pair, Place, RowUse, lay_out, row_use
 from host.quantise.graph import Graph
-from host.quantise.ops import Conv, Dense, Preconv, elements, op_name
+from host.quantise.ops import Conv, Dense, Preconv, computes_floats, elements, op_name
 
 Tile = tuple[Kernel, Ops]
 """A kernel and the ops that one step of it runs."""
@@ -206,8 +206,9 @@ def as_pair(tiles: Sequence[Tile], pair: int | None) -> Pair | None:
 
 
 def possible_pairs(tiles: Sequence[Tile]) -> list[int]:
-    """The steps that could run in turns with the next one: both convolutions, and both of one kind of kernel."""
-    convs = [isinstance(ops[0], Conv) for _, ops in tiles]
+    """The steps that could run in turns with the next one: both convolutions of codes, and both of one kind of
+    kernel."""
+    convs = [isinstance(ops[0], Conv) and not computes_floats(ops[0]) for _, ops in tiles]
     kinds = [kernel.kind for kernel, _ in tiles]
     return [
         index

@@ -1,4 +1,4 @@
-"""Writes a plan down as C headers. Byte-identical for the same model: no clock, no path, no dictionary order."""
+"""Writes an export down as C headers. Byte-identical for the same model: no clock, no path, no dictionary order."""
 
 from __future__ import annotations
 

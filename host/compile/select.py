@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from host.compile.boards import ATMEGA328P, BOARDS, HOST, Board, Chip, Family
 from host.compile.budget import predict
 from host.compile.export import Export
+from host.compile.kernels.avr_dense import MAX_NEAR_BYTES
 from host.compile.kernels.catalogue import CATALOGUE
 from host.compile.kernels.kernel import Kernel, Ops
 from host.compile.kernels.kinds import ASSEMBLY, AUTO, CHOICES, CODE, PORTABLE
 from host.compile.memory import lay_out
 from host.compile.program import Program, Tile, alive_behind, as_pair, make_program, possible_pairs, row_uses, title
-from host.data.problem import near
+from host.data.problem import near as nearest
 from host.errors import InputError
 from host.quantise.graph import Graph
 from host.quantise.ops import op_name, scores_as_codes
@@ -33,7 +34,7 @@ def choose(graph: Graph, board: Board, kernel: str = AUTO, *, profile: bool = Fa
     before the next, where there is room for that. It may still not fit: see budget.check_fit. Raise InputError for an
     op that no kernel runs, or where `kernel` runs none of the ops. With `profile` a build that times each fits."""
     if kernel not in CHOICES:
-        word = f"{kernel!r}{near(kernel, CHOICES)}"
+        word = f"{kernel!r}{nearest(kernel, CHOICES)}"
         raise InputError(f"kernel: found {word}, need {', '.join(CHOICES)}; leave --kernel out for the best")
     if board.chip.family is not Family.AVR:
         portable = _portable(graph, keep_image=True, pair=None)
@@ -54,7 +55,7 @@ def all_exports(graph: Graph) -> list[Export]:
     found = {portable.crc: Export(graph, portable)}
     chips = dict.fromkeys(board.chip for board in BOARDS.values() if board.chip.family is Family.AVR)
     for chip, kind in itertools.product(chips, (CODE, ASSEMBLY)):
-        for program in _layouts(graph, chip, tile(graph, chip, _ALLOWED[kind])):
+        for program in _layouts(graph, chip, _tiles(graph, chip, kind)):
             found.setdefault(program.crc, Export(graph, portable, program))
     return list(found.values())
 
@@ -77,7 +78,7 @@ def _tilings(graph: Graph, chip: Chip, kernel: str) -> list[list[Tile]]:
     """What to try, the best first. Raise InputError where `kernel` runs none of the ops."""
     found: dict[str, list[Tile]] = {}
     for kind in (CODE, ASSEMBLY, PORTABLE) if kernel == AUTO else (kernel,):
-        tiles = tile(graph, chip, _ALLOWED[kind])
+        tiles = _tiles(graph, chip, kind)
         if any(each.kind == kind for each, _ in tiles):
             found[kind] = tiles
         elif kernel != AUTO:
@@ -87,6 +88,19 @@ def _tilings(graph: Graph, chip: Chip, kernel: str) -> list[list[Tile]]:
         if code > _LEAST_GAIN * assembly:
             del found[CODE]
     return list(found.values())
+
+
+def _tiles(graph: Graph, chip: Chip, kind: str) -> list[Tile]:
+    """The quickest tiles of a kind. Where all that reads with pointers of 16 bits is more than they reach together,
+    assembly that reads so gives way to what reads anywhere."""
+    tiles = tile(graph, chip, _ALLOWED[kind])
+    if not chip.far_flash:
+        return tiles
+    program = make_program(graph, chip, tiles, keep_image=_image_places(tiles)[0], pair=None)
+    if program.near_bytes <= MAX_NEAR_BYTES:
+        return tiles
+    near = {step.kernel.name for step in program.steps if step.packed.is_near and step.kernel.kind != PORTABLE}
+    return tile(graph, chip, _ALLOWED[kind], [kernel for kernel in CATALOGUE if kernel.name not in near])
 
 
 def _cycles(graph: Graph, chip: Chip, tiles: Sequence[Tile]) -> float:

@@ -2,7 +2,7 @@
 
 Pixels are rounded, not truncated: first to 1/1000 of a level, then to the nearest level, halves to even. The first
 step makes the result independent of the layout: 0.1 x 255 = 25.5 is a tie in decimal text, and float32, float64 or a
-shift from -1..1 miss it by less than 1/10000 on either side. For float32 values 0..1 this equals `rint(x * 255)`.
+shift from -1..1 miss it by less than 1/10000 on either side. A level that was stored as float32 level / 255 comes back.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a net consists of: frozen specifications without any trained numbers in them.
 
-Every engine builds the same net from an `Architecture`, and deployment reads it to plan a board's layers. A shape is
+Every engine builds the same net from an `Architecture`, and the quantiser makes a board's ops of it. A shape is
 (channels, height, width) for maps and (units,) for vectors; flattening keeps that order. Knows no weights, no engine.
 
 Sizes and strides are one whole number or (height, width), padding is one, (vertical, horizontal) or (top, left, bottom,

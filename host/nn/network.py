@@ -1,4 +1,4 @@
-"""A trained net as plain frozen data: what training hands to the model file, deployment, plots and evaluation.
+"""A trained net as plain frozen data: what training hands to the model file, the quantiser, plots and evaluation.
 
 Nothing here trains, quantises, reads a file or knows a board.
 """
@@ -54,7 +54,7 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What the training images showed of the int8 net with activations 0..top; deployment measures it once, so that
+    """What the training images showed of the int8 net with activations 0..top; the quantiser measures it once, so that
     an export needs no data."""
 
     top: int
@@ -76,7 +76,7 @@ class Network:
     labels: tuple[str, ...]
     provenance: Provenance
     output_max: tuple[float, ...]
-    calibrations: tuple[Calibration, ...] = ()  # what deployment measured on the training images
+    calibrations: tuple[Calibration, ...] = ()  # measured on the training images
     qat: tuple[QatResult, ...] = ()
 
     @property

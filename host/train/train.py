@@ -57,13 +57,12 @@ def train(
     runs_again = recipe.validation_run and len(held) > 0
     rows = np.arange(len(dataset.train.labels)) if recipe.validation_run else kept
     _check(recipe, seed, engine, len(rows), has_validation=len(held) > 0 and not recipe.validation_run)
-    make = _maker(engine, device)
     parts = phases(recipe, "train", len(rows), dataset)
     if runs_again:
         parts += phases(validating(recipe), VALIDATION, len(kept), dataset)
     finish = _Finish(dataset, rows, np.empty(0, np.int64) if recipe.validation_run else held, preset, seed, engine)
     pipeline = Pipeline(
-        *(dataset, rows, finish.held, seed, make),
+        *(dataset, rows, finish.held, seed, _maker(engine, device)),
         Marks(seed, dataset.sha256, len(rows), engine, device),
         lambda trained: None if interrupted is None else interrupted(finish.network(trained)),
         ProgressMeter(progress, parts),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from networks import LAYERS, limited_network, network_of, random_network
@@ -20,11 +20,11 @@ from host.compile.kernels.catalogue import CATALOGUE
 from host.compile.kernels.kinds import CODE
 from host.compile.program import Program, Tile, make_program
 from host.compile.select import choose, plain
-from host.data import Split, load
+from host.data import load
 from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU, preconv_layers
-from host.nn.network import Network
-from host.quantise.calibrate import calibrate
+from host.nn.network import Calibration, Network
+from host.quantise.calibrate import _densities
 from host.quantise.graph import Graph
 from host.quantise.lower import lower
 
@@ -105,12 +105,14 @@ NETS = {
 
 @functools.cache
 def graph_of(name: str) -> tuple[Graph, NDArray[np.uint8]]:
-    """The integers of a net, calibrated on the very images that are streamed: formulas are judged, not a sample."""
+    """The graph of a net and the images to stream, of which it knows how often each value is zero: formulas are judged,
+    not a sample."""
     net = NETS[name]
     network = net.make()
-    images = digits(network.image_shape)
-    network = calibrate(network, Split(images, np.zeros(len(images), np.int64)))
-    return lower(network, net.format, top=net.top), images
+    images, top = digits(network.image_shape), net.top or network.top
+    graph = lower(network, net.format, top=net.top, prune=False)
+    measured = Calibration(top=top, accuracy=0.0, densities=_densities(graph, images))
+    return lower(replace(network, calibrations=(measured,)), net.format, top=net.top), images
 
 
 def digits(shape: tuple[int, int]) -> NDArray[np.uint8]:

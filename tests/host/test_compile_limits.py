@@ -1,14 +1,20 @@
 """Sizes that the kernels' counters do not hold are refused by name: never computed wrongly, nor left to a compiler."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from graphs import conv, dense_graph, graph_of, random_rows
-from networks import random_network
+from networks import network_of, random_network
 
 from host.compile.boards import ATMEGA2560, BOARDS, HOST
+from host.compile.budget import predict
 from host.compile.kernels.catalogue import CATALOGUE
-from host.compile.select import choose
+from host.compile.kernels.kinds import ASSEMBLY
+from host.compile.select import all_exports, choose
 from host.errors import InputError
+from host.nn.formats import WeightFormat
+from host.nn.layers import Conv2d, Flatten, MaxPool2d, ReLU
 from host.quantise.lower import lower
 from host.quantise.ops import Dense, Pool
 
@@ -86,3 +92,20 @@ def test_a_large_bias_alone_does_not_keep_a_layer_from_assembly(inputs):
     graph.ops[0].rows.bias[2] = -(2**29)
     export = choose(graph, BOARDS["uno"], "asm")
     assert export.on_avr.steps[0].kernel.name == "nn_avr_long" and export.on_avr.steps[0].packed.fields["pieces"] >= 1
+
+
+def test_layers_that_pointers_of_16_bits_do_not_reach_together_stay_in_assembly():
+    network, mega = random_network(shape=(16, 16), hidden=250, classes=90, top=63, scale=0.001), BOARDS["mega"]
+    export = choose(lower(network), mega, "asm")
+    assert [(step.kernel.kind, step.packed.is_near) for step in export.on_avr.steps[1:]] == [(ASSEMBLY, False)] * 2
+    assert predict(export.on(mega), mega).fits(mega)
+    assert export.on_avr.crc in {crc for each in all_exports(export.graph) for crc in each.weights_crcs}
+
+
+@pytest.mark.parametrize("fmt", WeightFormat)
+def test_convolutions_take_turns_where_a_kernel_can(fmt):
+    """Those of floats cannot: a program for a board that is too small says so, rather than computing something else."""
+    layers = (Conv2d(8, 3), ReLU(), Conv2d(8, 3), ReLU(), MaxPool2d(4), Flatten())
+    board = dataclasses.replace(BOARDS["uno"], ram=1100)
+    found = choose(lower(network_of(layers), fmt), board, "portable").portable.layout.pair
+    assert found == (0 if fmt.is_integer else None)

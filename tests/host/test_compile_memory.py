@@ -311,3 +311,16 @@ def test_products_are_counted_without_padding():
     oblong = graph_for((Conv2d(4, (3, 2), padding=(1, 0, 0, 0)), ReLU(), Flatten()), (1, 8, 8)).ops[0]
     assert oblong.macs == 4 * (6 * 3 + 2) * (7 * 2)
     assert graph_of(oblong, graph_for((Flatten(),), (4, 7, 7)).ops[0]).macs == oblong.macs + 10 * 4 * 7 * 7
+
+
+@pytest.mark.parametrize("keep_image", [True, False])
+def test_two_steps_in_turns_spare_what_the_front_end_worked_in(keep_image):
+    """Its features begin where its scratch does, so that they end short of the arena's end."""
+    layers = (*preconv_layers(255), Conv2d(6, 3), ReLU(), Conv2d(6, 3), ReLU(), MaxPool2d(), Flatten())
+    tiles = tile(graph_for(layers, (1, 18, 18)), HOST, (PORTABLE,))
+    assert possible_pairs(tiles) == [1]
+    try:
+        played = Played(row_uses(tiles), keep_image, as_pair(tiles, 1))
+    except ValueError:  # it would have to run upwards at either end
+        return
+    assert played.layout.pair == 1

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.optimize  # noqa: F401 - so that its BLAS is counted before and after
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from host.data import Dataset, Split

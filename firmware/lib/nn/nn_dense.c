@@ -6,8 +6,8 @@
 static inline __attribute__((always_inline)) int32_t row_sum(const nn_dense *layer, nn_far weights, const uint8_t *in,
                                                              int32_t bias, uint8_t is_packed)
 {
-    const nn_patch all = {layer->inputs, 1, 0, 0};
-    return is_packed ? nn_packed_sum(&all, weights, 0, layer->bits, in, bias) : nn_patch_sum(&all, weights, in, bias);
+    return is_packed ? nn_packed_run_sum(layer->inputs, weights, layer->bits, in, bias)
+                     : nn_run_sum(layer->inputs, weights, in, bias);
 }
 
 static inline __attribute__((always_inline)) void hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in,

@@ -29,6 +29,20 @@
     "adc %C[sum], %[weight]\n\t"                                                                                       \
     "adc %D[sum], %[weight]\n\t"
 
+/* All inputs of one run: fours, then those left; both count down to 0. */
+#define NN_DOT_RUN                                                                                                     \
+    "sbiw %A[fours], 0\n\t"                                                                                            \
+    "breq 3f\n"                                                                                                        \
+    "2:\n\t" NN_DOT_STEP NN_DOT_STEP NN_DOT_STEP NN_DOT_STEP "sbiw %A[fours], 1\n\t"                                   \
+    "brne 2b\n"                                                                                                        \
+    "3:\n\t"                                                                                                           \
+    "tst %[left]\n\t"                                                                                                  \
+    "breq 5f\n"                                                                                                        \
+    "4:\n\t" NN_DOT_STEP "dec %[left]\n\t"                                                                             \
+    "brne 4b\n"                                                                                                        \
+    "5:\n\t"                                                                                                           \
+    "clr __zero_reg__\n\t"
+
 __attribute__((noinline)) int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
 {
     uint16_t low = (uint16_t)weights;
@@ -38,19 +52,7 @@ __attribute__((noinline)) int32_t nn_patch_sum(const nn_patch *patch, nn_far wei
     uint8_t rows = patch->rows;
     __asm__ volatile(NN_DOT_BEGIN "1:\n\t"
                                   "movw %A[fours], %A[run4]\n\t"
-                                  "sbiw %A[fours], 0\n\t"
-                                  "breq 3f\n"
-                                  "2:\n\t" NN_DOT_STEP NN_DOT_STEP NN_DOT_STEP NN_DOT_STEP "sbiw %A[fours], 1\n\t"
-                                  "brne 2b\n"
-                                  "3:\n\t"
-                                  "mov %[left], %[run1]\n\t"
-                                  "tst %[left]\n\t"
-                                  "breq 5f\n"
-                                  "4:\n\t" NN_DOT_STEP "dec %[left]\n\t"
-                                  "brne 4b\n"
-                                  "5:\n\t"
-                                  "clr __zero_reg__\n\t"
-                                  "add r26, %A[in_gap]\n\t"
+                                  "mov %[left], %[run1]\n\t" NN_DOT_RUN "add r26, %A[in_gap]\n\t"
                                   "adc r27, %B[in_gap]\n\t"
                                   "add r30, %A[weights_gap]\n\t"
                                   "adc r31, %B[weights_gap]\n\t" NN_DOT_CARRY "dec %[rows]\n\t"
@@ -62,15 +64,36 @@ __attribute__((noinline)) int32_t nn_patch_sum(const nn_patch *patch, nn_far wei
                      : "r0", "memory");
     return sum;
 }
+
+__attribute__((noinline)) int32_t nn_run_sum(uint16_t run, nn_far weights, const uint8_t *in, int32_t sum)
+{
+    uint16_t low = (uint16_t)weights;
+    uint8_t weight = NN_DOT_BANK(weights);
+    uint8_t input, left = run % 4;
+    uint16_t fours = run / 4;
+    __asm__ volatile(
+        NN_DOT_BEGIN NN_DOT_RUN
+        : [sum] "+r"(sum), [weight] "+a"(weight), [input] "=&a"(input), [left] "+r"(left), [fours] "+w"(fours),
+          "+x"(in), "+z"(low)
+        :
+        : "r0", "memory");
+    return sum;
+}
 #else
-__attribute__((noinline)) int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
+int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum)
 {
     for (uint8_t row = patch->rows; row; row--) {
-        for (uint16_t i = 0; i < patch->run; i++)
-            sum += (int8_t)nn_far_u8(weights++) * *in++;
-        weights += patch->weights_gap;
-        in += patch->in_gap;
+        sum = nn_run_sum(patch->run, weights, in, sum);
+        weights += (uint16_t)(patch->run + patch->weights_gap);
+        in += (uint16_t)(patch->run + patch->in_gap);
     }
+    return sum;
+}
+
+int32_t nn_run_sum(uint16_t run, nn_far weights, const uint8_t *in, int32_t sum)
+{
+    for (; run; run--)
+        sum += (int8_t)nn_far_u8(weights++) * *in++;
     return sum;
 }
 #endif

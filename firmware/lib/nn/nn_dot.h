@@ -12,15 +12,18 @@ typedef struct {
     uint16_t in_gap;
 } nn_patch;
 
-/* sum + the products of all int8 weights and u8 inputs of a patch. Never inlined, not even for a single caller: what a
- * layer costs shall not depend on its neighbours, so that the host can foretell it. */
+/* sum + the products of all int8 weights and u8 inputs of a patch, and of one run. None of these sums is ever inlined,
+ * and no layer shares its own with one of another kind: what a layer costs shall not depend on its neighbours, so that
+ * the host can foretell it. */
 int32_t nn_patch_sum(const nn_patch *patch, nn_far weights, const uint8_t *in, int32_t sum);
+int32_t nn_run_sum(uint16_t run, nn_far weights, const uint8_t *in, int32_t sum);
 
 /* The same where a byte holds two weights of 4 bits or four of 2, the first one lowest, each as the weight plus
  * 2^(bits-1). `weights` is where a row of them begins and `first` the number of the patch's first one there; the gaps
  * count weights too. Runs are not empty. */
 int32_t nn_packed_sum(const nn_patch *patch, nn_far weights, uint16_t first, uint8_t bits, const uint8_t *in,
                       int32_t sum);
+int32_t nn_packed_run_sum(uint16_t run, nn_far weights, uint8_t bits, const uint8_t *in, int32_t sum);
 
 /* What at least one weight takes in flash. */
 static inline uint16_t nn_packed_bytes(uint16_t weights, uint8_t bits)

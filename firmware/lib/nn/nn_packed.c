@@ -2,8 +2,8 @@
  * loop and divide by one in a long one. */
 #include "nn_dot.h"
 
-__attribute__((noinline)) int32_t nn_packed_sum(const nn_patch *patch, nn_far weights, uint16_t first, uint8_t bits,
-                                                const uint8_t *in, int32_t sum)
+static inline __attribute__((always_inline)) int32_t packed_sum(const nn_patch *patch, nn_far weights, uint16_t first,
+                                                                uint8_t bits, const uint8_t *in, int32_t sum)
 {
     const uint8_t is_four = bits == 4;
     const uint8_t in_a_byte = is_four ? 2 : 4;
@@ -31,4 +31,17 @@ __attribute__((noinline)) int32_t nn_packed_sum(const nn_patch *patch, nn_far we
         in += patch->in_gap;
     }
     return sum;
+}
+
+__attribute__((noinline)) int32_t nn_packed_sum(const nn_patch *patch, nn_far weights, uint16_t first, uint8_t bits,
+                                                const uint8_t *in, int32_t sum)
+{
+    return packed_sum(patch, weights, first, bits, in, sum);
+}
+
+__attribute__((noinline)) int32_t nn_packed_run_sum(uint16_t run, nn_far weights, uint8_t bits, const uint8_t *in,
+                                                    int32_t sum)
+{
+    const nn_patch one = {run, 1, 0, 0};
+    return packed_sum(&one, weights, 0, bits, in, sum);
 }

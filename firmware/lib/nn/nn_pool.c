@@ -31,8 +31,8 @@ static uint8_t window_mean(const nn_pool *layer, const uint8_t *in)
     return (uint8_t)(sum / count); /* NOLINT(clang-analyzer-core.*): no exported size is 0 */
 }
 
-static void pool(const nn_pool *stage, const uint8_t *in, uint8_t *out,
-                 uint8_t (*reduce)(const nn_pool *layer, const uint8_t *in))
+static inline __attribute__((always_inline)) void pool(const nn_pool *stage, const uint8_t *in, uint8_t *out,
+                                                       uint8_t (*reduce)(const nn_pool *layer, const uint8_t *in))
 {
     nn_pool layer;
     nn_rom_copy(&layer, stage, sizeof layer);

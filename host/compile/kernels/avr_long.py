@@ -17,36 +17,36 @@ from host.quantise.ops import Dense
 MAX_PIECES = 255
 _CYCLES = Measured(
     near={
-        "nn_avr_long hidden": 0,
-        "nn_avr_long hidden block": 0,
-        "nn_avr_long bias": 0,
-        "nn_avr_long piece": 0,
-        "nn_avr_long scores": 0,
-        "nn_avr_long scores block": 0,
+        "nn_avr_long hidden": 332.01,
+        "nn_avr_long hidden block": 108.17,
+        "nn_avr_long bias": 20.92,
+        "nn_avr_long piece": 173.6,
+        "nn_avr_long scores": 190.49,
+        "nn_avr_long scores block": 95.25,
     },
     far={
-        "nn_avr_long hidden": 0,
-        "nn_avr_long hidden block": 0,
-        "nn_avr_long bias": 0,
-        "nn_avr_long piece": 0,
-        "nn_avr_long scores": 0,
-        "nn_avr_long scores block": 0,
+        "nn_avr_long hidden": 378.74,
+        "nn_avr_long hidden block": 233.3,
+        "nn_avr_long bias": 2.26,
+        "nn_avr_long piece": 347.33,
+        "nn_avr_long scores": 257.38,
+        "nn_avr_long scores block": 128.69,
     },
 )
 _FLASH = Measured(
     near={
-        "nn_avr_long_hidden": 0,
-        "nn_avr_add24": 0,
-        "nn_avr_activate32": 0,
-        "a step of nn_avr_long": 0,
-        "nn_avr_long_scores": 0,
+        "nn_avr_long_hidden": 209.36,
+        "nn_avr_add24": 225.43,
+        "nn_avr_activate32": 209.36,
+        "a step of nn_avr_long": 225.42,
+        "nn_avr_long_scores": 31.52,
     },
     far={
-        "nn_avr_long_hidden": 0,
-        "nn_avr_add24": 0,
-        "nn_avr_activate32": 0,
-        "a step of nn_avr_long": 0,
-        "nn_avr_long_scores": 0,
+        "nn_avr_long_hidden": 288.03,
+        "nn_avr_add24": 276.76,
+        "nn_avr_activate32": 288.03,
+        "a step of nn_avr_long": 276.76,
+        "nn_avr_long_scores": 66.94,
     },
 )
 

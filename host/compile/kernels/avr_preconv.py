@@ -16,13 +16,13 @@ TOPS = (63, 255)
 
 _FLASH = Measured(
     near={
-        "nn_avr_preconv_16x16": 0,
-        "nn_avr_normalize": 0,
-        "nn_avr_preconv_28x28": 0,
+        "nn_avr_preconv_16x16": 635.31,
+        "nn_avr_normalize": 1104.11,
+        "nn_avr_preconv_28x28": 653.9,
     },
     far={
-        "nn_avr_preconv_16x16": 0,
-        "nn_avr_normalize": 0,
+        "nn_avr_preconv_16x16": 1236.03,
+        "nn_avr_normalize": 1236.04,
         "nn_avr_preconv_28x28": 0,
     },
 )

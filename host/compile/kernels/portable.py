@@ -25,113 +25,109 @@ _LIKENESS = 0.25
 _CYCLES = Measured(
     near={
         "nn_preconv": 0,
-        "nn_preconv column": 0,
-        "nn_preconv feature": 0,
-        "nn_dense hidden": 0,
-        "nn_dense i8 hidden sum": 0,
-        "nn_dense positive sum": 0,
-        "nn_dense scores": 0,
-        "nn_dense i8 scores sum": 0,
-        "nn_dense packed hidden sum": 0,
-        "nn_dense int4 product": 0,
-        "nn_dense packed scores sum": 0,
-        "nn_dense ternary product": 0,
-        "nn_conv": 0,
-        "nn_conv position": 0,
-        "nn_conv i8 sum": 0,
-        "nn_conv i8 patch": 0,
-        "nn_conv i8 run": 0,
-        "nn_conv positive sum": 0,
-        "nn_pool once": 0,
-        "nn_pool position": 0,
-        "nn_pool max window": 0,
+        "nn_preconv column": 209.87,
+        "nn_preconv feature": 214.26,
+        "nn_dense hidden": 229.15,
+        "nn_dense i8 hidden sum": 114.5,
+        "a positive sum": 193.23,
+        "nn_dense scores": 749.88,
+        "nn_dense i8 scores sum": 61.85,
+        "nn_dense packed hidden sum": 1073.1,
+        "nn_dense int4 product": 21.94,
+        "nn_dense packed scores sum": 333.69,
+        "nn_dense ternary product": 15.53,
+        "nn_conv": 1607.61,
+        "nn_conv position": 337.57,
+        "nn_conv i8 sum": 188.02,
+        "nn_conv i8 patch": 129.68,
+        "nn_conv i8 run": 16.43,
+        "nn_pool once": 336.03,
+        "nn_pool position": 31.71,
+        "nn_pool max window": 54.41,
         "nn_pool max row": 0,
-        "nn_pool max input": 0,
-        "nn_pool average window": 0,
-        "nn_pool average row": 0,
-        "nn_pool average input": 0,
-        "nn_conv packed sum": 0,
+        "nn_pool max input": 11.87,
+        "nn_pool average window": 215.71,
+        "nn_pool average row": 47.32,
+        "nn_pool average input": 2.2,
+        "nn_conv packed sum": 240.63,
         "nn_conv packed patch": 0,
-        "nn_conv packed run": 0,
-        "nn_conv int4 product": 0,
-        "nn_conv ternary product": 0,
+        "nn_conv packed run": 70.75,
+        "nn_conv int4 product": 36.15,
+        "nn_conv ternary product": 31.52,
     },
     far={
-        "nn_preconv": 0,
-        "nn_preconv column": 0,
-        "nn_preconv feature": 0,
-        "nn_dense hidden": 0,
-        "nn_dense i8 hidden sum": 0,
-        "nn_dense positive sum": 0,
-        "nn_dense scores": 0,
-        "nn_dense i8 scores sum": 0,
-        "nn_dense packed hidden sum": 0,
-        "nn_dense int4 product": 0,
-        "nn_dense packed scores sum": 0,
+        "nn_preconv": 5218.74,
+        "nn_preconv column": 652.33,
+        "nn_preconv feature": 81.54,
+        "nn_dense hidden": 226.89,
+        "nn_dense i8 hidden sum": 173.97,
+        "a positive sum": 177.9,
+        "nn_dense scores": 879.72,
+        "nn_dense i8 scores sum": 77.86,
+        "nn_dense packed hidden sum": 194.82,
+        "nn_dense int4 product": 37.97,
+        "nn_dense packed scores sum": 110.4,
         "nn_dense ternary product": 0,
         "nn_conv": 0,
-        "nn_conv position": 0,
-        "nn_conv i8 sum": 0,
-        "nn_conv i8 patch": 0,
-        "nn_conv i8 run": 0,
-        "nn_conv positive sum": 0,
-        "nn_pool once": 0,
-        "nn_pool position": 0,
-        "nn_pool max window": 0,
-        "nn_pool max row": 0,
-        "nn_pool max input": 0,
-        "nn_pool average window": 0,
-        "nn_pool average row": 0,
-        "nn_pool average input": 0,
-        "nn_conv packed sum": 0,
-        "nn_conv packed patch": 0,
-        "nn_conv packed run": 0,
-        "nn_conv int4 product": 0,
+        "nn_conv position": 357.46,
+        "nn_conv i8 sum": 253.55,
+        "nn_conv i8 patch": 172.11,
+        "nn_conv i8 run": 14.23,
+        "nn_pool once": 666.65,
+        "nn_pool position": 24.31,
+        "nn_pool max window": 23.18,
+        "nn_pool max row": 11.59,
+        "nn_pool max input": 5.8,
+        "nn_pool average window": 68.72,
+        "nn_pool average row": 34.36,
+        "nn_pool average input": 17.18,
+        "nn_conv packed sum": 319.48,
+        "nn_conv packed patch": 246.37,
+        "nn_conv packed run": 54.51,
+        "nn_conv int4 product": 41.58,
         "nn_conv ternary product": 0,
     },
 )
 FLASH = Measured(
     near={
-        "nn_preconv": 0,
-        "nn_dense_hidden": 0,
-        "nn_patch_sum": 0,
-        "a step of nn_dense": 0,
+        "nn_preconv": 960.73,
+        "nn_dense_hidden": 331.83,
+        "nn_patch_sum": 379.88,
+        "a step of nn_dense": 166.99,
         "nn_dense_scores": 0,
-        "nn_argmax_i32": 0,
-        "nn_dense_packed_hidden": 0,
-        "nn_packed_sum": 0,
-        "nn_dense_packed_scores": 0,
-        "nn_walk_load": 0,
-        "nn_conv_i8_run": 0,
-        "nn_patch_sum of windows": 0,
-        "a step of nn_conv": 0,
-        "nn_pool": 0,
-        "nn_pool_max": 0,
-        "a step of nn_pool": 0,
-        "nn_pool_average": 0,
-        "nn_conv_packed_run": 0,
-        "nn_packed_sum of windows": 0,
+        "nn_argmax_i32": 112.99,
+        "nn_dense_packed_hidden": 350.52,
+        "nn_packed_sum": 189.34,
+        "nn_dense_packed_scores": 33.75,
+        "nn_walk_load": 621.43,
+        "nn_conv_i8_run": 379.88,
+        "nn_run_sum": 124.11,
+        "a step of nn_conv": 80.57,
+        "nn_pool_max": 219.9,
+        "a step of nn_pool": 23.08,
+        "nn_pool_average": 143.32,
+        "nn_conv_packed_run": 342.3,
+        "nn_packed_run_sum": 170.87,
     },
     far={
-        "nn_preconv": 0,
-        "nn_dense_hidden": 0,
-        "nn_patch_sum": 0,
-        "a step of nn_dense": 0,
-        "nn_dense_scores": 0,
-        "nn_argmax_i32": 0,
-        "nn_dense_packed_hidden": 0,
-        "nn_packed_sum": 0,
-        "nn_dense_packed_scores": 0,
-        "nn_walk_load": 0,
-        "nn_conv_i8_run": 0,
-        "nn_patch_sum of windows": 0,
-        "a step of nn_conv": 0,
-        "nn_pool": 0,
-        "nn_pool_max": 0,
-        "a step of nn_pool": 0,
-        "nn_pool_average": 0,
-        "nn_conv_packed_run": 0,
-        "nn_packed_sum of windows": 0,
+        "nn_preconv": 1691.19,
+        "nn_dense_hidden": 372.16,
+        "nn_patch_sum": 547.67,
+        "a step of nn_dense": 183.74,
+        "nn_dense_scores": 7.22,
+        "nn_argmax_i32": 134.46,
+        "nn_dense_packed_hidden": 363.92,
+        "nn_packed_sum": 675.03,
+        "nn_dense_packed_scores": 7.68,
+        "nn_walk_load": 1238.05,
+        "nn_conv_i8_run": 547.67,
+        "nn_run_sum": 154.03,
+        "a step of nn_conv": 40.01,
+        "nn_pool_max": 439.19,
+        "a step of nn_pool": 158.11,
+        "nn_pool_average": 193.26,
+        "nn_conv_packed_run": 675.03,
+        "nn_packed_run_sum": 239.66,
     },
 )
 
@@ -145,7 +141,7 @@ def rows_refusal(rows: Rows, source: Codes) -> str | None:
 
 
 def patch_cycles(run: int) -> int:
-    """nn_patch_sum over one run of inputs: in fours and then one by one."""
+    """nn_patch_sum or nn_run_sum over one run of inputs: in fours and then one by one."""
     return 12 * run + 4 * (run // 4) + 3 * (run % 4)
 
 
@@ -200,7 +196,7 @@ class PortableConv(OneOp[Conv]):
             f"nn_conv {kind} sum": positions * outputs,
             f"nn_conv {kind} patch": (patches - positions) * outputs,
             f"nn_conv {kind} run": runs * outputs,
-            "nn_conv positive sum": positive_share(op, alive) * positions * outputs,
+            "a positive sum": positive_share(op, alive) * positions * outputs,
         }
         if op.rows.format.bits < 8:
             products = pixels * outputs * (op.input_shape[0] // op.groups)
@@ -208,9 +204,9 @@ class PortableConv(OneOp[Conv]):
         return counts
 
     def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
-        kind, names = _kind(op.rows), _sum_function(op.rows)
-        walk = ("nn_walk_load", f"nn_conv_{kind}_run", names, f"{names} of windows")
-        return {name: {name: 1} for name in walk}
+        kind = _kind(op.rows)
+        sums = "nn_patch_sum" if kind == "i8" else "nn_packed_sum"
+        return {name: {name: 1} for name in ("nn_walk_load", f"nn_conv_{kind}_run", sums)}
 
     def calls(self, op: Conv) -> Mapping[str, float]:
         return {"a step of nn_conv": 1}
@@ -245,10 +241,6 @@ def _kind(rows: Rows) -> str:
     return "i8" if rows.format.bits == 8 else "packed"
 
 
-def _sum_function(rows: Rows) -> str:
-    return "nn_patch_sum" if rows.format.bits == 8 else "nn_packed_sum"
-
-
 class PortableDense(OneOp[Dense]):
     """nn_dense: fully connected, over a whole map as it lies in memory."""
 
@@ -270,13 +262,15 @@ class PortableDense(OneOp[Dense]):
         kind, end, outputs = _kind(op.rows), end_of(op), op.rows.outputs
         counts = {f"nn_dense {end}": 1.0, f"nn_dense {kind} {end} sum": outputs}
         if end == "hidden":
-            counts["nn_dense positive sum"] = outputs / 2 if alive is None else alive
+            counts["a positive sum"] = outputs / 2 if alive is None else alive
         if op.rows.format.bits < 8:
             counts[f"nn_dense {op.rows.format.label} product"] = outputs * op.inputs
         return counts
 
     def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
-        names = [f"nn_dense_{'' if op.rows.format.bits == 8 else 'packed_'}{end_of(op)}", _sum_function(op.rows)]
+        kind = _kind(op.rows)
+        called = "nn_dense_" if kind == "i8" else "nn_dense_packed_"
+        names = [called + end_of(op), "nn_run_sum" if kind == "i8" else "nn_packed_run_sum"]
         names += ["nn_argmax_i32"] if end_of(op) == "scores" else []
         return {name: {name: 1} for name in names}
 
@@ -316,7 +310,8 @@ class PortablePool(OneOp[Pool]):
         return {f"nn_pool {name}": count for name, count in pool_counts(op).items()}
 
     def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
-        return {name: {name: 1} for name in ("nn_pool", f"nn_pool_{'average' if op.is_average else 'max'}")}
+        name = f"nn_pool_{'average' if op.is_average else 'max'}"
+        return {name: {name: 1}}
 
     def calls(self, op: Pool) -> Mapping[str, float]:
         return {"a step of nn_pool": 1}

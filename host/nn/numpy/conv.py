@@ -1,4 +1,4 @@
-"""Convolution as matrix products; how maps become matrices is `unroll`'s business."""
+"""Convolution as matrix products; how maps become matrices is im2col's business."""
 
 import numpy as np
 

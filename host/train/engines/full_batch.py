@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from host.errors import InputError
 from host.nn import numpy as layers
@@ -66,8 +65,7 @@ class FullBatchTrainer:
                 self.history["validation_accuracy"].append(found[1])
             progress.epoch(iteration, loss, accuracy, None if found is None else found[0])
 
-        with threadpool_limits(limits=1, user_api="blas"):
-            minimise(evaluate, self._numbers.flat.copy(), self._recipe.epochs, self._rules.gtol, report)
+        minimise(evaluate, self._numbers.flat.copy(), self._recipe.epochs, self._rules.gtol, report)
         if not np.isfinite(self.best.flat).all():
             raise InputError("train: weights: found values that are not finite, need finite ones; raise reg")
         return self.best

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Vector = NDArray[Any]
 Evaluate = Callable[[Vector], tuple[float, float, Vector]]
@@ -41,5 +42,6 @@ def minimise(
         report(iteration, *best)
 
     options = {"maxiter": iterations, "gtol": gtol}
-    result = minimize(objective, start, method="L-BFGS-B", jac=True, callback=after_iteration, options=options)
+    with threadpool_limits(limits=1, user_api="blas"):  # SciPy's too, which is there by now
+        result = minimize(objective, start, method="L-BFGS-B", jac=True, callback=after_iteration, options=options)
     return np.asarray(result.x), losses
