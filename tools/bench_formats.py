@@ -2,7 +2,8 @@
 
     tools/bench_formats.py [--model MODEL.h5] [--data usps] [--limit N] [--markdown]
 
-Trains preset `preconv`, seed 0, where no model is given. Every row is a `host verify` run and must pass.
+Trains preset `preconv`, seed 0, and on for int4 and ternary, where no model is given. Every row is a `host verify` run
+and must pass.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ VARIANTS = (
     ("int8", 6, "portable"),
     ("int8", 6, "asm"),
     ("int8", 6, "unrolled"),
+    *((fmt, 8, kernel) for fmt in ("int4", "ternary") for kernel in ("portable", "asm", "unrolled")),
 )
 
 
@@ -67,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = arguments.model or Path(folder) / "model.h5"
         if arguments.model is None:
-            host("train", "--data", arguments.data, "--no-rehearsal", "-o", str(model))
+            host("train", "--data", arguments.data, "--qat", "int4", "--qat", "ternary", "-o", str(model))
         rows = [measure(model, arguments.data, variant, limit, Path(folder)) for variant in VARIANTS]
     if arguments.markdown:
         for row in (HEAD, ["---"] * 3 + ["---:"] * (len(HEAD) - 3), *rows):

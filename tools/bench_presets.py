@@ -1,4 +1,4 @@
-"""What every preset costs on every board: flash, RAM, cycles, all measured, or why it does not fit.
+"""What every preset with convolutions costs on every board: flash, RAM, cycles, all measured, or why it does not fit.
 
     tools/bench_presets.py [--data mnist] [--limit N] [--models DIR] [--presets A,B] [--formats int8,int4] [--full]
 
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from host import data
 from host.cli import main as host
 from host.compile.advice import check_fit
-from host.compile.boards import BOARDS, Family
+from host.compile.boards import BOARDS
 from host.compile.exports import export_for
 from host.errors import FitError
 from host.modelfile import file as model_file
@@ -32,7 +32,7 @@ from host.nn.network import Network
 from host.quantise.calibrate import calibrate
 from host.train import presets, train
 
-PRESETS = ("uno-cnn", "simple-cnn", "scratch-cnn", "sequential-cnn", "mega-cnn")
+PRESETS = ("uno-cnn", "simple-cnn", "scratch-cnn", "sequential-cnn")
 PLACES = ("native", "uno", "mega")
 BOARD_DIGITS = 1000
 HEAD = (
@@ -62,9 +62,9 @@ def measure(path: Path, name: str, fmt: WeightFormat, place: str, limit: int | N
     """One row."""
     network = model_file.load(path)
     start = [path.stem, fmt.label, place]
-    exported = export_for(network, fmt, BOARDS[place])
+    export = export_for(network, fmt, BOARDS[place])
     try:
-        check_fit(network, exported, BOARDS[place])
+        check_fit(network, export, BOARDS[place])
     except FitError as error:
         return [*start, str(error).split(": ", 2)[2]]
     with tempfile.TemporaryDirectory() as folder:
@@ -76,8 +76,8 @@ def measure(path: Path, name: str, fmt: WeightFormat, place: str, limit: int | N
             sys.exit(f"{path.stem}, {fmt.label}, {place}: not equal")
         result: dict[str, Any] = json.loads(target.read_text())
     seconds = result["seconds"]["wall"] if "seconds" in result else time.monotonic() - began
-    row = [*start, exported.kernel, f"{result['n']:,}", f"{result['agreement']['scores_equal']:,}"]
-    if BOARDS[place].chip.family is not Family.AVR:
+    row = [*start, export.kernel, f"{result['n']:,}", f"{result['agreement']['scores_equal']:,}"]
+    if not BOARDS[place].counts_memory:
         return [*row, "", "", "", "", "", f"{result['n'] / seconds:.1f}"]
     memory, cycles = result["memory"], result["cycles"]["mean"]
     sizes = [f"{memory[key]:,}" for key in ("flash", "ram_static", "stack_max")]

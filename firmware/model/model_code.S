@@ -541,4 +541,4 @@ model_rom:
 
 #endif
 
-#define MODEL_CODE_EXPORT 0x1eac06c2
+#define MODEL_CODE_EXPORT 0x3c317b02

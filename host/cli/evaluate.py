@@ -82,7 +82,7 @@ def _exports(network: Network, only: str | None, per_tensor: bool) -> tuple[dict
                 after = plain_export(network, fmt, post_training=True)
                 found[f"{fmt.label} {after.graph.rounding}"] = after
             _add_per_tensor(found, network, fmt)
-    return found, {name: export.graph.rounding or "" for name, export in found.items()}
+    return found, {name: export.graph.rounding for name, export in found.items() if export.graph.rounding}
 
 
 def _add_per_tensor(found: dict[str, Export], network: Network, fmt: WeightFormat) -> None:

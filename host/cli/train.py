@@ -17,7 +17,7 @@ from host.compile.exports import lowered
 from host.compile.program import title
 from host.errors import InputError
 from host.modelfile import file as model_file
-from host.nn.formats import WeightFormat
+from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 from host.nn.network import Network
 from host.quantise.calibrate import calibrate
 from host.quantise.reference import infer
@@ -182,12 +182,14 @@ def _report(console: Console, network: Network, dataset: data.Dataset, output: P
 
 
 def _rounded_accuracy(network: Network, dataset: data.Dataset) -> dict[str, float]:
-    """On the test images, of each format that the net was trained for."""
-    if not len(dataset.test.labels):
-        return {}
-    graphs = {result.format: lowered(network, WeightFormat[result.format.upper()]) for result in network.qat}
-    test = dataset.test
-    return {name: accuracy(infer(graph, test.images).classes, test.labels) for name, graph in graphs.items()}
+    """On the test images, of each format, and bits of activations, that the net was trained for."""
+    test, found = dataset.test, {}
+    for result in network.qat if len(test.labels) else ():
+        bits = next(bits for bits, top in ACTIVATION_TOPS.items() if top == result.top)
+        name = result.format if result.top == network.top else f"{result.format}-{bits}"
+        graph = lowered(network, WeightFormat[result.format.upper()], bits)
+        found[name] = accuracy(infer(graph, test.images).classes, test.labels)
+    return found
 
 
 def _layers(network: Network) -> str:

@@ -299,7 +299,8 @@ class _Rules:
             return self._go_on(rounding.float_rows(layer, self.inputs, False, self._floats), 1.0)
         if self.is_by_layer:
             return self._go_on(*rounding.scores_by_layer(layer, self.inputs, self._learned_scale(at)))
-        return self._go_on(*rounding.scores_by_row(layer, self.inputs, self._scales(at, True)))
+        scales = self._scales(at, True)
+        return self._go_on(*rounding.scores_by_row(layer, self.inputs, scales, learned=self._is_learned(at)))
 
     @property
     def _floats(self) -> Codes:
@@ -334,6 +335,9 @@ class _Rules:
     def _learned_scale(self, at: int) -> float | None:
         scales = None if self.qat is None else self.qat.weight_steps[at]
         return None if scales is None else float(scales[0])
+
+    def _is_learned(self, at: int) -> bool:
+        return self.qat is not None and self.qat.weight_steps[at] is not None
 
     def _scales(self, at: int, shared: bool) -> NDArray[np.float64]:
         """The scales that would suit each row best, (outputs,); 0 where all weights are."""

@@ -65,13 +65,13 @@ def by_row(
     learned: bool = False,
 ) -> tuple[Rows, float]:
     """Rows with a multiplier each and the output's scale; `wanted` (outputs,) are the scales that suit the weights
-    best, 0 where all are 0. With `shared` all rows take the coarsest. A `learned` scale is met as nearly as can be; one
-    of our own may be a little coarser, but must not saturate."""
+    best, 0 where all are 0. With `shared` all rows take the coarsest. A `learned` scale is met as nearly as can be,
+    whatever its sums take; one of our own may be a little coarser, but must not saturate."""
     meet = np.rint if learned else np.ceil
     while True:
         rows, scale = _exact_rows(layer, inputs, top, output_scale, wanted, shared, meet)
         wide = ~_fits_int16(rows, inputs) & rows.flat.any(axis=1)
-        if _may_be_wide(inputs) or not wide.any():
+        if learned or _may_be_wide(inputs) or not wide.any():
             return rows, scale
         # Only the weights can give way: a row of small ones has its scale from elsewhere.
         largest = np.abs(layer.weights.reshape(rows.outputs, -1)).max(axis=1) / layer.format.weight_max
@@ -131,12 +131,15 @@ def _one_scale(layer: Layer, inputs: Inputs, scale: float | None) -> tuple[Rows,
         scale *= _GROWTH
 
 
-def scores_by_row(layer: Layer, inputs: Inputs, wanted: NDArray[np.float64]) -> tuple[Rows, float]:
-    """Rows whose sums are the scores, all in the same `wanted` scale (outputs,), and what one step of them is worth."""
+def scores_by_row(
+    layer: Layer, inputs: Inputs, wanted: NDArray[np.float64], *, learned: bool = False
+) -> tuple[Rows, float]:
+    """Rows whose sums are the scores, all in the same `wanted` scale (outputs,), and what one step of them is worth; a
+    `learned` scale is left as it is, as in `by_row`."""
     scales = np.where(wanted > 0, wanted, 1.0)
     while True:
         rows = whole_rows(layer, inputs, scales)
-        if _may_be_wide(inputs) or _fits_int16(rows, inputs).all() or not rows.weights.any():
+        if learned or _may_be_wide(inputs) or _fits_int16(rows, inputs).all() or not rows.weights.any():
             return rows, float(scales[0]) * inputs.scale
         scales = scales * _GROWTH
 

@@ -39,7 +39,7 @@ def test_formats_that_were_trained_for_stand_beside_those_rounded_afterwards(mod
         f"ternary {tensor}": tensor,
     }
     for part in ("accuracy", "changed", "recall", "confusion", "weights"):
-        assert set(result[part]) == {"float32", *result["rounding"]}
+        assert set(result[part]) == {"float32", "float16", *result["rounding"]}
     sizes = result["weights"]
     assert sizes["float32"] > sizes["int8"] == sizes[f"int8 {after}"] > sizes["int4"] > sizes["ternary"]
 
@@ -47,7 +47,7 @@ def test_formats_that_were_trained_for_stand_beside_those_rounded_afterwards(mod
 def test_one_format_or_one_way_alone(model: Path, capsys: Capture) -> None:
     assert list(evaluated(capsys, model, "--format", "ternary")["accuracy"])[:2] == ["float32", "ternary"]
     per_tensor = evaluated(capsys, model, "--per-tensor")
-    assert list(per_tensor["accuracy"]) == ["float32", "int8", "int4", "ternary"]
+    assert list(per_tensor["accuracy"]) == ["float32", "float16", "int8", "int4", "ternary"]
     assert set(per_tensor["rounding"].values()) == {"post-training, per tensor"}
 
 
@@ -83,3 +83,9 @@ def test_what_cannot_be_trained_for_is_refused(
     assert main(["train", *options, "-o", str(tmp_path / "m.h5")]) == 2
     assert complaint in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_training_for_a_format_has_its_own_accuracy(tmp_path: Path, capsys: Capture) -> None:
+    arguments = ["train", "--preset", "simple-cnn", "--epochs", "1", "--qat", "int4", "--qat", "int4-6", "--json", "-"]
+    assert main([*arguments, "-o", str(tmp_path / "m.h5")]) == 0
+    assert list(json.loads(capsys.readouterr().out)["rounded_accuracy"]) == ["int4", "int4-6"]

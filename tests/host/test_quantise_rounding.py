@@ -39,3 +39,10 @@ def test_a_layer_of_one_scale_rounds_its_biases_in_that_scale() -> None:
     rows, step = rounding.scores_by_layer(layer([[127.0, 1.0], [0.0, 0.0]], [2.6, -2.6]), UNIT, None)
     assert step == 1.0
     assert rows.bias.tolist() == [3, -3]
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_scores_of_narrow_codes_fit_16_bits_unless_their_scale_was_learned(learned: bool) -> None:
+    inputs = rounding.Inputs(1.0, Codes(63))
+    rows, step = rounding.scores_by_row(layer([[120.0] * 10], [0.0]), inputs, np.ones(1), learned=learned)
+    assert (int(rows.bounds(inputs.codes).max()) > 32767) == (step == 1.0) == learned

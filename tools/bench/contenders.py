@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from host.compile.boards import board
+from host.compile.boards import BOARDS
 from host.compile.exports import export_for
-from host.compile.kernels.kinds import ASSEMBLY, CODE, PORTABLE
 from host.compile.render import c_numbers, write_headers
 from host.errors import InputError
-from host.nn.formats import FULL_TOP, WeightFormat
+from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 from host.nn.network import Network
 from host.nn.preconv import convolve, maxpool, preconv_features
-from host.quantise.graph import Graph
 from host.quantise.lower import lower
 from host.quantise.ops import Dense, HalfUp, Rows
 from host.quantise.reference import infer
@@ -30,7 +28,7 @@ NN = HERE.parents[1] / "firmware/lib/nn"
 UNO, LARGE = "atmega328p", "atmega1284p"
 NAIVE, EMLEARN = "naive-float", "emlearn"
 _GAUSSIAN = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 16
-_KERNELS = {PORTABLE: "portable C", ASSEMBLY: "assembly", CODE: "weights as code"}
+_KERNELS = {"portable": "portable C", "asm": "assembly", "unrolled": "weights as code"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +64,11 @@ def prepare(network: Network, images: NDArray[np.uint8], work: Path) -> list[Con
         _naive(network, images, work / NAIVE),
         _plain(network, images, work / "plain-int8"),
         *_emlearn(network, images, work / EMLEARN),
-        _ours(network, images, work, WeightFormat.FLOAT32, PORTABLE),
-        _ours(network, images, work, WeightFormat.FLOAT16, PORTABLE),
-        *(_ours(network, images, work, WeightFormat.INT8, PORTABLE, bits) for bits in (8, 6)),
-        *(_ours(network, images, work, WeightFormat.INT8, ASSEMBLY, bits) for bits in (8, 6)),
-        _ours(network, images, work, WeightFormat.INT8, CODE, 6),
+        _ours(network, images, work, WeightFormat.FLOAT32, "portable"),
+        _ours(network, images, work, WeightFormat.FLOAT16, "portable"),
+        *(_ours(network, images, work, WeightFormat.INT8, "portable", bits) for bits in (8, 6)),
+        *(_ours(network, images, work, WeightFormat.INT8, "asm", bits) for bits in (8, 6)),
+        _ours(network, images, work, WeightFormat.INT8, "unrolled", 6),
     ]
 
 
@@ -81,10 +79,10 @@ def _ours(
     title = f"ours, {fmt.label}, {_KERNELS[kernel]}" + (f", {bits}-bit" if bits else "")
     folder = work / key
     try:
-        export = export_for(network, fmt, board("uno"), kernel, bits)
+        export = export_for(network, fmt, BOARDS["uno"], kernel, bits)
         write_headers(export, folder)
     except InputError as error:
-        return Absent(key, title, str(error), held=kernel != PORTABLE)
+        return Absent(key, title, str(error), held=kernel != "portable")
     return Contender(
         key,
         title,
@@ -92,12 +90,19 @@ def _ours(
         includes=(NN, folder),
         inputs=_rows(images),
         expected=infer(export.graph, images).classes,
-        held=kernel != PORTABLE,
+        held=kernel != "portable",
+    )
+
+
+def _dense(network: Network, fmt: WeightFormat) -> tuple[Rows, ...]:
+    """The numbers of the two dense layers, with no unit left out; activations of 8 bits."""
+    return tuple(
+        op.rows for op in lower(network, fmt, top=ACTIVATION_TOPS[8], prune=False).ops if isinstance(op, Dense)
     )
 
 
 def _naive(network: Network, images: NDArray[np.uint8], folder: Path) -> Contender:
-    layers = _dense_rows(lower(network, WeightFormat.FLOAT32, prune=False))
+    layers = _dense(network, WeightFormat.FLOAT32)
     _write_weights(folder, network, layers, {}, "float")
     expected = _naive_classes(layers, images)
     return Contender(
@@ -120,11 +125,11 @@ def _naive_classes(layers: tuple[Rows, ...], images: NDArray[np.uint8]) -> NDArr
 
 
 def _plain(network: Network, images: NDArray[np.uint8], folder: Path) -> Contender:
-    graph = lower(network, WeightFormat.INT8, top=FULL_TOP, prune=False)
-    layers = _dense_rows(graph)
+    graph = lower(network, WeightFormat.INT8, top=ACTIVATION_TOPS[8], prune=False)
+    layers = _dense(network, WeightFormat.INT8)
     rule = layers[0].requantiser
     assert isinstance(rule, HalfUp) and rule.shared is not None
-    numbers = {"LEVELS": graph.top, "MULTIPLIER": rule.shared, "SHIFT": rule.shift}
+    numbers = {"LEVELS": layers[0].codes.high, "MULTIPLIER": rule.shared, "SHIFT": rule.shift}
     _write_weights(folder, network, layers, numbers, "int8_t")
     return Contender(
         "plain-int8",
@@ -138,7 +143,7 @@ def _plain(network: Network, images: NDArray[np.uint8], folder: Path) -> Contend
 
 def _emlearn(network: Network, images: NDArray[np.uint8], folder: Path) -> list[Contender | Absent]:
     """The peer twice: on the Uno's chip, where its tables have no room, and on one where they have."""
-    layers = _dense_rows(lower(network, WeightFormat.FLOAT32, prune=False))
+    layers = _dense(network, WeightFormat.FLOAT32)
     features = preconv_features(images, network.top)
     keys = {UNO: f"{EMLEARN}-uno", LARGE: EMLEARN}
     try:
@@ -178,10 +183,6 @@ def _write_weights(
         lines.append(f"static const {bias_type} {name}_bias[{outputs}] PROGMEM = {{{c_numbers(layer.bias)}}};")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.h").write_text("\n".join(lines) + "\n")
-
-
-def _dense_rows(graph: Graph) -> tuple[Rows, ...]:
-    return tuple(op.rows for op in graph.ops if isinstance(op, Dense))
 
 
 def _rows(maps: NDArray[np.generic]) -> NDArray[np.generic]:

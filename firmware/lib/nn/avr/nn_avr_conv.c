@@ -65,7 +65,9 @@ static inline __attribute__((always_inline)) void run_pair(const nn_avr_conv *fi
     nn_walk_pair(&stages, &copy.layer, numbers, in, between, out, at_position);
 }
 
-void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+/* As nn_conv_i8_run: one caller of the walk, however many layers there are. */
+__attribute__((noinline)) void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in,
+                                               uint8_t *out)
 {
     run(stage, numbers, in, out, convolve);
 }
@@ -76,7 +78,8 @@ void nn_avr_conv_pair(const nn_avr_conv *first, const nn_avr_conv *second, nn_fa
     run_pair(first, second, numbers, in, between, out, convolve);
 }
 
-void nn_avr_depth_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
+__attribute__((noinline)) void nn_avr_depth_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in,
+                                                uint8_t *out)
 {
     run(stage, numbers, in, out, convolve_depth);
 }
