@@ -92,8 +92,8 @@ def preconv_features(images: NDArray[np.uint8], levels: int = 255) -> NDArray[np
     if images.dtype != np.uint8 or images.ndim != 3 or min(images.shape[1:]) < 2:
         found = f"{images.dtype} {images.shape}"
         raise InputError(f"front end: images: found {found}, need uint8 (N, H, W) of 2x2 or more; convert them first")
-    if not 1 <= levels <= max(LEVELS):
-        raise InputError(f"front end: levels: found {levels}, need 1..{max(LEVELS)}, what a byte holds; give 255")
+    if levels not in LEVELS:
+        raise InputError(f"front end: levels: found {levels}, need 255 or 63; choose one of them")
     count, height, width = images.shape
     features = np.empty((count, (height // 2) * (width // 2)), np.uint8)
     chunk = max(1, _CHUNK_PIXELS // (height * width))

@@ -72,7 +72,7 @@ class Answer:
 
 
 class Machine:
-    """A chip with the assembly kernels, `blob` in its flash, and what `sources` add. The kernels of learned nets may be
+    """A chip with the assembly kernels, `blob` in its flash, and what `sources` add. The convolutions may be
     left out: beside large blobs there is no room for them; with a `root` only what that function calls is in the
     program. `blob_at` is where in flash the blob shall lie."""
 

@@ -1,4 +1,4 @@
-"""The learned nets' depthwise kernels in assembly: each block size against NumPy, bit for bit and cycle for cycle."""
+"""The depthwise kernels in assembly: each block size against NumPy, bit for bit and cycle for cycle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`host train` for every preset: what is listed, refused, interrupted and gone on with; learned nets to the board."""
+"""`host train` for every preset: what is listed, refused, interrupted and gone on with; convolutions to the board."""
 
 from __future__ import annotations
 

@@ -170,16 +170,14 @@ def test_packed_weights_take_their_bits_and_a_row_begins_on_a_byte(fmt):
 
 
 @pytest.mark.parametrize("fmt", [WeightFormat.FLOAT32, WeightFormat.FLOAT16])
-def test_floats_are_biases_then_weights_row_by_row_from_a_multiple_of_four(fmt):
+def test_floats_are_rows_of_a_bias_and_weights(fmt):
     graph = lower(random_network(hidden=7, classes=5), fmt)
     program = plain(graph).portable
+    kind = "<f2" if fmt is WeightFormat.FLOAT16 else "<f4"
     for step, op in zip(program.steps[1:], graph.ops[1:], strict=True):
-        assert step.rom % 4 == 0
-        rom, outputs = program.rom[step.rom :], op.rows.outputs
-        assert np.array_equal(np.frombuffer(rom[: 4 * outputs], "<f4"), op.rows.bias)
-        dtype = "<f2" if fmt is WeightFormat.FLOAT16 else "<f4"
-        weights = np.frombuffer(rom[4 * outputs :][: op.rows.weights.size * fmt.bits // 8], dtype)
-        assert np.array_equal(weights.reshape(outputs, -1), op.rows.weights)
+        row = np.dtype([("bias", "<f4"), ("weights", kind, op.inputs)])
+        rows = np.frombuffer(program.rom[step.rom :][: row.itemsize * op.rows.outputs], row)
+        assert np.array_equal(rows["bias"], op.rows.bias) and np.array_equal(rows["weights"], op.rows.weights)
 
 
 def test_a_depthwise_convolution_is_laid_out_for_its_own_kernel():

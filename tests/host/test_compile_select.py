@@ -200,10 +200,10 @@ def test_what_does_not_fit_is_refused_with_its_figures(layers, side, complaint):
 
 
 def test_a_net_for_no_board_names_its_largest_layer():
-    network = network_of((Conv2d(16, 3), ReLU(), Flatten()), side=28)
+    network = network_of((Conv2d(32, 3), ReLU(), Flatten()), side=28)
     with pytest.raises(FitError) as caught:
         check_fit(network, choose(lower(network), MEGA), MEGA)
-    assert "train a smaller net: dense 10816-10 alone takes 108," in str(caught.value)
+    assert "train a smaller net: dense 21632-10 alone takes 216," in str(caught.value)
 
 
 @pytest.mark.parametrize("fmt", [WeightFormat.FLOAT32, INT8])

@@ -19,15 +19,18 @@ RANKS = {
     "train": 4,
     "quantise": 4,
     "modelfile": 4,
-    "deploy": 5,
     "compile": 5,
     "link": 6,
     "report": 7,
     "cli": 8,
     "__main__": 9,
 }
-MIGRATING = ({"deploy", "compile"},)
-"""Packages of one rank that see each other for as long as the first empties into the second."""
+SEES = {
+    "modelfile": {"errors", "atomic", "data", "nn"},
+    "nn": {"errors", "data"},
+    "data": {"errors", "atomic", "cache"},
+}
+"""Packages that see less than all below them."""
 ALLOWED_PLACES = {
     "jinja2": ("compile/render.py", "report/"),
     "matplotlib": ("report/plots/",),
@@ -43,9 +46,19 @@ def _modules(package: Path) -> list[Path]:
     return sorted(path for path in package.rglob("*.py") if "_assets" not in path.parts)
 
 
-def _imports(path: Path, package: Path) -> Iterator[str]:
+def _at_load(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run as the module is loaded."""
+    for node in ast.iter_child_nodes(tree):
+        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not is_for_types:
+            yield node
+            yield from _at_load(node)
+
+
+def _imports(path: Path, package: Path, at_load: bool = False) -> Iterator[str]:
     """The dotted names that a file imports, relative ones resolved; `from host import data` gives `host.data`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    for node in _at_load(tree) if at_load else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -68,8 +81,40 @@ def upward_imports(package: Path) -> list[str]:
             parts = name.split(".")
             if parts[0] != "host" or own == "__init__" or parts[1] in (own, "__version__"):
                 continue
-            if RANKS[parts[1]] >= RANKS[own] and {own, parts[1]} not in MIGRATING:
+            if RANKS[parts[1]] >= RANKS[own] or parts[1] not in SEES.get(own, RANKS):
                 found.append(f"{path.relative_to(package)}: imports {name}")
+    return found
+
+
+def module_graph(package: Path) -> dict[str, set[str]]:
+    """Dotted name of each module → the modules that it imports as it is loaded: what stands in functions is not, nor
+    what is for the type checker alone."""
+    names = {".".join(("host", *path.relative_to(package).with_suffix("").parts)): path for path in _modules(package)}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    graph = {}
+    for name, path in names.items():
+        found: set[str] = set()
+        for imported in _imports(path, package, at_load=True):
+            parts = imported.split(".")
+            known = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+            found.add(next((each for each in known if each in names), ""))
+        graph[name] = found - {name, "", "host"}
+    return graph
+
+
+def import_circles(package: Path) -> list[str]:
+    """Every module that is on a way back to itself, with that way."""
+    graph, found = module_graph(package), []
+    for start in sorted(graph):
+        ways, seen = [[start]], {start}
+        while ways:
+            way = ways.pop()
+            if start in graph[way[-1]]:
+                found.append(" -> ".join([*way, start]))
+                break
+            new = graph[way[-1]] - seen
+            seen |= new
+            ways += [[*way, following] for following in sorted(new)]
     return found
 
 
@@ -126,6 +171,34 @@ def test_imports_point_downward(repository: Path) -> None:
     assert upward_imports(repository / "host") == []
 
 
+def test_no_module_leads_back_to_itself(repository: Path) -> None:
+    assert import_circles(repository / "host") == []
+
+
+@pytest.mark.parametrize(
+    ("files", "circles"),
+    [
+        ({"nn/a.py": "from host.nn import b", "nn/b.py": "from host.nn.a import f"}, 2),
+        ({"nn/a.py": "import host.nn.b", "nn/b.py": "from . import c", "nn/c.py": "from host.nn.a import f"}, 3),
+        ({"nn/a.py": "from host.nn import b", "nn/b.py": "def f():\n    from host.nn import a"}, 0),
+        ({"nn/a.py": "from host.nn import b", "nn/b.py": "if TYPE_CHECKING:\n    from host.nn import a"}, 0),
+        ({"nn/a.py": "from host.nn import b", "nn/b.py": "if True:\n    import host.nn.a"}, 2),
+    ],
+)
+def test_a_planted_circle_is_found(tmp_path: Path, files: dict[str, str], circles: int) -> None:
+    for name, text in files.items():
+        path = tmp_path / "host" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    assert len(import_circles(tmp_path / "host")) == circles
+
+
+def test_no_file_is_named_after_a_family_of_nets(repository: Path) -> None:
+    folders = ("host", "templates", "tests", "tools", "firmware/lib", "firmware/src", "docs")
+    named = [path for folder in folders for path in (repository / folder).rglob("*learned*")]
+    assert [str(path.relative_to(repository)) for path in named if "__pycache__" not in path.parts] == []
+
+
 def test_outside_libraries_keep_to_their_place(repository: Path) -> None:
     assert misplaced_imports(repository / "host") == []
 
@@ -148,11 +221,16 @@ def test_no_path_of_one_machine_is_written_down(repository: Path) -> None:
         ("quantise/bad.py", "from host.train.qat import scales", upward_imports),
         ("modelfile/bad.py", "from host.quantise.graph import Graph", upward_imports),
         ("nn/bad.py", "import host.modelfile.file", upward_imports),
-        ("data/bad.py", "from host import deploy", upward_imports),
+        ("data/bad.py", "from host import compile", upward_imports),
+        ("modelfile/bad.py", "from host.train import trainer", upward_imports),
+        ("modelfile/bad.py", "from host import pretrained", upward_imports),
+        ("quantise/bad.py", "from host.modelfile import file", upward_imports),
+        ("compile/bad.py", "from host.link import build", upward_imports),
+        ("compile/kernels/bad.py", "from host.report import compare", upward_imports),
         ("data/bad.py", "from ..report import compare", upward_imports),
         ("errors.py", "import host.data", upward_imports),
         ("cache.py", "import host.assets", upward_imports),
-        ("deploy/bad.py", "def f():\n    import jinja2", misplaced_imports),
+        ("compile/bad.py", "def f():\n    import jinja2", misplaced_imports),
         ("train/bad.py", "from serial.tools import list_ports", misplaced_imports),
         ("link/session.py", "import subprocess", misplaced_imports),
         ("link/boards.py", "import pickle", misplaced_imports),

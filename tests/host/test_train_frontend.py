@@ -156,7 +156,7 @@ def test_a_constant_image_gives_zeros_and_no_images_give_no_rows():
         (np.zeros((1, 16, 16)), 255, "images: found float64"),
         (np.zeros((16, 16), np.uint8), 255, "images: found uint8"),
         (np.zeros((1, 1, 16), np.uint8), 255, "images: found uint8"),
-        (np.zeros((1, 16, 16), np.uint8), 256, "levels: found 256"),
+        (np.zeros((1, 16, 16), np.uint8), 127, "levels: found 127"),
     ],
 )
 def test_unusable_images_or_levels_are_refused(images, levels, message):

@@ -1,11 +1,11 @@
 /* The network kernels: portable C99, no allocation, no globals, no board. Every function here has one
- * meaning, written down in docs/numerics.md; the NumPy reference in host/deploy and the AVR twins in avr/ give
+ * meaning, written down in docs/numerics.md; the NumPy reference in host/quantise and the assembly in avr/ give
  * the same bits. Arrays marked `rom` live in flash on AVR and are read through nn_port.h.
  *
  *     static uint8_t arena[MODEL_ARENA_BYTES];
  *     nn_preconv(image, 16, 16, 255, features, scratch);
- *     nn_dense_i8_hidden(&layer0, features, hidden);
- *     nn_dense_i8_scores(&layer1, hidden, scores);
+ *     nn_dense_hidden(&layer0, NN_FAR(rom), features, hidden);
+ *     nn_dense_scores(&layer1, NN_FAR(rom), hidden, scores);
  *     uint8_t digit = nn_argmax_i32(scores, 10);
  */
 #ifndef NN_H

@@ -11,8 +11,6 @@ from host.compile.kernels.measured import Measured
 from host.quantise.ops import Preconv, elements
 
 SIZES = ((16, 16), (28, 28))
-TOPS = (63, 255)
-"""For these its division has been proved exact."""
 
 _FLASH = Measured(
     near={
@@ -40,8 +38,6 @@ class AvrPreconv(OneOpOnAvr[Preconv]):
         if op.input_shape[1:] not in SIZES:
             known = " or ".join(f"{height}x{width}" for height, width in SIZES)
             return f"found {op.input_shape[1]}x{op.input_shape[2]} pixels, need {known}"
-        if op.top not in TOPS:
-            return f"found a largest feature of {op.top}, need {' or '.join(map(str, TOPS))}"
         return portable.preconv_refusal(op)
 
     def scratch(self, op: Preconv) -> int:

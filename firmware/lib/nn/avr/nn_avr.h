@@ -1,4 +1,4 @@
-/* The AVR twins of nn.h's int8 kernels: assembly, bit-identical, one linker section each, so that a sketch pays for
+/* nn.h's kernels for whole numbers in AVR assembly: bit-identical, one linker section each, so that a sketch pays for
  * what it calls. A model rendered for them (kernel `asm`) calls them directly and lays its weights out in blocks; the
  * portable path stays nn.h. The formats, the cycle formulas and the proofs stand in docs/avr-kernels.md.
  *

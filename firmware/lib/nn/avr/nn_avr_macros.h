@@ -1,4 +1,4 @@
-/* Words shared by the assembly twins. gas takes a plain number where a register stands, so a register pair is the
+/* Words shared by the assembly kernels. gas takes a plain number where a register stands, so a register pair is the
  * number of its low half, and `pair+1` is its high half. */
 #ifndef NN_AVR_MACROS_H
 #define NN_AVR_MACROS_H

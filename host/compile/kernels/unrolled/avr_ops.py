@@ -1,4 +1,4 @@
-"""AVR instructions as data, and the straight-line pieces that unroll.py begins with: constants, biases, the pointer.
+"""AVR instructions as data, and the straight-line pieces that a routine begins with: constants, biases, the pointer.
 
 Registers are fixed here, once, for everything that is compiled from weights:
 

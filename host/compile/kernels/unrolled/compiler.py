@@ -2,7 +2,7 @@
 
 A pure function from integers to operations; templates/model_code.S.j2 only prints them. For every block of up to
 twelve outputs (eight that need 24 bits) the sums stay in registers; each input is loaded once, skipped whole when it
-is zero, and meets its weights as additions of shared products (product_plan.py). Zero weights cost nothing. Registers
+is zero, and meets its weights as additions of shared products (products.py). Zero weights cost nothing. Registers
 that a block leaves free hold its most frequent factors.
 
 The routine is `uint8_t NAME(uint8_t *arena, int32_t *scores)`; it reads and writes the activations at the arena offsets

@@ -1,4 +1,4 @@
-"""What the products of many inputs cost at once: the price of product_plan's plan for arrays of sets of magnitudes.
+"""What the products of many inputs cost at once: the price of products' plan for arrays of sets of magnitudes.
 
 Choosing blocks asks for a million sets, so here a set is two numbers and all sets are one array of each: bit n of
 `even` says that 2n is in it, bit n of `odd` that 2n + 1 is. So the magnitude one or two above stands at most one bit
@@ -83,7 +83,7 @@ def product_cycles(sets: Sets, shifts: int) -> NDArray[np.int64]:
 
 
 def _chained(even: Bits, odd: Bits, shifts: int) -> NDArray[np.int64]:
-    """How many magnitudes follow from another one, as product_plan._link joins them."""
+    """How many magnitudes follow from another one, as products._link joins them."""
     odd_ends, odd_steps = even & odd, odd & even >> _ONE
     steps, ends = odd_ends, odd_steps << _ONE
     left, unshifted = even & ~(steps | ends), even

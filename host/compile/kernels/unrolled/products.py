@@ -1,4 +1,4 @@
-"""The cheapest order of the products of one input, for weights compiled into AVR code (see unroll.py).
+"""The cheapest order of the products of one input, for weights compiled into AVR code (see compiler.py).
 
 One input x (a register) meets several weights. Each distinct magnitude v needs v*x once; adding it to a sum is paid
 elsewhere. What can make v*x, in cycles:
