@@ -19,10 +19,11 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from elftools.elf.elffile import ELFFile
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("host", "firmware", "board"))]
@@ -37,13 +38,14 @@ from host.compile.export import Export  # noqa: E402
 from host.compile.kernels.kernel import OneOp  # noqa: E402
 from host.compile.program import Program, Step, alive_behind  # noqa: E402
 from host.errors import DeviceError  # noqa: E402
+from host.link.build import build_firmware  # noqa: E402
 from tools.measured_tables import unlisted, write_tables  # noqa: E402
 
 
 @dataclass(frozen=True)
 class Record:
     """One program: bytes of flash and of RAM, mean cycles of the whole, and of each mark, none where a profiling build
-    has no room for its stack."""
+    has no room for its stack; bytes of each function of ours that is still one."""
 
     net: str
     board: str
@@ -52,6 +54,7 @@ class Record:
     ram: int
     cycles: float
     parts: tuple[float, ...]
+    symbols: dict[str, int] = field(default_factory=dict)
 
 
 Row = tuple[dict[str, float], float]
@@ -73,7 +76,12 @@ def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], R
     found = {(record.net, record.board, record.kernels): record for record in known}
     bench = Workbench()
     for name, board, export, kernels in programs():
-        if (name, board.name, kernels) in found or board.name not in boards:
+        key = (name, board.name, kernels)
+        if board.name not in boards or (key in found and found[key].symbols):
+            continue
+        if key in found:
+            found[key] = replace(found[key], symbols=symbol_sizes(export, board))
+            _write_down(found[key], keep)
             continue
         images = graph_of(name)[1]
         has_room = predict(export.on(board), board, profile=True).fits(board)
@@ -83,13 +91,25 @@ def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], R
         except DeviceError as error:  # with another compiler the stack may be deeper than foretold
             print(f"     {name} on {board.name}: {kernels}: {error}", flush=True)
             continue
-        record = Record(name, board.name, kernels, plain.flash, plain.ram_static, plain.cycles, parts)
-        found[name, board.name, kernels] = record
+        symbols = symbol_sizes(export, board)
+        found[key] = Record(*key, plain.flash, plain.ram_static, plain.cycles, parts, symbols)
         print(f"{len(found):4} {name} on {board.name}: {kernels}", flush=True)
-        if keep is not None:
-            with keep.open("a") as file:
-                file.write(json.dumps(asdict(record)) + "\n")
+        _write_down(found[key], keep)
     return found
+
+
+def _write_down(record: Record, keep: Path | None) -> None:
+    if keep is not None:
+        with keep.open("a") as file:
+            file.write(json.dumps(asdict(record)) + "\n")
+
+
+def symbol_sizes(export: Export, board: Board) -> dict[str, int]:
+    """Of the functions that the linker's optimiser did not put into others, named as in the source."""
+    with build_firmware(export, board).program.open("rb") as file:
+        symbols = ELFFile(file).get_section_by_name(".symtab").iter_symbols()
+        ours = [(one.name.partition(".")[0], one["st_size"]) for one in symbols if one.name.startswith("nn_")]
+        return {name: size for name, size in ours if size}
 
 
 def cycle_rows(program: Program, record: Record) -> Iterator[tuple[Row, float]]:
@@ -121,19 +141,23 @@ def _terms(step: Step, program: Program) -> tuple[dict[str, float], float]:
     return counts, kernel.counted(op, program.chip, alive)
 
 
-def flash_row(program: Program, record: Record) -> Row:
-    """Functions that several steps call count once."""
-    functions: dict[str, dict[str, float]] = {}
-    terms: dict[str, float] = defaultdict(float, firmware_size.terms(program, program.chip))
+def flash_rows(program: Program, record: Record) -> Iterator[tuple[Row, float]]:
+    """Of the sketch, with the error that weighs as much as another; and of the functions whose sizes are known."""
+    functions: dict[str, dict[str, float]] = {}  # which several steps may call
+    base = firmware_size.terms(program, program.chip)
+    terms: dict[str, float] = defaultdict(float, base)
     for step in program.steps:
         if isinstance(step.kernel, OneOp):
             functions |= {name: dict(made_of) for name, made_of in step.kernel.functions(step.ops[0]).items()}
             for name, count in step.kernel.calls(step.ops[0]).items():
                 terms[name] += count
-    for made_of in functions.values():
+    is_alone = "a walk shared" not in base and program.layout.pair is None
+    for name, made_of in functions.items():
+        if name in record.symbols and (is_alone or name.startswith("nn_avr_")):
+            yield (made_of, record.symbols[name]), record.flash
         for name, count in made_of.items():
             terms[name] += count
-    return dict(terms), record.flash - len(program.rom)
+    yield (dict(terms), record.flash - len(program.rom)), record.flash
 
 
 def fitted(rows: list[Row], weights: list[float]) -> dict[str, float]:
@@ -177,8 +201,9 @@ def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict
         for row, whole in cycle_rows(program, record):
             rows["cycles", reach][0].append(row)
             rows["cycles", reach][1].append(max(whole, 1000.0))
-        rows["flash", reach][0].append(flash_row(program, record))
-        rows["flash", reach][1].append(record.flash)
+        for row, whole in flash_rows(program, record):
+            rows["flash", reach][0].append(row)
+            rows["flash", reach][1].append(whole)
     found: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     for (kind, reach), (figures, weights) in rows.items():
         found[kind][reach] = fitted(figures, weights)

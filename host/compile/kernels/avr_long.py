@@ -37,18 +37,18 @@ _CYCLES = Measured(
 )
 _FLASH = Measured(
     near={
-        "nn_avr_long_hidden": 223.51,
-        "nn_avr_add24": 209.56,
-        "nn_avr_activate32": 223.5,
-        "a step of nn_avr_long": 209.56,
-        "nn_avr_long_scores": 2.56,
+        "nn_avr_long_hidden": 636.02,
+        "nn_avr_add24": 46,
+        "nn_avr_activate32": 158.72,
+        "a step of nn_avr_long": 17.95,
+        "nn_avr_long_scores": 459.61,
     },
     far={
-        "nn_avr_long_hidden": 255.52,
-        "nn_avr_add24": 392.96,
-        "nn_avr_activate32": 255.52,
-        "a step of nn_avr_long": 210.4,
-        "nn_avr_long_scores": 25.13,
+        "nn_avr_long_hidden": 846.24,
+        "nn_avr_add24": 46.3,
+        "nn_avr_activate32": 160.96,
+        "a step of nn_avr_long": 41.03,
+        "nn_avr_long_scores": 602.05,
     },
 )
 
