@@ -123,8 +123,9 @@ def test_interrupted_training_saves_the_best_so_far_where_asked(
     model = tmp_path / "m.h5"
     code, output, _ = interrupted_training(terminal, number, "-o", model, "--checkpoint")
     assert code == 130
-    assert output == f"saved the best network so far to {model}\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["m.h5"]
+    kept = f"kept {model}.checkpoint; --resume instead of --checkpoint goes on from there"
+    assert output == f"saved the best network so far to {model}\n{kept}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5", "m.h5.checkpoint"]
     assert model_file.load(model).provenance.dataset == "digits"
     assert main(["evaluate", str(model), "--data", "digits"]) == 0
 
