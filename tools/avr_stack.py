@@ -175,15 +175,20 @@ class Program:
             y += int(one.operands[1], 16) * (1 if one.name == "sbiw" else -1)
         elif one.name == "subi" and first == "r28":
             low = int(one.operands[1], 16)
-        elif one.name == "sbci" and first == "r29" and y is not None and state.low is not None:
-            whole = state.low | int(one.operands[1], 16) << 8
+        elif one.name in ("sbci", "sbc") and first == "r29" and y is not None and state.low is not None:
+            # r1 is 0 wherever a frame is made.
+            whole = state.low | (int(one.operands[1], 16) << 8 if one.name == "sbci" else 0)
             y += whole - 0x10000 if whole >= 0x8000 else whole
         elif one.name == "out" and first.lower() == SPL:
             if y is None or one.operands[1] != "r28":
                 raise CannotFollow(f"{self.name_at(state.at)}: sets the stack pointer from elsewhere")
             depth = y
-        elif first in ("r28", "Y+", "-Y") or "Y+" in one.operands or "-Y" in one.operands:
-            y = None if one.name not in ("cp", "cpc", "cpi", "cpse", "out", "sbrc", "sbrs") else y
+        elif first in ("r28", "r29", "Y+", "-Y") or "Y+" in one.operands or "-Y" in one.operands:
+            reads = one.name in ("cp", "cpc", "cpi", "cpse", "out", "sbrc", "sbrs") or (one.name, first) == (
+                "in",
+                "r29",
+            )
+            y = y if reads else None
         return State(one.next, depth, y, low)
 
 

@@ -2,10 +2,12 @@
 
 Builds every program of tests/board/programs.py plainly and for profiling, and runs the latter on the simulated board.
 Cycles are fitted to the marks of the profiling builds, bytes to the sizes of the plain ones, by least squares in which
-every program counts by its own size. `tests/board/test_matrix.py` then holds them.
+every program counts by its own size. `tests/board/test_matrix.py` then holds them. DIGITDUINO_AVR_GCC says which
+compiler is measured.
 
     python tools/measure_costs.py                measure, print how far each prediction is off
     python tools/measure_costs.py --update       and write the coefficients into host/compile
+    python tools/measure_costs.py --fitted FILE  and write the coefficients there, as JSON
     python tools/measure_costs.py --keep FILE    keep what was measured, or go on from there, where the firmware is as
                                                  it was
 """
@@ -34,6 +36,7 @@ from host.compile.budget import predict  # noqa: E402
 from host.compile.export import Export  # noqa: E402
 from host.compile.kernels.kernel import OneOp  # noqa: E402
 from host.compile.program import Program, Step, alive_behind  # noqa: E402
+from host.errors import DeviceError  # noqa: E402
 from tools.measured_tables import unlisted, write_tables  # noqa: E402
 
 
@@ -73,9 +76,13 @@ def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], R
         if (name, board.name, kernels) in found or board.name not in boards:
             continue
         images = graph_of(name)[1]
-        plain = bench.measure(export, board, images)
         has_room = predict(export.on(board), board, profile=True).fits(board)
-        parts = bench.measure(export, board, images, "-DMODEL_PROFILE").parts if has_room else ()
+        try:
+            plain = bench.measure(export, board, images)
+            parts = bench.measure(export, board, images, "-DMODEL_PROFILE").parts if has_room else ()
+        except DeviceError as error:  # with another compiler the stack may be deeper than foretold
+            print(f"     {name} on {board.name}: {kernels}: {error}", flush=True)
+            continue
         record = Record(name, board.name, kernels, plain.flash, plain.ram_static, plain.cycles, parts)
         found[name, board.name, kernels] = record
         print(f"{len(found):4} {name} on {board.name}: {kernels}", flush=True)
@@ -200,10 +207,13 @@ def compare(records: dict[tuple[str, str, str], Record]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update", action="store_true", help="write the coefficients into host/compile")
+    parser.add_argument("--fitted", type=Path, metavar="FILE", help="write the coefficients there")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="what was measured, a line for each program")
     parser.add_argument("--boards", default=",".join(BOARDS), help="where to measure; none: nothing that is not kept")
     chosen = parser.parse_args()
     records = measure(chosen.keep, set(chosen.boards.split(",")))
+    if chosen.fitted:
+        chosen.fitted.write_text(json.dumps(fit(records), indent=1, sort_keys=True) + "\n")
     if chosen.update:
         found = fit(records)
         if names := unlisted(ROOT / "host/compile", found):

@@ -107,8 +107,10 @@ FRAME = "__attribute__((noinline)) void f(void) { volatile uint8_t a[%d]; a[0] =
 def test_a_frame_and_an_interrupt_are_counted(tmp_path: Path) -> None:
     interrupt = "void __attribute__((signal, used)) __vector_13(void) { PORTB = 1; }\n"
     small = bound_of(tmp_path, FRAME % (20, "") + "int main(void) { f(); for (;;); }")
+    middle = bound_of(tmp_path, FRAME % (100, "") + "int main(void) { f(); for (;;); }")
     large = bound_of(tmp_path, FRAME % (320, "") + interrupt + "int main(void) { f(); for (;;); }")
     assert small.interrupt == 0 and small.main == 2 + 2 + 2 + 20  # main's and f's return address, Y, the array
+    assert middle.main == small.main + 80
     assert large.main == small.main + 300 and large.interrupt == 2 + 4  # r0, r1, SREG and one register
 
 

@@ -123,8 +123,10 @@ def test_interrupted_training_saves_the_best_so_far_where_asked(
     model = tmp_path / "m.h5"
     code, output, _ = interrupted_training(terminal, number, "-o", model, "--checkpoint")
     assert code == 130
-    kept = f"kept {model}.checkpoint; --resume instead of --checkpoint goes on from there"
-    assert output == f"saved the best network so far to {model}\n{kept}\n"
+    assert output.splitlines() == [
+        f"saved the best network so far to {model}",
+        f"kept {model}.checkpoint; --resume instead of --checkpoint goes on from there",
+    ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5", "m.h5.checkpoint"]
     assert model_file.load(model).provenance.dataset == "digits"
     assert main(["evaluate", str(model), "--data", "digits"]) == 0
@@ -161,8 +163,27 @@ def test_an_interrupt_while_starting_is_quiet() -> None:
 def test_doctor_finds_everything_here(capsys: Capture) -> None:
     assert main(["doctor"]) == 0
     shown = capsys.readouterr().out
-    for name in ("gcc", "make", "simulated board", "data digits"):
+    for name in ("gcc", "make", "PlatformIO", "platform native", "simulated board", "data digits"):
         assert re.search(rf"^ok +{name}: ", shown, re.M), shown
+    version = subprocess.run(["avr-gcc", "-dumpversion"], capture_output=True, text=True, check=True).stdout.strip()
+    assert re.search(rf"^ok +avr-gcc: {re.escape(version)}, /.*avr-gcc; ", shown, re.M), shown
+
+
+def test_doctor_says_that_platformio_is_missing(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "No module named platformio" >&2\nexit 1\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert main(["doctor"]) == 4
+    assert re.search(r"^missing +PlatformIO: `pip install platformio`", capsys.readouterr().out, re.M)
+
+
+def test_doctor_says_that_the_compiler_asked_for_is_missing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITDUINO_AVR_GCC", "4.9.2")
+    assert main(["doctor"]) == 4
+    assert re.search(r"^missing +avr-gcc: DIGITDUINO_AVR_GCC: found 4.9.2, need ", capsys.readouterr().out, re.M)
 
 
 def test_doctor_says_what_is_missing_and_what_brings_it(

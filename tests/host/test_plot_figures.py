@@ -157,10 +157,7 @@ def test_hidden_units_look_as_their_weights():
 def test_kernels_of_every_convolution_are_its_weights():
     network = network_of("padded")
     for fmt in (INT8, FLOAT32):
-        if fmt is INT8:
-            first, second = (op.rows.weights for op in lowered(network, fmt).ops[:2])
-        else:
-            first, second = (network.parameters.of(index)["weights"] for index in (0, 3))
+        first, second = (op.rows.weights for op in lowered(network, fmt).ops[:2])
         axes = [axes for axes in kernels_figure(network, fmt).axes if axes.get_title()]
         assert np.array_equal(tiles(image_of(axes[0]), 4, 5, 2), first[:, 0].astype(float))
         assert np.array_equal(tiles(image_of(axes[1]), 24, 3, 4), second.reshape(24, 3, 3).astype(float))

