@@ -30,7 +30,7 @@ sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("host", "fi
 from programs import NETS, exports, graph_of, label  # noqa: E402
 from workbench import Workbench  # noqa: E402
 
-from host.compile import firmware_size  # noqa: E402
+from host.compile import company, firmware_size  # noqa: E402
 from host.compile.boards import BOARDS, Board  # noqa: E402
 from host.compile.budget import predict  # noqa: E402
 from host.compile.export import Export  # noqa: E402
@@ -93,26 +93,32 @@ def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], R
 
 
 def cycle_rows(program: Program, record: Record) -> Iterator[tuple[Row, float]]:
-    """Of each mark what is left when all that is counted has been taken off, and the whole."""
+    """Of each mark what is left when all that is counted has been taken off, and the whole; of a program without
+    marks all of it, where nothing in it is code that counts itself."""
+    whole = record.parts or (record.cycles,)
     parts: dict[int, tuple[dict[str, float], float]] = {}
+    if not record.parts and any(not isinstance(step.kernel, OneOp) for step in program.steps):
+        return
     for step in program.steps:
         mark = program.steps[step.index + 1].mark if step.mark is None else step.mark
         assert mark is not None
-        terms, rest = parts.setdefault(mark, ({}, record.parts[mark]))
+        mark = mark if record.parts else 0
+        terms, rest = parts.setdefault(mark, ({}, whole[mark]))
         if not isinstance(step.kernel, OneOp):
             continue
         found, counted = _terms(step, program)
         for name, count in found.items():
             terms[name] = terms.get(name, 0.0) + count
         parts[mark] = (terms, rest - counted)
-    yield from ((row, record.parts[mark]) for mark, row in parts.items() if row[0])
+    yield from ((row, whole[mark]) for mark, row in parts.items() if row[0])
 
 
 def _terms(step: Step, program: Program) -> tuple[dict[str, float], float]:
     alive = alive_behind(program.graph, step.ops)
     kernel, op = step.kernel, step.ops[0]
     assert isinstance(kernel, OneOp)
-    return dict(kernel.counts(op, alive)), kernel.counted(op, program.chip, alive)
+    counts = dict(kernel.counts(op, alive)) | company.counts(step, program.steps)
+    return counts, kernel.counted(op, program.chip, alive)
 
 
 def flash_row(program: Program, record: Record) -> Row:
@@ -168,7 +174,7 @@ def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict
         if (record := records.get((name, board.name, kernels))) is None:
             continue
         program, reach = export.on(board), "far" if board.chip.far_flash else "near"
-        for row, whole in cycle_rows(program, record) if record.parts else ():
+        for row, whole in cycle_rows(program, record):
             rows["cycles", reach][0].append(row)
             rows["cycles", reach][1].append(max(whole, 1000.0))
         rows["flash", reach][0].append(flash_row(program, record))
