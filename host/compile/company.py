@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 _CYCLES = Measured(
     near={
         "a position of a shared walk": 23.62,
-        "a portable position of a shared walk": 387.7,
+        "a portable position of a shared walk": 387.8,
         "a portable sum of a shared walk": 0,
     },
     far={
-        "a position of a shared walk": 17.97,
-        "a portable position of a shared walk": 416.58,
-        "a portable sum of a shared walk": 27.58,
+        "a position of a shared walk": 16.5,
+        "a portable position of a shared walk": 576.54,
+        "a portable sum of a shared walk": 0,
     },
 )
 
