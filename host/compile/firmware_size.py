@@ -80,7 +80,10 @@ def ram_static(program: Program, board: Board, *, profile: bool = False) -> int:
     reply = max(_READY_BYTES, _RESULT_BYTES + scores + ticks)
     slot = program.image_bytes if program.image_at is None else 0
     others = _STATIC - (_SHORT_LENGTHS if program.image_bytes < 256 else 0) + (_CLOCK_BYTES + ticks if profile else 0)
-    return others + scores + reply + slot + program.arena_bytes + _receive_ring(program, slot, marks, board)
+    # An arena that no step uses is left out by the linker.
+    is_used = any(place.source is not None or place.target is not None for place in program.layout.places)
+    arena = program.arena_bytes if is_used else 0
+    return others + scores + reply + slot + arena + _receive_ring(program, slot, marks, board)
 
 
 def _receive_ring(program: Program, slot: int, marks: int, board: Board) -> int:
