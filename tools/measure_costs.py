@@ -18,11 +18,12 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import nnls
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("host", "firmware", "board"))]
@@ -30,7 +31,7 @@ sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("host", "fi
 from programs import NETS, exports, graph_of, label  # noqa: E402
 from workbench import Workbench  # noqa: E402
 
-from host.compile import firmware_size  # noqa: E402
+from host.compile import company, firmware_size  # noqa: E402
 from host.compile.boards import BOARDS, Board  # noqa: E402
 from host.compile.budget import predict  # noqa: E402
 from host.compile.export import Export  # noqa: E402
@@ -54,6 +55,9 @@ class Record:
     parts: tuple[float, ...]
 
 
+_TRUST, _LITTLE = 1e-2, 1e-6
+"""How much a coefficient's distance from its prior counts beside an error of the whole figure: where it is known from
+elsewhere, and where it is 0."""
 Row = tuple[dict[str, float], float]
 """What a figure is made of, by the names of the tables, and the figure."""
 
@@ -93,26 +97,32 @@ def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], R
 
 
 def cycle_rows(program: Program, record: Record) -> Iterator[tuple[Row, float]]:
-    """Of each mark what is left when all that is counted has been taken off, and the whole."""
+    """Of each mark what is left when all that is counted has been taken off, and the whole; of a program without
+    marks all of it, where nothing in it is code that counts itself."""
+    whole = record.parts or (record.cycles,)
     parts: dict[int, tuple[dict[str, float], float]] = {}
+    if not record.parts and any(not isinstance(step.kernel, OneOp) for step in program.steps):
+        return
     for step in program.steps:
         mark = program.steps[step.index + 1].mark if step.mark is None else step.mark
         assert mark is not None
-        terms, rest = parts.setdefault(mark, ({}, record.parts[mark]))
+        mark = mark if record.parts else 0
+        terms, rest = parts.setdefault(mark, ({}, whole[mark]))
         if not isinstance(step.kernel, OneOp):
             continue
         found, counted = _terms(step, program)
         for name, count in found.items():
             terms[name] = terms.get(name, 0.0) + count
         parts[mark] = (terms, rest - counted)
-    yield from ((row, record.parts[mark]) for mark, row in parts.items() if row[0])
+    yield from ((row, whole[mark]) for mark, row in parts.items() if row[0])
 
 
 def _terms(step: Step, program: Program) -> tuple[dict[str, float], float]:
     alive = alive_behind(program.graph, step.ops)
     kernel, op = step.kernel, step.ops[0]
     assert isinstance(kernel, OneOp)
-    return dict(kernel.counts(op, alive)), kernel.counted(op, program.chip, alive)
+    counts = dict(kernel.counts(op, alive)) | company.counts(step, program.steps)
+    return counts, kernel.counted(op, program.chip, alive)
 
 
 def flash_row(program: Program, record: Record) -> Row:
@@ -130,8 +140,9 @@ def flash_row(program: Program, record: Record) -> Row:
     return dict(terms), record.flash - len(program.rom)
 
 
-def fitted(rows: list[Row], weights: list[float]) -> dict[str, float]:
-    """The coefficients of least squared error, each row's error as a share of its weight; none below 0."""
+def fitted(rows: list[Row], weights: list[float], elsewhere: Mapping[str, float]) -> dict[str, float]:
+    """The coefficients of least squared error, each row's error as a share of its weight; none below 0. What the rows
+    leave open is as it is `elsewhere`."""
     names = sorted({name for terms, _ in rows for name, count in terms.items() if count})
     index = {name: place for place, name in enumerate(names)}
     matrix, wanted = np.zeros((len(rows), len(names))), np.array([figure for _, figure in rows])
@@ -139,26 +150,21 @@ def fitted(rows: list[Row], weights: list[float]) -> dict[str, float]:
         for name in index.keys() & terms.keys():
             matrix[row, index[name]] = terms[name]
     scale = 1 / np.array(weights)
-    found = _not_negative(matrix * scale[:, None], wanted * scale)
+    prior = np.array([elsewhere.get(name, 0.0) for name in names])
+    found = _not_negative(matrix * scale[:, None], wanted * scale, prior)
     return {name: round(float(value), 2) for name, value in zip(names, found, strict=True)}
 
 
-def _not_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Least squares with every coefficient at 0 or above: those that would fall below are left out, worst first.
+def _not_negative(matrix: np.ndarray, wanted: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Least squares with every coefficient at 0 or above.
 
-    A little is asked of each to stay small, so that what no program tells apart is shared evenly."""
-    used = list(range(matrix.shape[1]))
+    A little is asked of each to stay near its `prior`, so that what no program tells apart follows that, or is shared
+    evenly where it is 0."""
     size = np.abs(matrix).max(axis=0)
-    while True:
-        scaled = matrix[:, used] / size[used]
-        ridge = 1e-6 * np.eye(len(used))
-        found = np.linalg.lstsq(np.vstack([scaled, ridge]), np.append(wanted, np.zeros(len(used))), rcond=None)[0]
-        worst = int(found.argmin())
-        if found[worst] >= 0:
-            values = np.zeros(matrix.shape[1])
-            values[used] = found / size[used]
-            return values
-        del used[worst]
+    ridge = np.where(prior > 0, _TRUST, _LITTLE)
+    aims = ridge * prior * size
+    found: np.ndarray = nnls(np.vstack([matrix / size, np.diag(ridge)]), np.append(wanted, aims))[0]
+    return found / size
 
 
 def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict[str, float]]]:
@@ -168,14 +174,15 @@ def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict
         if (record := records.get((name, board.name, kernels))) is None:
             continue
         program, reach = export.on(board), "far" if board.chip.far_flash else "near"
-        for row, whole in cycle_rows(program, record) if record.parts else ():
+        for row, whole in cycle_rows(program, record):
             rows["cycles", reach][0].append(row)
             rows["cycles", reach][1].append(max(whole, 1000.0))
         rows["flash", reach][0].append(flash_row(program, record))
         rows["flash", reach][1].append(record.flash)
     found: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
-    for (kind, reach), (figures, weights) in rows.items():
-        found[kind][reach] = fitted(figures, weights)
+    for (kind, reach), (figures, weights) in sorted(rows.items()):  # far first: more programs fit those boards
+        elsewhere = found[kind].get("far", {})
+        found[kind][reach] = {**elsewhere, **fitted(figures, weights, elsewhere)}
     return found
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
 import numpy as np
 
+from host.compile import company
 from host.compile.boards import Chip
 from host.compile.kernels.kernel import Cost, Kernel, Ops, Packed
 from host.compile.kernels.kinds import CODE, KINDS
@@ -123,7 +124,11 @@ class Program:
     @cached_property
     def costs(self) -> tuple[Cost, ...]:
         """Of each step."""
-        return tuple(step.kernel.cost(step.ops, self.chip, alive_behind(self.graph, step.ops)) for step in self.steps)
+        return tuple(map(self._cost, self.steps))
+
+    def _cost(self, step: Step) -> Cost:
+        cost = step.kernel.cost(step.ops, self.chip, alive_behind(self.graph, step.ops))
+        return replace(cost, cycles=cost.cycles + company.cycles(step, self.steps, self.chip))
 
     @property
     def parts(self) -> tuple[tuple[str, int], ...]:

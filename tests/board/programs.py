@@ -71,7 +71,13 @@ def layered(
     return Net(lambda: network_of(layers, **options), fmt, None, boards)
 
 
-ON_OTHERS = {"padded": (*BOTH, "atmega1284p"), "pools": BOTH, "depthwise": ("mega",)}
+ON_OTHERS = {
+    "padded": (*BOTH, "atmega1284p"),
+    "separable": BOTH,
+    "strided depthwise": BOTH,
+    "pools": BOTH,
+    "depthwise": ("mega",),
+}
 INT8, INT4, TERNARY = WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY
 NETS = {
     "front end": front_end(INT8, boards=BOTH),

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from programs import NETS, exports
 
-from host.compile import firmware_size
+from host.compile import company, firmware_size
 from host.compile.boards import BOARDS
 from host.compile.kernels import avr_dense, avr_long, avr_patch, avr_preconv, avr_sums, floats, portable
 from host.compile.kernels.kernel import OneOp
 from tools.measured_tables import unlisted, write_tables
 
-MODULES = (avr_dense, avr_long, avr_patch, avr_preconv, avr_sums, floats, portable, firmware_size)
+MODULES = (avr_dense, avr_long, avr_patch, avr_preconv, avr_sums, floats, portable, firmware_size, company)
 
 
 def used_names() -> set[str]:
@@ -23,6 +23,7 @@ def used_names() -> set[str]:
         for board in map(BOARDS.__getitem__, net.boards):
             for program in (export.on(board) for export in exports(name, board)):
                 found |= firmware_size.terms(program, board.chip).keys()
+                found |= {each for step in program.steps for each in company.counts(step, program.steps)}
                 for kernel, op in ((step.kernel, step.ops[0]) for step in program.steps):
                     if isinstance(kernel, OneOp):
                         found |= kernel.counts(op, None).keys() | kernel.calls(op).keys()
