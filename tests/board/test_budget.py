@@ -19,14 +19,15 @@ from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 
 FLASH, CYCLES = 0.01, 0.03
-DIGITS = 150
+DIGITS = 500
+"""The cycles of one digit vary; the mean of so many is within 1 % of the whole set's."""
 
 
-def assert_foretold(place: Path, model: Path | str, dataset: str, *wish: str) -> None:
+def assert_foretold(place: Path, model: Path | str, dataset: str, *wish: str, digits: int = DIGITS) -> None:
     predicted, measured = place / "predicted.json", place / "measured.json"
     wishes = ["--board", "uno", *wish]
     assert main(["export", str(model), *wishes, "-o", str(place / "out"), "--json", str(predicted)]) == 0
-    streamed = ["--data", dataset, "--limit", str(DIGITS), "--baud", str(10**6)]
+    streamed = ["--data", dataset, "--limit", str(digits), "--baud", str(10**6)]
     assert main(["verify", str(model), *wishes, *streamed, "--json", str(measured)]) == 0
     budget, result = json.loads(predicted.read_text())["predicted"], json.loads(measured.read_text())
     assert budget["flash"] == pytest.approx(result["memory"]["flash"], rel=FLASH)
@@ -39,7 +40,8 @@ def assert_foretold(place: Path, model: Path | str, dataset: str, *wish: str) ->
 @pytest.mark.parametrize("name", [known.name for known in pretrained.index()])
 def test_a_pretrained_model_costs_what_its_export_says(tmp_path: Path, real_data: Path, name: str) -> None:
     known = next(known for known in pretrained.index() if known.name == name)
-    assert_foretold(tmp_path, name, known.data)
+    digits = DIGITS if known.predicted.cycles < 10**6 else DIGITS // 5  # large nets differ less from digit to digit
+    assert_foretold(tmp_path, name, known.data, digits=digits)
 
 
 @pytest.mark.parametrize("kernel", ["asm", "unrolled", "portable"])
