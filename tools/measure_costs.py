@@ -131,7 +131,8 @@ def flash_row(program: Program, record: Record) -> Row:
     terms: dict[str, float] = defaultdict(float, firmware_size.terms(program, program.chip))
     for step in program.steps:
         if isinstance(step.kernel, OneOp):
-            functions |= {name: dict(made_of) for name, made_of in step.kernel.functions(step.ops[0]).items()}
+            own = step.kernel.functions(step.ops[0], program.chip)
+            functions |= {name: dict(made_of) for name, made_of in own.items()}
             for name, count in step.kernel.calls(step.ops[0]).items():
                 terms[name] += count
     for made_of in functions.values():

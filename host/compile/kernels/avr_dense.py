@@ -17,28 +17,28 @@ MAX_NEAR_BYTES = 2**15 - 1
 """What an object may be at most where pointers and sizes have 16 bits."""
 FLASH = Measured(
     near={
-        "nn_avr_dense24": 47.86,
-        "nn_avr_dense24 output": 10.08,
-        "nn_avr_requantize24": 262.88,
-        "a step of nn_avr_dense16": 78.54,
-        "a block of nn_avr_dense16": 102.97,
-        "nn_avr_argmax32": 16.9,
-        "nn_avr_dense16": 218.55,
-        "nn_avr_dense16 output": 25.98,
-        "nn_avr_requantize16": 99.33,
-        "nn_avr_widen16": 23.42,
+        "nn_avr_dense24": 147.63,
+        "nn_avr_dense24 output": 25.81,
+        "nn_avr_requantize24": 171.06,
+        "a step of nn_avr_dense16": 44.53,
+        "a block of nn_avr_dense16": 20.85,
+        "nn_avr_argmax32": 36.63,
+        "nn_avr_dense16": 181.41,
+        "nn_avr_dense16 output": 41.78,
+        "nn_avr_requantize16": 110.73,
+        "nn_avr_widen16": 0,
     },
     far={
-        "nn_avr_dense24": 42.01,
-        "nn_avr_dense24 output": 9.07,
-        "nn_avr_requantize24": 257.22,
-        "a step of nn_avr_dense16": 160.4,
-        "a block of nn_avr_dense16": 77.32,
-        "nn_avr_argmax32": 0,
-        "nn_avr_dense16": 166.78,
-        "nn_avr_dense16 output": 20.57,
-        "nn_avr_requantize16": 242.2,
-        "nn_avr_widen16": 94.93,
+        "nn_avr_dense24": 72.54,
+        "nn_avr_dense24 output": 13.76,
+        "nn_avr_requantize24": 214.68,
+        "a step of nn_avr_dense16": 114.41,
+        "a block of nn_avr_dense16": 68.64,
+        "nn_avr_argmax32": 6.79,
+        "nn_avr_dense16": 145.94,
+        "nn_avr_dense16 output": 14.59,
+        "nn_avr_requantize16": 132.72,
+        "nn_avr_widen16": 224.19,
     },
 )
 
@@ -120,7 +120,7 @@ class BlockDense(OneOpOnAvr[Dense]):
             return cycles + argmax_cycles(outputs) + (16 + 17 * outputs if self.bits == 16 else 0)
         return cycles + self._requantising(op, outputs if alive is None else alive)
 
-    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         found = routines(self.name, layouts.even_blocks(op.rows.outputs, self.block_max))
         if op.rows.requantiser is not None:
             names = [f"nn_avr_requantize{self.bits}"]

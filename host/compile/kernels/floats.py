@@ -74,39 +74,39 @@ _CYCLES = Measured(
 _FLASH = Measured(
     near={
         "nn_dense_f16_u8": 0,
-        "float arithmetic": 545.04,
-        "nn_half_to_float": 456.51,
-        "a step of nn_dense_float": 7.94,
-        "nn_dense_f16_f32": 456.51,
-        "nn_argmax_f32": 545.03,
-        "nn_dense_f32_u8": 620.07,
-        "nn_dense_f32_f32": 162.91,
-        "nn_conv_f32_u8": 1075.4,
-        "a step of nn_conv_float": 941.01,
-        "nn_conv_f32_f32": 1152.94,
-        "nn_conv_f16_u8": 725.29,
-        "nn_pool_f32_average": 348.56,
-        "a step of nn_pool_float": 225.21,
-        "nn_conv_f16_f32": 456.81,
-        "nn_pool_f32_max": 456.81,
+        "float arithmetic": 544.96,
+        "nn_half_to_float": 456.7,
+        "a step of nn_dense_float": 7.9,
+        "nn_dense_f16_f32": 456.7,
+        "nn_argmax_f32": 544.96,
+        "nn_dense_f32_u8": 621.23,
+        "nn_dense_f32_f32": 162.14,
+        "nn_conv_f32_u8": 1076.12,
+        "a step of nn_conv_float": 940.99,
+        "nn_conv_f32_f32": 1152.97,
+        "nn_conv_f16_u8": 724.85,
+        "nn_pool_f32_average": 348.86,
+        "a step of nn_pool_float": 225.08,
+        "nn_conv_f16_f32": 456.78,
+        "nn_pool_f32_max": 456.78,
     },
     far={
         "nn_dense_f16_u8": 0,
-        "float arithmetic": 787.23,
-        "nn_half_to_float": 628.1,
-        "a step of nn_dense_float": 129.04,
-        "nn_dense_f16_f32": 628.1,
-        "nn_argmax_f32": 787.22,
+        "float arithmetic": 786.75,
+        "nn_half_to_float": 628.58,
+        "a step of nn_dense_float": 128.8,
+        "nn_dense_f16_f32": 628.58,
+        "nn_argmax_f32": 786.75,
         "nn_dense_f32_u8": 0,
-        "nn_dense_f32_f32": 240.45,
-        "nn_conv_f32_u8": 1152.94,
-        "a step of nn_conv_float": 925.28,
-        "nn_conv_f32_f32": 1152.94,
-        "nn_conv_f16_u8": 628.1,
-        "nn_pool_f32_average": 332.83,
-        "a step of nn_pool_float": 209.48,
-        "nn_conv_f16_f32": 456.81,
-        "nn_pool_f32_max": 456.81,
+        "nn_dense_f32_f32": 238.99,
+        "nn_conv_f32_u8": 1152.97,
+        "a step of nn_conv_float": 925.47,
+        "nn_conv_f32_f32": 1152.97,
+        "nn_conv_f16_u8": 628.58,
+        "nn_pool_f32_average": 333.34,
+        "a step of nn_pool_float": 209.56,
+        "nn_conv_f16_f32": 456.78,
+        "nn_pool_f32_max": 456.78,
     },
 )
 _LONG_CALL_PRODUCT = 12.0
@@ -175,7 +175,7 @@ class FloatConv(OneOp[Conv]):
         inside = sum(count * y * x for (y, x), count in portable.windows(op).items())
         return inside * op.rows.outputs * (op.input_shape[0] // op.groups)
 
-    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         name = f"nn_conv_{_called(op)}"
         return {name: {name: 1}} | _library(op.rows)
 
@@ -210,7 +210,7 @@ class FloatDense(OneOp[Dense]):
             f"nn_dense_float {op.rows.format.label} product": op.nonzero * op.rows.outputs,
         }
 
-    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         names = [f"nn_dense_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])]
         return {name: {name: 1} for name in names} | _library(op.rows)
 
@@ -233,7 +233,7 @@ class FloatPool(OneOp[Pool]):
     def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
         return {f"nn_pool_float {name}": count for name, count in portable.pool_counts(op).items()}
 
-    def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         kind = "average" if op.is_average else "max"
         return {name: {name: 1} for name in (f"nn_pool_f32_{kind}", "float arithmetic")}
 
