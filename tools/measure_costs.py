@@ -18,12 +18,13 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
+from scipy.optimize import nnls
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("host", "firmware", "board"))]
@@ -57,6 +58,9 @@ class Record:
     symbols: dict[str, int] = field(default_factory=dict)
 
 
+_TRUST, _LITTLE = 1e-2, 1e-6
+"""How much a coefficient's distance from its prior counts beside an error of the whole figure: where it is known from
+elsewhere, and where it is 0."""
 Row = tuple[dict[str, float], float]
 """What a figure is made of, by the names of the tables, and the figure."""
 
@@ -148,20 +152,22 @@ def flash_rows(program: Program, record: Record) -> Iterator[tuple[Row, float]]:
     terms: dict[str, float] = defaultdict(float, base)
     for step in program.steps:
         if isinstance(step.kernel, OneOp):
-            functions |= {name: dict(made_of) for name, made_of in step.kernel.functions(step.ops[0]).items()}
+            own = step.kernel.functions(step.ops[0], program.chip)
+            functions |= {name: dict(made_of) for name, made_of in own.items()}
             for name, count in step.kernel.calls(step.ops[0]).items():
                 terms[name] += count
     is_alone = "a walk shared" not in base and program.layout.pair is None
     for name, made_of in functions.items():
         if name in record.symbols and (is_alone or name.startswith("nn_avr_")):
             yield (made_of, record.symbols[name]), record.flash
-        for name, count in made_of.items():
-            terms[name] += count
+        for each, count in made_of.items():
+            terms[each] += count
     yield (dict(terms), record.flash - len(program.rom)), record.flash
 
 
-def fitted(rows: list[Row], weights: list[float]) -> dict[str, float]:
-    """The coefficients of least squared error, each row's error as a share of its weight; none below 0."""
+def fitted(rows: list[Row], weights: list[float], elsewhere: Mapping[str, float]) -> dict[str, float]:
+    """The coefficients of least squared error, each row's error as a share of its weight; none below 0. What the rows
+    leave open is as it is `elsewhere`."""
     names = sorted({name for terms, _ in rows for name, count in terms.items() if count})
     index = {name: place for place, name in enumerate(names)}
     matrix, wanted = np.zeros((len(rows), len(names))), np.array([figure for _, figure in rows])
@@ -169,26 +175,21 @@ def fitted(rows: list[Row], weights: list[float]) -> dict[str, float]:
         for name in index.keys() & terms.keys():
             matrix[row, index[name]] = terms[name]
     scale = 1 / np.array(weights)
-    found = _not_negative(matrix * scale[:, None], wanted * scale)
+    prior = np.array([elsewhere.get(name, 0.0) for name in names])
+    found = _not_negative(matrix * scale[:, None], wanted * scale, prior)
     return {name: round(float(value), 2) for name, value in zip(names, found, strict=True)}
 
 
-def _not_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Least squares with every coefficient at 0 or above: those that would fall below are left out, worst first.
+def _not_negative(matrix: np.ndarray, wanted: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Least squares with every coefficient at 0 or above.
 
-    A little is asked of each to stay small, so that what no program tells apart is shared evenly."""
-    used = list(range(matrix.shape[1]))
+    A little is asked of each to stay near its `prior`, so that what no program tells apart follows that, or is shared
+    evenly where it is 0."""
     size = np.abs(matrix).max(axis=0)
-    while True:
-        scaled = matrix[:, used] / size[used]
-        ridge = 1e-6 * np.eye(len(used))
-        found = np.linalg.lstsq(np.vstack([scaled, ridge]), np.append(wanted, np.zeros(len(used))), rcond=None)[0]
-        worst = int(found.argmin())
-        if found[worst] >= 0:
-            values = np.zeros(matrix.shape[1])
-            values[used] = found / size[used]
-            return values
-        del used[worst]
+    ridge = np.where(prior > 0, _TRUST, _LITTLE)
+    aims = ridge * prior * size
+    found: np.ndarray = nnls(np.vstack([matrix / size, np.diag(ridge)]), np.append(wanted, aims))[0]
+    return found / size
 
 
 def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict[str, float]]]:
@@ -205,8 +206,9 @@ def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict
             rows["flash", reach][0].append(row)
             rows["flash", reach][1].append(whole)
     found: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
-    for (kind, reach), (figures, weights) in rows.items():
-        found[kind][reach] = fitted(figures, weights)
+    for (kind, reach), (figures, weights) in sorted(rows.items()):  # far first: more programs fit those boards
+        elsewhere = found[kind].get("far", {})
+        found[kind][reach] = {**elsewhere, **fitted(figures, weights, elsewhere)}
     return found
 
 

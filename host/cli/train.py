@@ -20,6 +20,7 @@ from host.modelfile import file as model_file
 from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 from host.nn.network import Network
 from host.quantise.calibrate import calibrate
+from host.quantise.lower import lower
 from host.quantise.reference import infer
 from host.report.compare import accuracy
 from host.train import checkpoint, presets, train
@@ -193,4 +194,4 @@ def _rounded_accuracy(network: Network, dataset: data.Dataset) -> dict[str, floa
 
 
 def _layers(network: Network) -> str:
-    return title(lowered(network, WeightFormat.INT8))
+    return title(lower(network, WeightFormat.INT8, prune=False))

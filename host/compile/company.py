@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 _CYCLES = Measured(
     near={
         "a position of a shared walk": 23.62,
-        "a portable position of a shared walk": 387.7,
+        "a portable position of a shared walk": 387.59,
         "a portable sum of a shared walk": 0,
     },
     far={
-        "a position of a shared walk": 16.5,
-        "a portable position of a shared walk": 576.54,
+        "a position of a shared walk": 16.54,
+        "a portable position of a shared walk": 576.51,
         "a portable sum of a shared walk": 0,
     },
 )

@@ -81,7 +81,7 @@ ON_OTHERS = {
 INT8, INT4, TERNARY = WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY
 NETS = {
     "front end": front_end(INT8, boards=BOTH),
-    "front end, 6 bits": front_end(INT8, 63, BOTH),
+    "front end, 6 bits": front_end(INT8, 63, BOTH, hidden=40),  # blocks of one size are one routine
     "front end, int4": front_end(INT4, 63),
     "front end, ternary": front_end(TERNARY),
     "front end, float16": front_end(WeightFormat.FLOAT16),

@@ -19,11 +19,11 @@ from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 
 FLASH, CYCLES = 0.01, 0.03
-QUICK, SLOW = 2000, 100
-"""Digits for nets behind the fixed front end, and for others."""
+DIGITS = 500
+"""The cycles of one digit vary; the mean of so many is within 1 % of the whole set's."""
 
 
-def assert_foretold(place: Path, model: Path | str, dataset: str, *wish: str, digits: int = QUICK) -> None:
+def assert_foretold(place: Path, model: Path | str, dataset: str, *wish: str, digits: int = DIGITS) -> None:
     predicted, measured = place / "predicted.json", place / "measured.json"
     wishes = ["--board", "uno", *wish]
     assert main(["export", str(model), *wishes, "-o", str(place / "out"), "--json", str(predicted)]) == 0
@@ -40,7 +40,7 @@ def assert_foretold(place: Path, model: Path | str, dataset: str, *wish: str, di
 @pytest.mark.parametrize("name", [known.name for known in pretrained.index()])
 def test_a_pretrained_model_costs_what_its_export_says(tmp_path: Path, real_data: Path, name: str) -> None:
     known = next(known for known in pretrained.index() if known.name == name)
-    digits = QUICK if known.preset.startswith("preconv") else SLOW
+    digits = DIGITS if known.predicted.cycles < 10**6 else DIGITS // 5  # large nets differ less from digit to digit
     assert_foretold(tmp_path, name, known.data, digits=digits)
 
 

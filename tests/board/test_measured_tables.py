@@ -27,7 +27,7 @@ def used_names() -> set[str]:
                 for kernel, op in ((step.kernel, step.ops[0]) for step in program.steps):
                     if isinstance(kernel, OneOp):
                         found |= kernel.counts(op, None).keys() | kernel.calls(op).keys()
-                        found |= {each for terms in kernel.functions(op).values() for each in terms}
+                        found |= {each for terms in kernel.functions(op, program.chip).values() for each in terms}
     return found
 
 

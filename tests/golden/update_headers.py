@@ -89,7 +89,7 @@ def sha(data: bytes) -> str:
 
 @cache
 def networks() -> dict[str, Network]:
-    """All of them by name, those that were there first in their old order: it decides the images."""
+    """All of them by name."""
     folder = ROOT / "host/pretrained"
     paths = {name: folder / f"{name}.h5" for name in PRETRAINED} | {"default": ROOT / "firmware/model/default.h5"}
     found = {name: model_file.load(path) for name, path in paths.items()}
@@ -107,10 +107,10 @@ def known_ranges(made: dict[str, Network]) -> dict[str, list[float]]:
 
 @cache
 def images() -> dict[str, np.ndarray]:
-    """Eight for each net."""
-    random = np.random.default_rng(3)
-    found = {}
-    for name, network in networks().items():
+    """Eight for each net, drawn for one after the other: first for those of first_scores.txt."""
+    random, found = np.random.default_rng(3), {}
+    for name in dict.fromkeys([*(name for name, _, _ in first_scores()), *networks()]):
+        network = networks()[name]
         shape = network.input_shape if network.input_shape[0] > 1 else network.image_shape
         found[name] = random.integers(0, 256, (8, *shape)).astype(np.uint8)
     return found

@@ -23,7 +23,8 @@ def unknown_filter(file: h5py.File, name: str) -> None:
     plan.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))
     del file[name]
     parent, _, leaf = name.rpartition("/")
-    h5py.h5d.create(file[parent].id, leaf.encode(), h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple(shape), dcpl=plan)
+    space = h5py.h5s.create_simple(shape)
+    h5py.h5d.create(file[parent or "/"].id, leaf.encode(), h5py.h5t.IEEE_F32LE, space, dcpl=plan)
 
 
 def link(kind: Callable[..., object], *arguments: str) -> Callable[[h5py.File, str], None]:

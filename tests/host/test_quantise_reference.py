@@ -9,7 +9,7 @@ import pytest
 from graphs import conv, dense_graph, graph_of, random_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import LAYERS, drawn_images, network_of, random_images, random_network
+from networks import LAYERS, LIMITED, drawn_images, network_of, random_images, random_network
 
 from host.nn.formats import WeightFormat
 from host.nn.layers import AveragePool2d, Conv2d, Dense, FixedConv2d, Flatten, MaxPool2d, ReLU, preconv_layers
@@ -58,6 +58,18 @@ def test_so_it_is_with_fewer_bits_for_activations(name, top):
         graph = lower(network_of(NETS[name]), fmt, top=top)
         assert infer(graph, images).scores.tolist() == defined(graph, images)
         assert max(int(values.max()) for values in op_inputs(graph, images)[1:]) <= top
+
+
+@pytest.mark.parametrize("fmt", [INT8, WeightFormat.INT4, WeightFormat.TERNARY])
+def test_so_it_is_with_limits_which_are_tops_of_their_own(fmt):
+    network = network_of(LIMITED)
+    wider = dataclasses.replace(network, output_max=tuple(1.7 * reach for reach in network.output_max))
+    graph, images = lower(wider, fmt), drawn_images(3)
+    assert infer(graph, images).scores.tolist() == defined(graph, images)
+    tops = [op.codes.high for op in graph.ops[:-1]]
+    assert max(tops) < 255
+    for top, values in zip(tops, op_inputs(graph, images)[1:], strict=True):
+        assert values.max() <= top
 
 
 @pytest.mark.parametrize("fmt", WeightFormat)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from nets import NETS, WITH_DROPOUT
+from networks import NETS, WITH_DROPOUT
 
 from host.errors import InputError
 from host.nn.layers import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nets import NETS, WITH_DROPOUT
+from networks import NETS, WITH_DROPOUT
 
 from host.nn.layers import Architecture, Conv2d, Dense, Flatten, MaxPool2d
 from host.nn.numpy import Sequential, Training, cross_entropy, distillation, softmax

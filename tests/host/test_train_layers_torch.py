@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from nets import NETS
+from networks import NETS
 from optional_modules import need_module
 
 from host.errors import InputError, ToolMissing

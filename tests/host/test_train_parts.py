@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from nets import NETS, WITH_DROPOUT
+from networks import NETS, WITH_DROPOUT
 
 from host.errors import InputError
 from host.nn import inference

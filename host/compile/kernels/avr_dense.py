@@ -17,28 +17,28 @@ MAX_NEAR_BYTES = 2**15 - 1
 """What an object may be at most where pointers and sizes have 16 bits."""
 FLASH = Measured(
     near={
-        "nn_avr_dense24": 75.1,
-        "nn_avr_dense24 output": 46.44,
-        "nn_avr_requantize24": 137.74,
-        "a step of nn_avr_dense16": 31.1,
-        "a block of nn_avr_dense16": 4.94,
-        "nn_avr_argmax32": 53.07,
-        "nn_avr_dense16": 205.02,
-        "nn_avr_dense16 output": 38.11,
-        "nn_avr_requantize16": 156.69,
-        "nn_avr_widen16": 26.2,
+        "nn_avr_dense24": 147.63,
+        "nn_avr_dense24 output": 25.81,
+        "nn_avr_requantize24": 171.06,
+        "a step of nn_avr_dense16": 44.53,
+        "a block of nn_avr_dense16": 20.85,
+        "nn_avr_argmax32": 36.63,
+        "nn_avr_dense16": 181.41,
+        "nn_avr_dense16 output": 41.78,
+        "nn_avr_requantize16": 110.73,
+        "nn_avr_widen16": 0,
     },
     far={
-        "nn_avr_dense24": 109.97,
-        "nn_avr_dense24 output": 39.56,
-        "nn_avr_requantize24": 131.31,
-        "a step of nn_avr_dense16": 22.27,
-        "a block of nn_avr_dense16": 9.39,
-        "nn_avr_argmax32": 52.76,
-        "nn_avr_dense16": 173.16,
-        "nn_avr_dense16 output": 41.46,
-        "nn_avr_requantize16": 153.3,
-        "nn_avr_widen16": 25.79,
+        "nn_avr_dense24": 72.54,
+        "nn_avr_dense24 output": 13.76,
+        "nn_avr_requantize24": 214.68,
+        "a step of nn_avr_dense16": 114.41,
+        "a block of nn_avr_dense16": 68.64,
+        "nn_avr_argmax32": 6.79,
+        "nn_avr_dense16": 145.94,
+        "nn_avr_dense16 output": 14.59,
+        "nn_avr_requantize16": 132.72,
+        "nn_avr_widen16": 224.19,
     },
 )
 
@@ -120,7 +120,7 @@ class BlockDense(OneOpOnAvr[Dense]):
             return cycles + argmax_cycles(outputs) + (16 + 17 * outputs if self.bits == 16 else 0)
         return cycles + self._requantising(op, outputs if alive is None else alive)
 
-    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         found = routines(self.name, layouts.even_blocks(op.rows.outputs, self.block_max))
         if op.rows.requantiser is not None:
             names = [f"nn_avr_requantize{self.bits}"]

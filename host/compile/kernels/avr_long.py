@@ -17,38 +17,38 @@ from host.quantise.ops import Dense
 MAX_PIECES = 255
 _CYCLES = Measured(
     near={
-        "nn_avr_long hidden": 381.2,
-        "nn_avr_long hidden block": 92.77,
-        "nn_avr_long bias": 22.24,
+        "nn_avr_long hidden": 379.87,
+        "nn_avr_long hidden block": 0,
+        "nn_avr_long bias": 22.48,
         "nn_avr_long byte of an input": 0,
-        "nn_avr_long piece": 163.32,
-        "nn_avr_long scores": 183.82,
-        "nn_avr_long scores block": 91.91,
+        "nn_avr_long piece": 256.01,
+        "nn_avr_long scores": 104.72,
+        "nn_avr_long scores block": 52.36,
     },
     far={
-        "nn_avr_long hidden": 351.95,
+        "nn_avr_long hidden": 358.35,
         "nn_avr_long hidden block": 0,
         "nn_avr_long bias": 0,
-        "nn_avr_long byte of an input": 0.24,
-        "nn_avr_long piece": 614.68,
-        "nn_avr_long scores": 12.76,
-        "nn_avr_long scores block": 6.38,
+        "nn_avr_long byte of an input": 0.54,
+        "nn_avr_long piece": 607.75,
+        "nn_avr_long scores": 18.34,
+        "nn_avr_long scores block": 9.17,
     },
 )
 _FLASH = Measured(
     near={
-        "nn_avr_long_hidden": 636.02,
-        "nn_avr_add24": 46,
-        "nn_avr_activate32": 158.72,
-        "a step of nn_avr_long": 17.95,
-        "nn_avr_long_scores": 459.61,
+        "nn_avr_long_hidden": 218.85,
+        "nn_avr_add24": 307.38,
+        "nn_avr_activate32": 218.86,
+        "a step of nn_avr_long": 121.03,
+        "nn_avr_long_scores": 0,
     },
     far={
-        "nn_avr_long_hidden": 846.24,
-        "nn_avr_add24": 46.3,
-        "nn_avr_activate32": 160.96,
-        "a step of nn_avr_long": 41.03,
-        "nn_avr_long_scores": 602.05,
+        "nn_avr_long_hidden": 253.71,
+        "nn_avr_add24": 395.09,
+        "nn_avr_activate32": 253.72,
+        "a step of nn_avr_long": 208.74,
+        "nn_avr_long_scores": 24.78,
     },
 )
 
@@ -121,7 +121,7 @@ class LongDense(OneOpOnAvr[Dense]):
         }
         return counts if end == "hidden" else counts | {"nn_argmax_i32 score": op.rows.outputs}
 
-    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         end = portable.end_of(op)
         names = (f"nn_avr_long_{end}", "nn_avr_add24", "nn_avr_activate32" if end == "hidden" else "nn_argmax_i32")
         return {name: {name: 1} for name in names} | avr_patch.cut(op.rows).routines

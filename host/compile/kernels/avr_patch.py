@@ -24,90 +24,90 @@ DEPTH_ROUTINE = "nn_avr_depth24"
 
 CYCLES = Measured(
     near={
-        "nn_avr_dense hidden": 363.64,
-        "nn_avr_dense hidden block": 55.98,
-        "nn_avr_dense scores": 217.18,
-        "nn_avr_dense scores block": 108.59,
-        "nn_argmax_i32 score": 31.8,
-        "nn_avr_conv": 651.63,
+        "nn_avr_dense hidden": 366.59,
+        "nn_avr_dense hidden block": 53.64,
+        "nn_avr_dense scores": 231.89,
+        "nn_avr_dense scores block": 115.94,
+        "nn_argmax_i32 score": 28.84,
+        "nn_avr_conv": 651.64,
         "nn_avr_conv position": 354.55,
         "nn_avr_conv size of blocks": 113.86,
         "nn_avr_conv block": 35.91,
         "a sum compared": 0,
-        "nn_avr_depth": 819.34,
-        "nn_avr_depth position": 426.88,
+        "nn_avr_depth": 819.21,
+        "nn_avr_depth position": 426.9,
         "nn_avr_depth size of blocks": 0,
-        "nn_avr_depth block": 141.26,
+        "nn_avr_depth block": 141.25,
         "nn_avr_pool": 276.05,
         "nn_avr_pool row": 29.29,
         "nn_avr_pool window": 10.58,
     },
     far={
-        "nn_avr_dense hidden": 357.29,
-        "nn_avr_dense hidden block": 126.35,
-        "nn_avr_dense scores": 295.57,
-        "nn_avr_dense scores block": 147.78,
-        "nn_argmax_i32 score": 30.2,
-        "nn_avr_conv": 839.57,
-        "nn_avr_conv position": 441,
-        "nn_avr_conv size of blocks": 114.32,
-        "nn_avr_conv block": 68.79,
+        "nn_avr_dense hidden": 376.49,
+        "nn_avr_dense hidden block": 108.52,
+        "nn_avr_dense scores": 294.94,
+        "nn_avr_dense scores block": 147.47,
+        "nn_argmax_i32 score": 30.41,
+        "nn_avr_conv": 840.61,
+        "nn_avr_conv position": 440.94,
+        "nn_avr_conv size of blocks": 114.35,
+        "nn_avr_conv block": 68.77,
         "a sum compared": 0,
         "nn_avr_depth": 870.78,
-        "nn_avr_depth position": 460.77,
+        "nn_avr_depth position": 460.73,
         "nn_avr_depth size of blocks": 97.35,
         "nn_avr_depth block": 97.35,
-        "nn_avr_pool": 258.12,
-        "nn_avr_pool row": 52.06,
-        "nn_avr_pool window": 10.45,
+        "nn_avr_pool": 258.07,
+        "nn_avr_pool row": 51.85,
+        "nn_avr_pool window": 10.48,
     },
 )
 FLASH = Measured(
     near={
-        "nn_avr_dense_hidden": 358.83,
-        "nn_avr_activate24": 153.48,
-        "nn_avr_patch24": 212.33,
-        "nn_avr_patch24 output": 27.68,
-        "a step of nn_avr_dense": 17.52,
-        "nn_avr_dense_scores": 364,
-        "nn_avr_widen24": 32.79,
-        "nn_avr_patch4": 226.52,
-        "nn_avr_patch4 output": 45.08,
-        "nn_avr_patch2": 300.35,
-        "nn_avr_patch2 output": 35.6,
-        "nn_avr_conv": 381.87,
-        "nn_walk": 720,
-        "a step of nn_avr_conv": 42.06,
-        "nn_avr_depth": 800.15,
-        "nn_avr_depth24": 161.45,
-        "nn_avr_depth24 output": 19.81,
-        "nn_avr_pool": 309.92,
-        "nn_avr_window_max": 65.48,
-        "a step of nn_avr_pool": 18.99,
-        "nn_avr_window_mean": 211.8,
+        "nn_avr_dense_hidden": 175.68,
+        "nn_avr_activate24": 157.66,
+        "nn_avr_patch24": 215.05,
+        "nn_avr_patch24 output": 26.42,
+        "a step of nn_avr_dense": 208.29,
+        "nn_avr_dense_scores": 68.25,
+        "nn_avr_widen24": 39.36,
+        "nn_avr_patch4": 224.38,
+        "nn_avr_patch4 output": 45.28,
+        "nn_avr_patch2": 291.28,
+        "nn_avr_patch2 output": 37.1,
+        "nn_avr_conv": 290.68,
+        "nn_walk": 290.68,
+        "a step of nn_avr_conv": 55.8,
+        "nn_avr_depth": 795.57,
+        "nn_avr_depth24": 226.65,
+        "nn_avr_depth24 output": 0,
+        "nn_avr_pool": 258.03,
+        "nn_avr_window_max": 102.57,
+        "a step of nn_avr_pool": 22.45,
+        "nn_avr_window_mean": 231.11,
     },
     far={
-        "nn_avr_dense_hidden": 418.06,
-        "nn_avr_activate24": 157.85,
-        "nn_avr_patch24": 243.6,
-        "nn_avr_patch24 output": 25.61,
-        "a step of nn_avr_dense": 26.95,
-        "nn_avr_dense_scores": 458.76,
-        "nn_avr_widen24": 31.98,
-        "nn_avr_patch4": 231.32,
-        "nn_avr_patch4 output": 50.17,
-        "nn_avr_patch2": 267.83,
-        "nn_avr_patch2 output": 46,
-        "nn_avr_conv": 390.63,
-        "nn_walk": 762,
-        "a step of nn_avr_conv": 82.67,
-        "nn_avr_depth": 915.66,
-        "nn_avr_depth24": 186.64,
-        "nn_avr_depth24 output": 16.86,
-        "nn_avr_pool": 252.69,
-        "nn_avr_window_max": 64.26,
-        "a step of nn_avr_pool": 65.98,
-        "nn_avr_window_mean": 209.74,
+        "nn_avr_dense_hidden": 185.49,
+        "nn_avr_activate24": 171.49,
+        "nn_avr_patch24": 374.37,
+        "nn_avr_patch24 output": 0,
+        "a step of nn_avr_dense": 269.45,
+        "nn_avr_dense_scores": 120.69,
+        "nn_avr_widen24": 65.32,
+        "nn_avr_patch4": 248.56,
+        "nn_avr_patch4 output": 45.68,
+        "nn_avr_patch2": 245.81,
+        "nn_avr_patch2 output": 44.69,
+        "nn_avr_conv": 499.71,
+        "nn_walk": 499.71,
+        "a step of nn_avr_conv": 7.25,
+        "nn_avr_depth": 961.57,
+        "nn_avr_depth24": 274.76,
+        "nn_avr_depth24 output": 0,
+        "nn_avr_pool": 257.5,
+        "nn_avr_window_max": 206.35,
+        "a step of nn_avr_pool": 47.1,
+        "nn_avr_window_mean": 0,
     },
 )
 
@@ -238,7 +238,7 @@ class PatchConv(OneOpOnAvr[Conv]):
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
         return _around(self.name, op, alive)
 
-    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return _walking(self.name, cut(op.rows))
 
     def calls(self, op: Conv) -> Mapping[str, float]:
@@ -294,7 +294,7 @@ class DepthConv(OneOpOnAvr[Conv]):
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
         return _around(self.name, op, alive)
 
-    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return _walking(self.name, cut(op.rows, is_depthwise=True))
 
     def calls(self, op: Conv) -> Mapping[str, float]:
@@ -334,7 +334,7 @@ class PatchDense(OneOpOnAvr[Dense]):
         counts = {f"nn_avr_dense {end}": 1.0, f"nn_avr_dense {end} block": len(cut(op.rows).sizes)}
         return counts if end == "hidden" else counts | {"nn_argmax_i32 score": op.rows.outputs}
 
-    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         end = portable.end_of(op)
         names = ("nn_avr_activate24",) if end == "hidden" else ("nn_avr_widen24", "nn_argmax_i32")
         return {name: {name: 1} for name in (f"nn_avr_dense_{end}", *names)} | cut(op.rows).routines
@@ -377,7 +377,7 @@ class AvrPool(OneOpOnAvr[Pool]):
         _, height, width = op.output_shape
         return {"nn_avr_pool": 1, "nn_avr_pool row": height, "nn_avr_pool window": height * width}
 
-    def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return {name: {name: 1} for name in ("nn_avr_pool", f"nn_avr_window_{'mean' if op.is_average else 'max'}")}
 
     def calls(self, op: Pool) -> Mapping[str, float]:

@@ -16,31 +16,31 @@ from host.quantise.ops import Conv, Dense, Pool, Rows
 _CYCLES = Measured(
     near={
         "nn_dense_float": 0,
-        "nn_dense_float output": 0,
-        "nn_dense_float input": 1801.23,
-        "nn_dense_float u8 input used": 2965.5,
-        "nn_dense_float float16 product": 48.42,
+        "nn_dense_float output": 246.2,
+        "nn_dense_float input": 91.4,
+        "nn_dense_float u8 input used": 55.28,
+        "nn_dense_float float16 product": 328.84,
         "nn_dense_float f32 input used": 0,
-        "nn_dense_float float32 product": 0,
-        "nn_conv_float": 96276.3,
-        "nn_conv_float position": 2674.34,
-        "nn_conv_float sum": 668.59,
-        "nn_conv_float tap": 74.29,
-        "nn_conv_float pixel": 74.29,
-        "nn_conv_f32_u8 product": 4.91,
-        "nn_conv_float product of zero": 1520.15,
-        "nn_conv_f32_f32 product": 0,
-        "nn_conv_f16_u8 product": 108.84,
-        "nn_pool_float once": 737.64,
-        "nn_pool_float line": 737.64,
-        "nn_pool_float position": 737.64,
-        "nn_pool_float average window": 184.41,
-        "nn_pool_float average row": 92.2,
-        "nn_pool_float average input": 46.1,
-        "nn_conv_f16_f32 product": 0,
+        "nn_dense_float float32 product": 280.46,
+        "nn_conv_float": 76361.2,
+        "nn_conv_float position": 2989.39,
+        "nn_conv_float sum": 1113.69,
+        "nn_conv_float tap": 72.91,
+        "nn_conv_float pixel": 96.14,
+        "nn_conv_f32_u8 product": 16.44,
+        "nn_conv_float product of zero": 0,
+        "nn_conv_f32_f32 product": 48.03,
+        "nn_conv_f16_u8 product": 120.37,
+        "nn_pool_float once": 288.65,
+        "nn_pool_float line": 0,
+        "nn_pool_float position": 143.01,
+        "nn_pool_float average window": 332.85,
+        "nn_pool_float average row": 166.42,
+        "nn_pool_float average input": 83.21,
+        "nn_conv_f16_f32 product": 207.96,
         "nn_pool_float max window": 0,
-        "nn_pool_float max row": 0,
-        "nn_pool_float max input": 0,
+        "nn_pool_float max row": 56.04,
+        "nn_pool_float max input": 62.76,
     },
     far={
         "nn_dense_float": 0,
@@ -51,7 +51,7 @@ _CYCLES = Measured(
         "nn_dense_float f32 input used": 29.87,
         "nn_dense_float float32 product": 282.26,
         "nn_conv_float": 106241,
-        "nn_conv_float position": 3819.39,
+        "nn_conv_float position": 3819.38,
         "nn_conv_float sum": 1321.19,
         "nn_conv_float tap": 95.97,
         "nn_conv_float pixel": 119.2,
@@ -73,40 +73,40 @@ _CYCLES = Measured(
 )
 _FLASH = Measured(
     near={
-        "nn_dense_f16_u8": 474.12,
-        "float arithmetic": 421.6,
-        "nn_half_to_float": 136.1,
-        "a step of nn_dense_float": 210.8,
-        "nn_dense_f16_f32": 491.49,
-        "nn_argmax_f32": 80,
-        "nn_dense_f32_u8": 477.82,
-        "nn_dense_f32_f32": 493.96,
-        "nn_conv_f32_u8": 1557.91,
-        "a step of nn_conv_float": 123.68,
-        "nn_conv_f32_f32": 0,
-        "nn_conv_f16_u8": 1824.09,
-        "nn_pool_f32_average": 604,
-        "a step of nn_pool_float": 123.68,
-        "nn_conv_f16_f32": 0,
-        "nn_pool_f32_max": 0,
+        "nn_dense_f16_u8": 0,
+        "float arithmetic": 544.96,
+        "nn_half_to_float": 456.7,
+        "a step of nn_dense_float": 7.9,
+        "nn_dense_f16_f32": 456.7,
+        "nn_argmax_f32": 544.96,
+        "nn_dense_f32_u8": 621.23,
+        "nn_dense_f32_f32": 162.14,
+        "nn_conv_f32_u8": 1076.12,
+        "a step of nn_conv_float": 940.99,
+        "nn_conv_f32_f32": 1152.97,
+        "nn_conv_f16_u8": 724.85,
+        "nn_pool_f32_average": 348.86,
+        "a step of nn_pool_float": 225.08,
+        "nn_conv_f16_f32": 456.78,
+        "nn_pool_f32_max": 456.78,
     },
     far={
         "nn_dense_f16_u8": 0,
-        "float arithmetic": 0,
-        "nn_half_to_float": 137.14,
-        "a step of nn_dense_float": 423.13,
-        "nn_dense_f16_f32": 575.07,
-        "nn_argmax_f32": 79.73,
-        "nn_dense_f32_u8": 574.37,
-        "nn_dense_f32_f32": 587.18,
-        "nn_conv_f32_u8": 1894.6,
-        "a step of nn_conv_float": 217.72,
-        "nn_conv_f32_f32": 1870.6,
-        "nn_conv_f16_u8": 2013.14,
-        "nn_pool_f32_average": 606.81,
-        "a step of nn_pool_float": 24.69,
-        "nn_conv_f16_f32": 1974.55,
-        "nn_pool_f32_max": 588.55,
+        "float arithmetic": 786.75,
+        "nn_half_to_float": 628.58,
+        "a step of nn_dense_float": 128.8,
+        "nn_dense_f16_f32": 628.58,
+        "nn_argmax_f32": 786.75,
+        "nn_dense_f32_u8": 0,
+        "nn_dense_f32_f32": 238.99,
+        "nn_conv_f32_u8": 1152.97,
+        "a step of nn_conv_float": 925.47,
+        "nn_conv_f32_f32": 1152.97,
+        "nn_conv_f16_u8": 628.58,
+        "nn_pool_f32_average": 333.34,
+        "a step of nn_pool_float": 209.56,
+        "nn_conv_f16_f32": 456.78,
+        "nn_pool_f32_max": 456.78,
     },
 )
 _LONG_CALL_PRODUCT = 12.0
@@ -175,7 +175,7 @@ class FloatConv(OneOp[Conv]):
         inside = sum(count * y * x for (y, x), count in portable.windows(op).items())
         return inside * op.rows.outputs * (op.input_shape[0] // op.groups)
 
-    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         name = f"nn_conv_{_called(op)}"
         return {name: {name: 1}} | _library(op.rows)
 
@@ -210,7 +210,7 @@ class FloatDense(OneOp[Dense]):
             f"nn_dense_float {op.rows.format.label} product": op.nonzero * op.rows.outputs,
         }
 
-    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         names = [f"nn_dense_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])]
         return {name: {name: 1} for name in names} | _library(op.rows)
 
@@ -233,7 +233,7 @@ class FloatPool(OneOp[Pool]):
     def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
         return {f"nn_pool_float {name}": count for name, count in portable.pool_counts(op).items()}
 
-    def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         kind = "average" if op.is_average else "max"
         return {name: {name: 1} for name in (f"nn_pool_f32_{kind}", "float arithmetic")}
 

@@ -127,7 +127,7 @@ class OneOp(ABC, Generic[OpT]):
     def cost_of(self, op: OpT, chip: Chip, alive: float | None) -> Cost:
         """As Kernel.cost."""
         cycles = self.counted(op, chip, alive) + self.cycles.total(self.counts(op, alive), chip)
-        code = {symbol: self.flash.total(terms, chip) for symbol, terms in self.functions(op).items()}
+        code = {symbol: self.flash.total(terms, chip) for symbol, terms in self.functions(op, chip).items()}
         return Cost(cycles, code, self.flash.total(self.calls(op), chip), self.stack)
 
     def counted(self, op: OpT, chip: Chip, alive: float | None) -> float:
@@ -138,7 +138,7 @@ class OneOp(ABC, Generic[OpT]):
         """How often it does what `cycles` has a name for."""
         return {}
 
-    def functions(self, op: OpT) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: OpT, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         """What the linker keeps once, each with what makes its bytes, by the names of `flash`."""
         return {}
 

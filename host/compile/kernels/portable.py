@@ -25,58 +25,58 @@ _LIKENESS = 0.25
 _CYCLES = Measured(
     near={
         "nn_preconv": 0,
-        "nn_preconv column": 209.87,
-        "nn_preconv feature": 214.26,
-        "nn_dense hidden": 270.95,
-        "nn_dense i8 hidden sum": 103.36,
-        "a positive sum": 211.12,
-        "nn_dense scores": 907.04,
-        "nn_dense i8 scores sum": 46.32,
-        "nn_dense packed hidden sum": 159.96,
+        "nn_preconv column": 210.05,
+        "nn_preconv feature": 214.23,
+        "nn_dense hidden": 268.79,
+        "nn_dense i8 hidden sum": 103.7,
+        "a positive sum": 211.23,
+        "nn_dense scores": 783.12,
+        "nn_dense i8 scores sum": 58.72,
+        "nn_dense packed hidden sum": 160.31,
         "nn_dense int4 further product": 36.21,
-        "nn_dense packed scores sum": 112.56,
+        "nn_dense packed scores sum": 124.98,
         "nn_dense ternary further product": 29.58,
-        "nn_conv": 635.73,
-        "nn_conv position": 245.99,
-        "nn_conv i8 sum": 206.02,
-        "nn_conv i8 patch": 142.9,
+        "nn_conv": 635.2,
+        "nn_conv position": 245.8,
+        "nn_conv i8 sum": 206,
+        "nn_conv i8 patch": 142.88,
         "nn_conv i8 grouped run": 13.44,
-        "nn_conv i8 run": 15.29,
-        "nn_pool once": 300.52,
-        "nn_pool line": 85.03,
-        "nn_pool position": 19.55,
+        "nn_conv i8 run": 15.28,
+        "nn_pool once": 300.56,
+        "nn_pool line": 84.98,
+        "nn_pool position": 19.56,
         "nn_pool max window": 21.26,
         "nn_pool max row": 0,
         "nn_pool max input": 12.1,
-        "nn_pool average window": 172.87,
-        "nn_pool average row": 43.65,
-        "nn_pool average input": 3.29,
-        "nn_conv packed sum": 204.97,
+        "nn_pool average window": 181.96,
+        "nn_pool average row": 36.07,
+        "nn_pool average input": 4.81,
+        "nn_conv packed sum": 204.95,
         "nn_conv packed patch": 0,
-        "nn_conv packed grouped run": 0,
+        "nn_conv packed grouped run": 144.67,
         "nn_conv packed run": 105.74,
         "nn_conv int4 further product": 37.82,
         "nn_conv ternary further product": 32.01,
     },
     far={
-        "nn_preconv": 5218.6,
-        "nn_preconv column": 652.33,
+        "nn_preconv": 5218.38,
+        "nn_preconv column": 652.3,
         "nn_preconv feature": 81.54,
-        "nn_dense hidden": 261.58,
-        "nn_dense i8 hidden sum": 149.23,
-        "a positive sum": 218.96,
-        "nn_dense scores": 957.99,
-        "nn_dense i8 scores sum": 70.14,
-        "nn_dense packed hidden sum": 221.49,
+        "nn_dense hidden": 262.65,
+        "nn_dense i8 hidden sum": 149.12,
+        "a positive sum": 218.69,
+        "nn_dense scores": 958.92,
+        "nn_dense i8 scores sum": 70.25,
+        "nn_dense packed hidden sum": 221.42,
         "nn_dense int4 further product": 37.95,
-        "nn_dense packed scores sum": 140.41,
+        "nn_dense packed scores sum": 140.32,
         "nn_dense ternary further product": 31,
         "nn_conv": 0,
-        "nn_conv position": 297.43,
-        "nn_conv i8 sum": 245.75,
-        "nn_conv i8 patch": 136.37,
+        "nn_conv position": 297.62,
+        "nn_conv i8 sum": 245.82,
+        "nn_conv i8 patch": 136.38,
         "nn_conv i8 grouped run": 18.42,
-        "nn_conv i8 run": 14.99,
+        "nn_conv i8 run": 15,
         "nn_pool once": 517.87,
         "nn_pool line": 28.52,
         "nn_pool position": 7.48,
@@ -86,54 +86,54 @@ _CYCLES = Measured(
         "nn_pool average window": 144.8,
         "nn_pool average row": 32.82,
         "nn_pool average input": 7.51,
-        "nn_conv packed sum": 308.28,
+        "nn_conv packed sum": 308.34,
         "nn_conv packed patch": 0,
         "nn_conv packed grouped run": 144.67,
-        "nn_conv packed run": 95.61,
+        "nn_conv packed run": 95.63,
         "nn_conv int4 further product": 41.85,
         "nn_conv ternary further product": 40.75,
     },
 )
 FLASH = Measured(
     near={
-        "nn_preconv": 918.12,
-        "nn_dense_hidden": 431.98,
-        "nn_patch_sum": 229.03,
-        "a step of nn_dense": 29.46,
-        "nn_dense_scores": 174.1,
-        "nn_argmax_i32": 65.52,
-        "nn_dense_packed_hidden": 464.73,
-        "nn_packed_sum": 392.46,
-        "nn_dense_packed_scores": 220.14,
-        "nn_walk_load": 53.1,
-        "nn_conv_i8_run": 1134.31,
-        "nn_run_sum": 138.88,
-        "a step of nn_conv": 39.38,
-        "nn_pool_max": 457.9,
-        "a step of nn_pool": 19.44,
-        "nn_pool_average": 496.35,
-        "nn_conv_packed_run": 1164.46,
-        "nn_packed_run_sum": 166.74,
+        "nn_preconv": 969.65,
+        "nn_dense_hidden": 441.11,
+        "nn_patch_sum": 425.16,
+        "a step of nn_dense": 32.04,
+        "nn_dense_scores": 58.74,
+        "nn_argmax_i32": 163.75,
+        "nn_dense_packed_hidden": 461.03,
+        "nn_packed_sum": 525.21,
+        "nn_dense_packed_scores": 93.66,
+        "nn_walk_load": 577.05,
+        "nn_conv_i8_run": 425.16,
+        "nn_run_sum": 142.23,
+        "a step of nn_conv": 46.91,
+        "nn_pool_max": 469.58,
+        "a step of nn_pool": 17.14,
+        "nn_pool_average": 507.42,
+        "nn_conv_packed_run": 525.21,
+        "nn_packed_run_sum": 183.97,
     },
     far={
-        "nn_preconv": 918.05,
-        "nn_dense_hidden": 495.41,
-        "nn_patch_sum": 235.31,
-        "a step of nn_dense": 27.35,
-        "nn_dense_scores": 234.83,
-        "nn_argmax_i32": 66.43,
-        "nn_dense_packed_hidden": 525.78,
-        "nn_packed_sum": 427.24,
-        "nn_dense_packed_scores": 265.18,
-        "nn_walk_load": 52.25,
-        "nn_conv_i8_run": 1263.12,
-        "nn_run_sum": 158.81,
-        "a step of nn_conv": 40.46,
-        "nn_pool_max": 456.41,
-        "a step of nn_pool": 28.5,
-        "nn_pool_average": 488.31,
-        "nn_conv_packed_run": 1335.82,
-        "nn_packed_run_sum": 212.23,
+        "nn_preconv": 1755.83,
+        "nn_dense_hidden": 339.57,
+        "nn_patch_sum": 605.01,
+        "a step of nn_dense": 179.96,
+        "nn_dense_scores": 0.78,
+        "nn_argmax_i32": 125.36,
+        "nn_dense_packed_hidden": 375.94,
+        "nn_packed_sum": 732.82,
+        "nn_dense_packed_scores": 24.14,
+        "nn_walk_load": 1141.12,
+        "nn_conv_i8_run": 605.01,
+        "nn_run_sum": 175.63,
+        "a step of nn_conv": 44.55,
+        "nn_pool_max": 443.89,
+        "a step of nn_pool": 167.06,
+        "nn_pool_average": 224.35,
+        "nn_conv_packed_run": 732.82,
+        "nn_packed_run_sum": 235.22,
     },
 )
 
@@ -209,7 +209,7 @@ class PortableConv(OneOp[Conv]):
             counts[f"nn_conv {op.rows.format.label} further product"] = (products - runs) * outputs
         return counts
 
-    def functions(self, op: Conv) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         kind = _kind(op.rows)
         sums = "nn_patch_sum" if kind == "i8" else "nn_packed_sum"
         return {name: {name: 1} for name in ("nn_walk_load", f"nn_conv_{kind}_run", sums)}
@@ -273,7 +273,7 @@ class PortableDense(OneOp[Dense]):
             counts[f"nn_dense {op.rows.format.label} further product"] = outputs * (op.inputs - 1)
         return counts
 
-    def functions(self, op: Dense) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         kind = _kind(op.rows)
         called = "nn_dense_" if kind == "i8" else "nn_dense_packed_"
         names = [called + end_of(op), "nn_run_sum" if kind == "i8" else "nn_packed_run_sum"]
@@ -315,7 +315,7 @@ class PortablePool(OneOp[Pool]):
     def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
         return {f"nn_pool {name}": count for name, count in pool_counts(op).items()}
 
-    def functions(self, op: Pool) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         name = f"nn_pool_{'average' if op.is_average else 'max'}"
         return {name: {name: 1}}
 
@@ -362,7 +362,7 @@ class PortablePreconv(OneOp[Preconv]):
         _, rows, columns = op.output_shape
         return {"nn_preconv": 1, "nn_preconv column": columns, "nn_preconv feature": rows * columns}
 
-    def functions(self, op: Preconv) -> Mapping[str, Mapping[str, float]]:
+    def functions(self, op: Preconv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return {"nn_preconv": {"nn_preconv": 1}}
 
 

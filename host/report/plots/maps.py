@@ -1,4 +1,4 @@
-"""What each stage makes of one digit; and digits beside their pre-convolved selves."""
+"""What each stage makes of one digit; and digits beside what the front end makes of them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def preconv_figure(network: Network, fmt: WeightFormat, data: str, split: Split)
     )
     left, right = figure.subplots(1, 2)
     _grid(left, images, f"originals, {2 * height}×{2 * width}, 0..255", 255)
-    _grid(right, features, f"pre-convolved, {height}×{width}, 0..{front_end.top}", front_end.top)
+    _grid(right, features, f"behind the front end, {height}×{width}, 0..{front_end.top}", front_end.top)
     return figure
 
 
