@@ -37,18 +37,18 @@ _CYCLES = Measured(
 )
 _FLASH = Measured(
     near={
-        "nn_avr_long_hidden": 218.85,
-        "nn_avr_add24": 307.38,
-        "nn_avr_activate32": 218.86,
-        "a step of nn_avr_long": 121.03,
-        "nn_avr_long_scores": 0,
+        "nn_avr_long_hidden": 636.04,
+        "nn_avr_add24": 46,
+        "nn_avr_activate32": 158.57,
+        "a step of nn_avr_long": 17.93,
+        "nn_avr_long_scores": 459.69,
     },
     far={
-        "nn_avr_long_hidden": 253.71,
-        "nn_avr_add24": 395.09,
-        "nn_avr_activate32": 253.72,
-        "a step of nn_avr_long": 208.74,
-        "nn_avr_long_scores": 24.78,
+        "nn_avr_long_hidden": 846.68,
+        "nn_avr_add24": 46.31,
+        "nn_avr_activate32": 160.77,
+        "a step of nn_avr_long": 40.37,
+        "nn_avr_long_scores": 602.1,
     },
 )
 
