@@ -140,7 +140,7 @@ def test_packed_weights_behind_the_front_end(tmp_path: Path, fmt: str) -> None:
     ("command", "words"),
     [
         ("export --format text", "text: found"),
-        ("export --kernel unrolled --format float16", "found float16 weights, need an integer format"),
+        ("export --kernel unrolled --format float16", "unrolled: dense 24-10: found float16 weights, need"),
     ],
 )
 def test_what_a_net_cannot_have_is_refused_in_one_line(

@@ -33,6 +33,14 @@ CONTRACT = {
     "memory": "flash ram_static stack_max ram_free_min",
     "seconds": "wall",
 }
+LOST = {
+    ("preconv-seed", True): 0.004,
+    ("preconv", True): 0.002,
+    ("preconv-seed", False): 5e-4,
+    ("preconv", False): 5e-4,
+}
+"""Accuracy, by preset and whether its weights are integers: the seed's net, with 20 to 32 hidden units that matter, is
+within 0.1 points on its training images."""
 Model = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 
@@ -56,7 +64,7 @@ def test_every_digit_agrees_bit_for_bit(trained: Model, tmp_path: Path, preset: 
     digest = exported(model, fmt, board).graph.hash
     assert result["model"] == {"hash": digest, "format": fmt, "rounding": rounding, "preset": preset}
     assert result["accuracy"]["device"] == result["accuracy"]["quantised"]
-    assert abs(result["accuracy"]["float"] - result["accuracy"]["device"]) <= (0.002 if fmt == "int8" else 0.0005)
+    assert abs(result["accuracy"]["float"] - result["accuracy"]["device"]) <= LOST[preset, fmt == "int8"]
     assert result["mismatches"] == []
     assert sum(map(sum, result["confusion"])) == DIGITS
     assert (result["link"]["retries"], result["link"]["overruns"], result["link"]["resets"]) == (0, 0, 0)
