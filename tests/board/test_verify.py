@@ -125,7 +125,8 @@ BUGS = {
     "a rare carry of the assembly": ("lib/nn/avr/nn_avr_normalize.S", "cpi FRACTION, 16", "cpi FRACTION, 0"),
     "the order of a float sum": (
         "lib/nn/nn_dense_float.c",
-        "if (!nn_is_zero(in, j, is_u8)) {\n            const float input = nn_input(in, j, is_u8);\n            at = column;",
+        "if (!nn_is_zero(in, j, is_u8)) {\n            const float input = nn_input(in, j, is_u8);\n"
+        "            at = column;",
         "const uint16_t k = (uint16_t)(layer.inputs - 1u - j);\nif (!nn_is_zero(in, k, is_u8)) {\n"
         "const float input = nn_input(in, k, is_u8);\n"
         "at = numbers + layer.rows + NN_FLOAT_BYTES + (uint16_t)(k * nn_weight_bytes(is_half));",
