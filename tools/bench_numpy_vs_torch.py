@@ -23,18 +23,18 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from host.nn import numpy as layers
 from host.nn.network import Scaling
 from host.nn.parameters import initial
-from host.train.batches import Lesson, batches
+from host.train.batches import EpochBatches, batches
 from host.train.engines.numpy_engine import NumpyEngine
 from host.train.presets import PRESETS
 
 SHAPE, CLASSES = (28, 28), 10
 
 
-def make_lesson(recipe, steps):
+def make_batches(recipe, steps):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (steps * recipe.batch, *SHAPE), np.uint8)
     targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, len(images))]
-    return Lesson(images, targets, batches(len(images), recipe.batch, 0, 0))
+    return EpochBatches(images, targets, batches(len(images), recipe.batch, 0, 0))
 
 
 def make_engines(recipe, threads, torch):
@@ -50,11 +50,11 @@ def make_engines(recipe, threads, torch):
 
 def time_engines(recipe, engines, rounds, steps):
     """Return the milliseconds of a step for each engine and turn."""
-    lesson, taken = make_lesson(recipe, steps), {name: [] for name in engines}
+    given, taken = make_batches(recipe, steps), {name: [] for name in engines}
     for turn in range(rounds + 1):
         for name, engine in engines.items():
             start = time.perf_counter()
-            engine.epoch(lesson, turn, lambda index: 1e-4, lambda index, loss: None)
+            engine.epoch(given, turn, lambda index: 1e-4, lambda index, loss: None)
             if turn:  # the first only warms up
                 taken[name].append((time.perf_counter() - start) / steps * 1e3)
     return taken
@@ -121,7 +121,7 @@ def main():
     kernels = {f"{entry['internal_api']} {entry.get('architecture', '')}".strip() for entry in threadpool_info()}
     print(f"matrix products and threads by: {', '.join(sorted(kernels))}")
     for preset in options.preset:
-        recipe = PRESETS[preset].recipe_for(SHAPE)
+        recipe = PRESETS[preset].recipe_for(SHAPE, 60_000)
         for threads in options.threads:
             show_times(
                 preset,

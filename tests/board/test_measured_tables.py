@@ -10,11 +10,11 @@ from programs import NETS, exports
 
 from host.compile import company, firmware_size
 from host.compile.boards import BOARDS
-from host.compile.kernels import avr_dense, avr_long, avr_patch, avr_preconv, avr_sums, floats, portable
+from host.compile.kernels import avr_conv, avr_dense, avr_long, avr_patch, avr_sums, floats, pools, portable, preconv
 from host.compile.kernels.kernel import OneOp
 from tools.measured_tables import unlisted, write_tables
 
-MODULES = (avr_dense, avr_long, avr_patch, avr_preconv, avr_sums, floats, portable, firmware_size, company)
+MODULES = (avr_conv, avr_dense, avr_long, avr_patch, avr_sums, floats, pools, portable, preconv, firmware_size, company)
 
 
 def used_names() -> set[str]:
@@ -43,10 +43,10 @@ def test_the_tool_writes_the_numbers_and_nothing_else(repository: Path, tmp_path
     before = {path: path.read_text() for path in folder.rglob("*.py")}
     write_tables(folder, {"cycles": {}, "flash": {}})
     assert {path: path.read_text() for path in folder.rglob("*.py")} == before
-    near = portable.FLASH.near["nn_preconv"]
+    near = preconv._FLASH.near["nn_preconv"]
     write_tables(folder, {"cycles": {}, "flash": {"near": {"nn_preconv": near + 1}}})
     changed = [path for path, text in before.items() if path.read_text() != text]
-    assert [path.name for path in changed] == ["portable.py"]
+    assert [path.name for path in changed] == ["preconv.py"]
     pairs = zip(before[changed[0]].splitlines(), changed[0].read_text().splitlines(), strict=True)
     assert [(old, new) for old, new in pairs if old != new] == [
         (f'        "nn_preconv": {near:g},', f'        "nn_preconv": {near + 1:g},')

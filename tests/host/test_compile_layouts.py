@@ -10,9 +10,10 @@ from networks import network_of, random_network
 
 from host.compile.boards import ATMEGA328P, BOARDS
 from host.compile.kernels import avr_patch
+from host.compile.kernels.avr_conv import DepthConv, PatchConv
 from host.compile.kernels.avr_dense import DENSE16, DENSE24
 from host.compile.kernels.avr_long import LongDense
-from host.compile.kernels.avr_patch import DepthConv, PatchConv, PatchDense
+from host.compile.kernels.avr_patch import PatchDense
 from host.compile.kernels.avr_sums import SUMS16, SUMS24
 from host.compile.kernels.kinds import PORTABLE
 from host.compile.kernels.portable import PortableDense

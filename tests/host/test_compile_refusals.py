@@ -8,13 +8,13 @@ from graphs import conv, dense_graph, half_up, random_rows
 from networks import network_of, random_network
 
 from host.compile.boards import ATMEGA328P, ATMEGA2560, HOST
+from host.compile.kernels.avr_conv import DepthConv, PatchConv
 from host.compile.kernels.avr_dense import DENSE16, DENSE24
-from host.compile.kernels.avr_patch import DepthConv, PatchConv
-from host.compile.kernels.avr_preconv import AvrPreconv
 from host.compile.kernels.avr_sums import SUMS16, SUMS24
 from host.compile.kernels.catalogue import CATALOGUE
 from host.compile.kernels.kinds import PORTABLE
-from host.compile.kernels.portable import PortableConv, PortablePreconv
+from host.compile.kernels.portable import PortableConv
+from host.compile.kernels.preconv import AvrPreconv, PortablePreconv
 from host.compile.memory import Place
 from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Flatten, ReLU

@@ -12,7 +12,7 @@ from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed
 from host.compile.kernels.measured import Measured
-from host.quantise.ops import Conv, Dense, Pool, Rows
+from host.quantise.ops import Conv, Dense, Rows
 
 BLOCK_MAX = 6
 RUN_MAX = 255
@@ -29,18 +29,6 @@ CYCLES = Measured(
         "nn_avr_dense scores": 231.89,
         "nn_avr_dense scores block": 115.94,
         "nn_argmax_i32 score": 28.84,
-        "nn_avr_conv": 651.64,
-        "nn_avr_conv position": 354.55,
-        "nn_avr_conv size of blocks": 113.86,
-        "nn_avr_conv block": 35.91,
-        "a sum compared": 0,
-        "nn_avr_depth": 819.21,
-        "nn_avr_depth position": 426.9,
-        "nn_avr_depth size of blocks": 0,
-        "nn_avr_depth block": 141.25,
-        "nn_avr_pool": 276.05,
-        "nn_avr_pool row": 29.29,
-        "nn_avr_pool window": 10.58,
     },
     far={
         "nn_avr_dense hidden": 376.49,
@@ -48,18 +36,6 @@ CYCLES = Measured(
         "nn_avr_dense scores": 294.94,
         "nn_avr_dense scores block": 147.47,
         "nn_argmax_i32 score": 30.41,
-        "nn_avr_conv": 840.61,
-        "nn_avr_conv position": 440.94,
-        "nn_avr_conv size of blocks": 114.35,
-        "nn_avr_conv block": 68.77,
-        "a sum compared": 0,
-        "nn_avr_depth": 870.78,
-        "nn_avr_depth position": 460.73,
-        "nn_avr_depth size of blocks": 97.35,
-        "nn_avr_depth block": 97.35,
-        "nn_avr_pool": 258.07,
-        "nn_avr_pool row": 51.85,
-        "nn_avr_pool window": 10.48,
     },
 )
 FLASH = Measured(
@@ -75,16 +51,6 @@ FLASH = Measured(
         "nn_avr_patch4 output": 44.99,
         "nn_avr_patch2": 300.64,
         "nn_avr_patch2 output": 35.53,
-        "nn_avr_conv": 380.5,
-        "nn_walk": 720,
-        "a step of nn_avr_conv": 42.21,
-        "nn_avr_depth": 800,
-        "nn_avr_depth24": 162.19,
-        "nn_avr_depth24 output": 19.63,
-        "nn_avr_pool": 308.37,
-        "nn_avr_window_max": 65.52,
-        "a step of nn_avr_pool": 19.45,
-        "nn_avr_window_mean": 211.83,
     },
     far={
         "nn_avr_dense_hidden": 417.96,
@@ -98,16 +64,6 @@ FLASH = Measured(
         "nn_avr_patch4 output": 50.26,
         "nn_avr_patch2": 268.09,
         "nn_avr_patch2 output": 46,
-        "nn_avr_conv": 387.55,
-        "nn_walk": 762,
-        "a step of nn_avr_conv": 83.5,
-        "nn_avr_depth": 914.92,
-        "nn_avr_depth24": 184.25,
-        "nn_avr_depth24 output": 17.36,
-        "nn_avr_pool": 251.31,
-        "nn_avr_window_max": 64.25,
-        "a step of nn_avr_pool": 67.31,
-        "nn_avr_window_mean": 209.74,
     },
 )
 
@@ -172,7 +128,7 @@ def _starts(bias: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
     return starts.astype(np.int32)  # the kernels count in 24 bits, and so modulo 2^24
 
 
-def _refusal(op: Conv | Dense) -> str | None:
+def sums_refusal(op: Conv | Dense) -> str | None:
     """What none of these kernels can compute."""
     if refusal := portable.rows_refusal(op.rows, op.source) or layouts.block_refusal(op.rows):
         return refusal
@@ -207,100 +163,6 @@ def _unpacking(size: int, bits: int) -> int:
     return 3 * (bits - 1) - 5 + 3 * bits * (min(size, in_a_byte) - 1) + differences + shifts
 
 
-class PatchConv(OneOpOnAvr[Conv]):
-    """nn_avr_conv: one group, a kernel row of at most 255 inputs."""
-
-    name = "nn_avr_conv"
-    template = "avr8/conv.j2"
-    runs = Conv
-    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
-
-    def refusal(self, op: Conv) -> str | None:
-        if op.groups != 1:
-            return f"found {op.groups} groups, need 1"
-        if op.kernel[1] * op.input_shape[0] > RUN_MAX:
-            return f"found {op.kernel[1] * op.input_shape[0]} inputs in a kernel's row, need {RUN_MAX} at most"
-        return portable.conv_refusal(op) or _refusal(op)
-
-    def packed(self, op: Conv) -> Packed:
-        blocks = cut(op.rows)
-        return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
-
-    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
-        blocks, total = cut(op.rows), 0.0
-        share = portable.positive_share(op, alive)
-        ends = sum(activate_cycles(op, size, share * size) for size in blocks.sizes)
-        for (y, x), count in portable.windows(op).items():
-            run = x * op.input_shape[0]
-            total += count * (ends + sum(patch_cycles(blocks, size, y, run, op.share) for size in blocks.sizes))
-        return total
-
-    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
-        return _around(self.name, op, alive)
-
-    def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return _walking(self.name, cut(op.rows))
-
-    def calls(self, op: Conv) -> Mapping[str, float]:
-        return {"a step of nn_avr_conv": 1}
-
-
-def _around(name: str, op: Conv, alive: float | None) -> dict[str, float]:
-    """What C does around the blocks of a convolution."""
-    positions = op.used[0] * op.used[1]
-    compared = positions - positions / (op.pool[0] * op.pool[1])
-    return {
-        name: 1,
-        f"{name} position": positions,
-        f"{name} size of blocks": positions * len(set(cut(op.rows).sizes)),
-        f"{name} block": positions * len(cut(op.rows).sizes),
-        "a sum compared": compared * op.rows.outputs * portable.positive_share(op, alive),
-    }
-
-
-def _walking(name: str, blocks: Blocks) -> dict[str, dict[str, float]]:
-    """What the linker keeps of a convolution."""
-    names = (name, "nn_walk_load", "nn_walk", "nn_avr_activate24")
-    return {symbol: {symbol: 1.0} for symbol in names} | blocks.routines
-
-
-class DepthConv(OneOpOnAvr[Conv]):
-    """nn_avr_depth: an output for each channel, int8."""
-
-    name = "nn_avr_depth"
-    template = "avr8/conv.j2"
-    runs = Conv
-    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
-
-    def refusal(self, op: Conv) -> str | None:
-        if not op.is_depthwise:
-            return f"found {op.groups} groups, need one for each of {op.input_shape[0]} channels and its output"
-        if op.rows.format.bits != 8:
-            return f"found {op.rows.format.label} weights, need int8"
-        return portable.conv_refusal(op) or _refusal(op)
-
-    def packed(self, op: Conv) -> Packed:
-        blocks = cut(op.rows, is_depthwise=True)
-        return Packed(block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
-
-    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
-        sizes, total = cut(op.rows).sizes, 0.0
-        share = portable.positive_share(op, alive)
-        ends = sum(activate_cycles(op, size, share * size) for size in sizes)
-        for (y, x), count in portable.windows(op).items():
-            total += count * (ends + sum(98 + 15 * size + 17 * y + y * x * (5 + 11 * size) for size in sizes))
-        return total
-
-    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
-        return _around(self.name, op, alive)
-
-    def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return _walking(self.name, cut(op.rows, is_depthwise=True))
-
-    def calls(self, op: Conv) -> Mapping[str, float]:
-        return {"a step of nn_avr_conv": 1}
-
-
 class PatchDense(OneOpOnAvr[Dense]):
     """nn_avr_dense: a dense op whose inputs are taken as `pieces` of `piece`, neither above 255."""
 
@@ -312,7 +174,7 @@ class PatchDense(OneOpOnAvr[Dense]):
     def refusal(self, op: Dense) -> str | None:
         if pieces(op.inputs) is None:
             return f"found {op.inputs} inputs, need a product of two numbers up to {RUN_MAX}"
-        return portable.dense_refusal(op) or _refusal(op)
+        return portable.dense_refusal(op) or sums_refusal(op)
 
     def packed(self, op: Dense) -> Packed:
         blocks, found = cut(op.rows), pieces(op.inputs)
@@ -351,34 +213,3 @@ def pieces(inputs: int) -> tuple[int, int] | None:
         if inputs % piece == 0 and inputs // piece <= RUN_MAX
     )
     return next(found, None)
-
-
-class AvrPool(OneOpOnAvr[Pool]):
-    """nn_avr_pool_max and nn_avr_pool_average: all channels of a window at once."""
-
-    name = "nn_avr_pool"
-    template = "avr8/pool.j2"
-    runs = Pool
-    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
-
-    def refusal(self, op: Pool) -> str | None:
-        if not op.is_square:
-            return f"found windows {op.size}, strides {op.strides}, need the same in both directions"
-        return portable.pool_refusal(op)
-
-    def counted(self, op: Pool, chip: Chip, alive: float | None) -> float:
-        channels, height, width = op.output_shape
-        size = op.size[0]
-        # Half of a mean's bits are ones.
-        once, channel, pixel = (51, 61 + 4, 9) if op.is_average else (32, 9, 10)
-        return height * width * (once + channels * (channel + 5 * size + pixel * size**2))
-
-    def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
-        _, height, width = op.output_shape
-        return {"nn_avr_pool": 1, "nn_avr_pool row": height, "nn_avr_pool window": height * width}
-
-    def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return {name: {name: 1} for name in ("nn_avr_pool", f"nn_avr_window_{'mean' if op.is_average else 'max'}")}
-
-    def calls(self, op: Pool) -> Mapping[str, float]:
-        return {"a step of nn_avr_pool": 1}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from host.compile.boards import Chip
-from host.compile.kernels import layouts, portable
+from host.compile.kernels import layouts, pools, portable
 from host.compile.kernels.kernel import OneOp, Packed
 from host.compile.kernels.measured import Measured
 from host.nn.formats import WeightFormat
@@ -228,10 +228,10 @@ class FloatPool(OneOp[Pool]):
     on_floats = True
 
     def refusal(self, op: Pool) -> str | None:
-        return portable.pool_refusal(op)
+        return pools.pool_refusal(op)
 
     def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
-        return {f"nn_pool_float {name}": count for name, count in portable.pool_counts(op).items()}
+        return {f"nn_pool_float {name}": count for name, count in pools.pool_counts(op).items()}
 
     def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         kind = "average" if op.is_average else "max"

@@ -9,7 +9,7 @@ from host.compile.boards import Chip
 from host.compile.kernels import layouts
 from host.compile.kernels.kernel import OneOp, Packed
 from host.compile.kernels.measured import Measured
-from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv, Rows, elements
+from host.quantise.ops import Codes, Conv, Dense, Pool, Rows, elements
 
 MAX_SIDE = 255
 MAX_POOL = 16
@@ -24,9 +24,6 @@ _LIKENESS = 0.25
 """0 would say that the sums in a pool's window are all above 0 or none, 1 that one says nothing of the others."""
 _CYCLES = Measured(
     near={
-        "nn_preconv": 0,
-        "nn_preconv column": 210.05,
-        "nn_preconv feature": 214.23,
         "nn_dense hidden": 268.79,
         "nn_dense i8 hidden sum": 103.7,
         "a positive sum": 211.23,
@@ -42,15 +39,6 @@ _CYCLES = Measured(
         "nn_conv i8 patch": 142.88,
         "nn_conv i8 grouped run": 13.44,
         "nn_conv i8 run": 15.28,
-        "nn_pool once": 300.56,
-        "nn_pool line": 84.98,
-        "nn_pool position": 19.56,
-        "nn_pool max window": 21.26,
-        "nn_pool max row": 0,
-        "nn_pool max input": 12.1,
-        "nn_pool average window": 181.96,
-        "nn_pool average row": 36.07,
-        "nn_pool average input": 4.81,
         "nn_conv packed sum": 204.95,
         "nn_conv packed patch": 0,
         "nn_conv packed grouped run": 144.67,
@@ -59,9 +47,6 @@ _CYCLES = Measured(
         "nn_conv ternary further product": 32.01,
     },
     far={
-        "nn_preconv": 5218.38,
-        "nn_preconv column": 652.3,
-        "nn_preconv feature": 81.54,
         "nn_dense hidden": 262.65,
         "nn_dense i8 hidden sum": 149.12,
         "a positive sum": 218.69,
@@ -77,15 +62,6 @@ _CYCLES = Measured(
         "nn_conv i8 patch": 136.38,
         "nn_conv i8 grouped run": 18.42,
         "nn_conv i8 run": 15,
-        "nn_pool once": 517.87,
-        "nn_pool line": 28.52,
-        "nn_pool position": 7.48,
-        "nn_pool max window": 26.27,
-        "nn_pool max row": 17.81,
-        "nn_pool max input": 5.81,
-        "nn_pool average window": 144.8,
-        "nn_pool average row": 32.82,
-        "nn_pool average input": 7.51,
         "nn_conv packed sum": 308.34,
         "nn_conv packed patch": 0,
         "nn_conv packed grouped run": 144.67,
@@ -96,7 +72,6 @@ _CYCLES = Measured(
 )
 FLASH = Measured(
     near={
-        "nn_preconv": 918.37,
         "nn_dense_hidden": 431.78,
         "nn_patch_sum": 229.02,
         "a step of nn_dense": 28.69,
@@ -109,14 +84,10 @@ FLASH = Measured(
         "nn_conv_i8_run": 1134.29,
         "nn_run_sum": 138.99,
         "a step of nn_conv": 38.99,
-        "nn_pool_max": 457.75,
-        "a step of nn_pool": 19.15,
-        "nn_pool_average": 496.27,
         "nn_conv_packed_run": 1164.42,
         "nn_packed_run_sum": 166.88,
     },
     far={
-        "nn_preconv": 918.4,
         "nn_dense_hidden": 495.15,
         "nn_patch_sum": 235.2,
         "a step of nn_dense": 25.61,
@@ -129,9 +100,6 @@ FLASH = Measured(
         "nn_conv_i8_run": 1263.01,
         "nn_run_sum": 158.99,
         "a step of nn_conv": 39.98,
-        "nn_pool_max": 456.39,
-        "a step of nn_pool": 28.57,
-        "nn_pool_average": 488.33,
         "nn_conv_packed_run": 1335.78,
         "nn_packed_run_sum": 212.57,
     },
@@ -299,82 +267,3 @@ def units_refusal(op: Dense) -> str | None:
     if op.inputs > MAX_INPUTS or op.rows.outputs > MAX_SIDE:
         return f"found dense {op.inputs}-{op.rows.outputs}, need at most {MAX_INPUTS}-{MAX_SIDE}"
     return None
-
-
-class PortablePool(OneOp[Pool]):
-    """nn_pool_max and nn_pool_average."""
-
-    name = "nn_pool"
-    template = "c/pool.j2"
-    runs = Pool
-    cycles, flash, stack = _CYCLES, FLASH, CONV_STACK
-
-    def refusal(self, op: Pool) -> str | None:
-        return pool_refusal(op)
-
-    def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
-        return {f"nn_pool {name}": count for name, count in pool_counts(op).items()}
-
-    def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        name = f"nn_pool_{'average' if op.is_average else 'max'}"
-        return {name: {name: 1}}
-
-    def calls(self, op: Pool) -> Mapping[str, float]:
-        return {"a step of nn_pool": 1}
-
-
-def pool_counts(op: Pool) -> dict[str, float]:
-    """Of a pool that goes over its windows one channel at a time."""
-    kind, windows_of_all = "average" if op.is_average else "max", elements(op.output_shape)
-    return {
-        "once": 1,
-        "line": op.output_shape[1],
-        "position": windows_of_all / op.output_shape[0],
-        f"{kind} window": windows_of_all,
-        f"{kind} row": windows_of_all * op.size[0],
-        f"{kind} input": windows_of_all * op.size[0] * op.size[1],
-    }
-
-
-def pool_refusal(op: Pool) -> str | None:
-    """What the pools' descriptor has no field for."""
-    if max(*op.input_shape) > MAX_SIDE or max(*op.size, *op.strides) > MAX_POOL:
-        found = f"{'x'.join(map(str, op.input_shape))}, pool {max(*op.size, *op.strides)}"
-        return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
-    return map_refusal(op)
-
-
-class PortablePreconv(OneOp[Preconv]):
-    """nn_preconv, for any even sides; it pools into u16 where its features will lie."""
-
-    name = "nn_preconv"
-    template = "c/preconv.j2"
-    runs = Preconv
-    cycles, flash, stack = _CYCLES, FLASH, DENSE_STACK
-
-    def refusal(self, op: Preconv) -> str | None:
-        return preconv_refusal(op)
-
-    def scratch(self, op: Preconv) -> int:
-        return preconv_scratch(op)
-
-    def counts(self, op: Preconv, alive: float | None) -> Mapping[str, float]:
-        _, rows, columns = op.output_shape
-        return {"nn_preconv": 1, "nn_preconv column": columns, "nn_preconv feature": rows * columns}
-
-    def functions(self, op: Preconv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return {"nn_preconv": {"nn_preconv": 1}}
-
-
-def preconv_refusal(op: Preconv) -> str | None:
-    """What no kernel of the front end can compute."""
-    sides = op.input_shape[1:]
-    if any(side % 2 or not 4 <= side <= 64 for side in sides):
-        return f"found {sides[0]}x{sides[1]} pixels, need even sides of 4..64"
-    return None
-
-
-def preconv_scratch(op: Preconv) -> int:
-    """Two bytes for each feature, while the map is not yet normalised."""
-    _, rows, columns = op.output_shape
-    return 2 * rows * columns

@@ -1,0 +1,136 @@
+"""Pools that no convolution takes into its own pass, in C and in AVR assembly (nn.h, nn_avr.h)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from host.compile.boards import Chip
+from host.compile.kernels.kernel import OneOp, OneOpOnAvr
+from host.compile.kernels.measured import Measured
+from host.compile.kernels.portable import CONV_STACK, MAX_POOL, MAX_SIDE, map_refusal
+from host.quantise.ops import Pool, elements
+
+_CYCLES = Measured(
+    near={
+        "nn_pool once": 300.56,
+        "nn_pool line": 84.98,
+        "nn_pool position": 19.56,
+        "nn_pool max window": 21.26,
+        "nn_pool max row": 0,
+        "nn_pool max input": 12.1,
+        "nn_pool average window": 181.96,
+        "nn_pool average row": 36.07,
+        "nn_pool average input": 4.81,
+        "nn_avr_pool": 276.05,
+        "nn_avr_pool row": 29.29,
+        "nn_avr_pool window": 10.58,
+    },
+    far={
+        "nn_pool once": 517.87,
+        "nn_pool line": 28.52,
+        "nn_pool position": 7.48,
+        "nn_pool max window": 26.27,
+        "nn_pool max row": 17.81,
+        "nn_pool max input": 5.81,
+        "nn_pool average window": 144.8,
+        "nn_pool average row": 32.82,
+        "nn_pool average input": 7.51,
+        "nn_avr_pool": 258.07,
+        "nn_avr_pool row": 51.85,
+        "nn_avr_pool window": 10.48,
+    },
+)
+_FLASH = Measured(
+    near={
+        "nn_pool_max": 457.75,
+        "a step of nn_pool": 19.15,
+        "nn_pool_average": 496.27,
+        "nn_avr_pool": 308.37,
+        "nn_avr_window_max": 65.52,
+        "a step of nn_avr_pool": 19.45,
+        "nn_avr_window_mean": 211.83,
+    },
+    far={
+        "nn_pool_max": 456.39,
+        "a step of nn_pool": 28.57,
+        "nn_pool_average": 488.33,
+        "nn_avr_pool": 251.31,
+        "nn_avr_window_max": 64.25,
+        "a step of nn_avr_pool": 67.31,
+        "nn_avr_window_mean": 209.74,
+    },
+)
+
+
+class PortablePool(OneOp[Pool]):
+    """nn_pool_max and nn_pool_average."""
+
+    name = "nn_pool"
+    template = "c/pool.j2"
+    runs = Pool
+    cycles, flash, stack = _CYCLES, _FLASH, CONV_STACK
+
+    def refusal(self, op: Pool) -> str | None:
+        return pool_refusal(op)
+
+    def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
+        return {f"nn_pool {name}": count for name, count in pool_counts(op).items()}
+
+    def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
+        name = f"nn_pool_{'average' if op.is_average else 'max'}"
+        return {name: {name: 1}}
+
+    def calls(self, op: Pool) -> Mapping[str, float]:
+        return {"a step of nn_pool": 1}
+
+
+def pool_counts(op: Pool) -> dict[str, float]:
+    """Of a pool that goes over its windows one channel at a time."""
+    kind, windows_of_all = "average" if op.is_average else "max", elements(op.output_shape)
+    return {
+        "once": 1,
+        "line": op.output_shape[1],
+        "position": windows_of_all / op.output_shape[0],
+        f"{kind} window": windows_of_all,
+        f"{kind} row": windows_of_all * op.size[0],
+        f"{kind} input": windows_of_all * op.size[0] * op.size[1],
+    }
+
+
+def pool_refusal(op: Pool) -> str | None:
+    """What the pools' descriptor has no field for."""
+    if max(*op.input_shape) > MAX_SIDE or max(*op.size, *op.strides) > MAX_POOL:
+        found = f"{'x'.join(map(str, op.input_shape))}, pool {max(*op.size, *op.strides)}"
+        return f"found {found}, need sides and channels up to {MAX_SIDE}, pools and their strides up to {MAX_POOL}"
+    return map_refusal(op)
+
+
+class AvrPool(OneOpOnAvr[Pool]):
+    """nn_avr_pool_max and nn_avr_pool_average: all channels of a window at once."""
+
+    name = "nn_avr_pool"
+    template = "avr8/pool.j2"
+    runs = Pool
+    cycles, flash, stack = _CYCLES, _FLASH, CONV_STACK
+
+    def refusal(self, op: Pool) -> str | None:
+        if not op.is_square:
+            return f"found windows {op.size}, strides {op.strides}, need the same in both directions"
+        return pool_refusal(op)
+
+    def counted(self, op: Pool, chip: Chip, alive: float | None) -> float:
+        channels, height, width = op.output_shape
+        size = op.size[0]
+        # Half of a mean's bits are ones.
+        once, channel, pixel = (51, 61 + 4, 9) if op.is_average else (32, 9, 10)
+        return height * width * (once + channels * (channel + 5 * size + pixel * size**2))
+
+    def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
+        _, height, width = op.output_shape
+        return {"nn_avr_pool": 1, "nn_avr_pool row": height, "nn_avr_pool window": height * width}
+
+    def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
+        return {name: {name: 1} for name in ("nn_avr_pool", f"nn_avr_window_{'mean' if op.is_average else 'max'}")}
+
+    def calls(self, op: Pool) -> Mapping[str, float]:
+        return {"a step of nn_avr_pool": 1}
