@@ -105,12 +105,18 @@ def _classes_and_sizes(
     return classes, sizes
 
 
+def takes(network: Network, split: data.Split) -> bool:
+    """Whether the images, of one channel each, are of the net's shape."""
+    return network.input_shape == (1, *split.images.shape[1:])
+
+
 def load_split(name: str, split_name: str, network: Network, limit: int | None) -> tuple[data.Dataset, data.Split]:
     """The data set and the first `limit` images of its split; raise InputError where the net cannot take them."""
     dataset = data.load(name)
     split: data.Split = getattr(dataset, split_name)
-    if split.images.shape[1:] != network.image_shape:
-        found, need = ("×".join(map(str, shape)) for shape in (split.images.shape[1:], network.image_shape))
+    if not takes(network, split):
+        shape = network.image_shape if network.input_shape[0] == 1 else network.input_shape
+        found, need = ("×".join(map(str, sides)) for sides in (split.images.shape[1:], shape))
         raise InputError(
             f"{name}: images: found {found} pixels, need {need} for this model; choose the data it was trained on"
         )

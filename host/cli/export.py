@@ -7,6 +7,7 @@ from pathlib import Path
 
 from host import data
 from host.cli.console import Console, percent
+from host.cli.evaluate import takes
 from host.cli.rounding import format_of, say_what_is_dropped
 from host.compile.advice import check_fit
 from host.compile.boards import Board, board
@@ -85,7 +86,7 @@ def _check(console: Console, exported: Export, directory: Path) -> int:
     """0 where the headers in `directory` are byte for byte what would be rendered, else 1."""
     for name, text in render(exported).items():
         path = directory / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or path.read_bytes() != text.encode():
             console.say(f"{path}: differs from what this model renders; run `host export` again")
             return 1
     console.say(f"{directory}: up to date")
@@ -101,7 +102,7 @@ def _format_accuracy(network: Network, exported: Export) -> float | None:
         test = data.load(name).test
     except DigitduinoError:
         return None
-    if test.images.shape[1:] != network.image_shape:
+    if not takes(network, test):
         return None
     return accuracy(infer(exported.graph, test.images).classes, test.labels)
 

@@ -71,12 +71,14 @@ def _smaller_net(network: Network, board: Board) -> list[str]:
 
 
 def _larger_board(export: Export, board: Board) -> list[str]:
-    larger = [
-        other.name
+    assert board.flash is not None and board.ram is not None
+    larger = (
+        other
         for other in BOARDS.values()
-        if other.counts_memory and other is not board and fits(export.on(other), other)
-    ]
-    return [f"--board {larger[0]} has room for it"] if larger else []
+        if other.flash is not None and other.ram is not None and (other.flash > board.flash or other.ram > board.ram)
+    )
+    name = next((each.name for each in larger if fits(choose(export.graph, each).on(each), each)), None)
+    return [f"--board {name} has room for it"] if name else []
 
 
 def _largest_hidden(network: Network, board: Board) -> int:

@@ -1,4 +1,4 @@
-"""What a program will cost on a board, before anything is compiled, and what to do when it does not fit.
+"""What a program will cost on a board, before anything is compiled.
 
 Sizes in bytes, times in CPU cycles; firmware_size.py and the kernels hold the measured coefficients.
 """

@@ -36,10 +36,6 @@ class RowUse:
     def in_size(self) -> int:
         return self.in_rows * self.in_bytes
 
-    @property
-    def out_size(self) -> int:
-        return self.out_rows * self.out_bytes
-
 
 @dataclass(frozen=True)
 class Place:

@@ -31,7 +31,7 @@ _LEAST_GAIN = 0.98
 
 def choose(graph: Graph, board: Board, kernel: str = AUTO, *, profile: bool = False) -> Export:
     """The export for `board`. `kernel` auto is the quickest that fits; the image is left as it is, and each step done
-    before the next, where there is room for that. It may still not fit: see budget.check_fit. Raise InputError for an
+    before the next, where there is room for that. It may still not fit: see advice.check_fit. Raise InputError for an
     op that no kernel runs, or where `kernel` runs none of the ops. With `profile` a build that times each fits."""
     if kernel not in CHOICES:
         word = f"{kernel!r}{nearest(kernel, CHOICES)}"

@@ -103,9 +103,16 @@ class Fields:
                 folder = self.group(file, f"{name}/densities")
                 if not 1 <= len(folder) <= most:
                     raise self.wrong(f"{name}/densities", len(folder), f"1..{most}")
-                densities = tuple(self.array(folder, str(index), np.float32, 1) for index in range(len(folder)))
+                densities = tuple(self._density(folder, str(index)) for index in range(len(folder)))
                 known.append(Calibration(top, float(self.attribute(group, "accuracy")), densities))
         return tuple(known)
+
+    def _density(self, folder: h5py.Group, name: str) -> NDArray[Any]:
+        density = self.array(folder, name, np.float32, 1)
+        if not density.size or density.min() < 0 or density.max() > 1:
+            found = f"{density.min():g}..{density.max():g}" if density.size else "none"
+            raise self.wrong(f"{folder.name}/{name}".strip("/"), found, "shares of 0..1")
+        return density
 
     def check_classes(self, labels: tuple[str, ...], classes: int) -> None:
         if len(labels) != classes or not 2 <= classes <= 255:

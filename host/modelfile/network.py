@@ -20,7 +20,7 @@ import numpy as np
 from host.errors import InputError
 from host.modelfile.fields import MAX_ELEMENTS, Fields, save_calibrations
 from host.modelfile.qat import load_parameters, load_qat, save_qat
-from host.nn.layers import Architecture, BatchNorm, Dropout, from_plain
+from host.nn.layers import Architecture, BatchNorm, Dense, Dropout, from_plain
 from host.nn.network import Network, QatResult, Scaling
 from host.nn.parameters import slots
 
@@ -78,6 +78,10 @@ def _architecture(file: h5py.File, fields: Fields) -> Architecture:
     ]
     if max(sizes) > MAX_ELEMENTS:
         raise fields.wrong("architecture", f"{max(sizes):,} numbers in one array", f"at most {MAX_ELEMENTS:,}")
+    if not isinstance(architecture.layers[-1], Dense):
+        raise fields.wrong(
+            "architecture", f"{type(architecture.layers[-1]).__name__} at its end", "a dense layer there"
+        )
     if any(isinstance(layer, BatchNorm | Dropout) for layer in architecture.layers):
         raise fields.wrong("architecture", "BatchNorm or Dropout", "them folded away, as after training")
     return architecture

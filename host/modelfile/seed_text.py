@@ -24,8 +24,9 @@ def matrices(network: Network) -> list[NDArray[np.float16]]:
     """
     layers = [layer for layer in network.architecture.layers[network.fixed :] if layer not in (Flatten(), ReLU())]
     others = [type(layer).__name__ for layer in layers if not isinstance(layer, Dense)]
-    if others:
-        raise InputError(f"text: found a layer {others[0]}, need dense layers alone; use --format int8")
+    if others or not layers:
+        found = others[0] if others else "none"
+        raise InputError(f"text: found {found} among the layers, need dense layers alone; use --format int8")
     joined: list[NDArray[np.float16]] = []
     scaling = network.scaling
     for index, layer in enumerate(network.architecture.layers):

@@ -20,7 +20,7 @@ def rectifiers(architecture: Architecture) -> tuple[int, ...]:
         pooled = isinstance(behind[0], MaxPool2d) and len(behind) == 2 and isinstance(behind[1], ReLU)
         if at == index + 2 and not pooled:
             name, need = type(layer).__name__, "ReLU right behind it, or behind its max-pool"
-            raise InputError(f"train: tuning: layer {index}: found {name} without ReLU, need {need}; leave tuning out")
+            raise InputError(f"qat: layer {index}: found {name} without ReLU, need {need}; leave --qat out")
         found.append(at)
     return tuple(found)
 

@@ -1,5 +1,5 @@
-"""Nets of dense layers behind the fixed front end of seed 000, written down layer by layer: how two-layer training
-makes them, and how files of version 1 and their hashes have always described them."""
+"""Nets of dense layers behind the fixed front end of seed 000, written down layer by layer, as files of version 1
+and their hashes have always described them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class DenseNumbers:
     bias: NDArray[np.float32]  # (out,)
     input_offset: NDArray[np.int16] | None = None  # (in,); None means zeros
     output_max: float = 0.0
-    weight_step: float = 0.0  # 0: deployment chooses
+    weight_step: float = 0.0  # 0: the quantiser chooses
 
 
 def join(

@@ -92,6 +92,9 @@ def _with_densities(network: Network, top: int, ops: list[Op]) -> tuple[Op, ...]
         if isinstance(op, Conv | Pool):
             op = replace(op, density=float(density.mean()))
         elif isinstance(op, Dense):
+            if density.size not in (1, op.inputs):
+                wrong = f"calibrations: found {density.size} shares for a dense layer of {op.inputs} inputs"
+                raise InputError(f"{wrong}, need one for each; train it again with `host train`")
             op = replace(op, density=np.broadcast_to(density, op.inputs).astype(np.float32))
         found.append(op)
     return tuple(found)

@@ -99,11 +99,6 @@ def sum_bounds(weights: NDArray[np.int8], bias: NDArray[np.int32], levels: int) 
     return np.stack([low, high])
 
 
-def fits_int16(bounds: NDArray[np.int64]) -> bool:
-    """Whether every possible sum fits 16 bits."""
-    return bool(bounds.min(initial=0) >= -(2**15) and bounds.max(initial=0) < 2**15)
-
-
 def choose_requantiser(accumulator_step: float, output_max: float, levels: int, max_shift: int) -> tuple[int, int]:
     """(multiplier, shift) whose range `levels · accumulator_step · 2^shift / multiplier` is the smallest that holds
     `output_max`. The multiplier is at most 255, and below 2^16 when brought to `max_shift`, as AVR kernels want it."""

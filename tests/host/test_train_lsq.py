@@ -127,7 +127,7 @@ def test_no_step_of_an_activation_is_smaller_than_one_of_the_sum_before_it():
     "layers", [(Conv2d(2, 3), Flatten()), (Conv2d(2, 3), MaxPool2d(), Flatten()), (Flatten(), Dense(4))]
 )
 def test_a_net_without_relu_cannot_be_tuned(layers, dataset):
-    with pytest.raises(InputError, match=r"train: tuning: layer \d: found \w+ without ReLU, need ReLU right behind it"):
+    with pytest.raises(InputError, match=r"qat: layer \d: found \w+ without ReLU, need ReLU right behind it"):
         train(dataset, replace(TUNED, layers=layers, epochs=1))
 
 

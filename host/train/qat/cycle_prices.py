@@ -1,8 +1,8 @@
 """What weights that are compiled into AVR code cost in cycles, as far as training needs to know it.
 
-A simple picture of the compiler in deployment, which is above this package: per block of up to twelve hidden units and
-per input with any weight, a load and a test, then an addition for each weight. docs/avr-kernels.md has the full count;
-the picture is within a few per cent of it for the few magnitudes that `preconv-cheap` trains.
+A simple picture of the compiler in host/compile, which is above this package: per block of up to twelve hidden units
+and per input with any weight, a load and a test, then an addition for each weight. docs/avr-kernels.md has the full
+count; the picture is within a few per cent of it for the few magnitudes that `preconv-cheap` trains.
 """
 
 import numpy as np

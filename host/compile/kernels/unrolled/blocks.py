@@ -1,7 +1,5 @@
-"""Which outputs share a block of registers in unrolled code, so that they share the most products.
-
-Also the cost model that training can descend: `expected_cycles` of a weight matrix, without compiling anything.
-"""
+"""Which outputs share a block of registers in unrolled code, so that they share the most products; and what a weight
+matrix costs so, without compiling anything."""
 
 from __future__ import annotations
 

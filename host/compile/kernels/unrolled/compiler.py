@@ -5,9 +5,8 @@ twelve outputs (eight that need 24 bits) the sums stay in registers; each input 
 is zero, and meets its weights as additions of shared products (products.py). Zero weights cost nothing. Registers
 that a block leaves free hold its most frequent factors.
 
-The routine is `uint8_t NAME(uint8_t *arena, int32_t *scores)`; it reads and writes the activations at the arena offsets
-that the plan gave them, and returns the first maximum of the scores. Where the last layer makes activations it is
-`void NAME(uint8_t *arena)`.
+The routine is `uint8_t model_dense(uint8_t *arena, int32_t *scores)`; it reads and writes the activations at the arena
+offsets that the program gave them, and returns the first maximum of the scores.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ class Unrolled:
 def unroll(layers: Sequence[Source], sum_bits: int = 16) -> Unrolled:
     """Compile `layers`. Raises InputError where sums of `sum_bits` cannot be proved: 16, or 24, where outputs that need
     them take half as many registers again, and cycles for each weight."""
-    parts = [_fixed(0, "save registers; r28 = 0", _prologue(layers[-1].is_scores))]
+    parts = [_fixed(0, "save registers; r28 = 0", _prologue())]
     pointer = 0
     for index, layer in enumerate(layers):
         check(layer, index, sum_bits)
@@ -113,7 +112,7 @@ def unroll(layers: Sequence[Source], sum_bits: int = 16) -> Unrolled:
 def least_flash_bytes(layers: Sequence[Source]) -> int:
     """Bytes of flash that `unroll(layers)` takes at least, counted without compiling anything: what no choice of blocks
     and products can save."""
-    words = avr.words(_prologue(layers[-1].is_scores)) + avr.words(_epilogue())
+    words = avr.words(_prologue()) + avr.words(_epilogue())
     for layer in layers:
         magnitudes, sizes = np.abs(layer.weights), layer.sum_bytes
         # Biases, and what each weight adds.
@@ -143,8 +142,8 @@ def _fixed(layer: int, title: str, ops: Sequence[Op]) -> Part:
     return Part(layer, -1, title, tuple(ops), avr.cycles(ops), avr.cycles(ops))
 
 
-def _prologue(has_scores: bool) -> list[Op]:
-    save = [Op(f"push r{register}", 1, 2) for register in (*SAVED, *((22, 23) if has_scores else ()))]
+def _prologue() -> list[Op]:
+    save = [Op(f"push r{register}", 1, 2) for register in (*SAVED, 22, 23)]
     return [*save, Op("movw r30, r24"), Op(f"clr r{avr.ZERO}")]
 
 
