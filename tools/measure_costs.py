@@ -1,13 +1,12 @@
-"""Measures what the host foretells of a program, fits the coefficients anew and writes them down beside their kernels.
+"""Measures what the host foretells of a program, fits the coefficients anew and writes them into host/compile/measured.
 
 Builds every program of tests/board/programs.py plainly and for profiling, and runs the latter on the simulated board.
 Cycles are fitted to the marks of the profiling builds, bytes to the sizes of the plain ones, by least squares in which
 every program counts by its own size. `tests/board/test_matrix.py` then holds them. DIGITDUINO_AVR_GCC says which
-compiler is measured.
+compiler is measured, and so which file is written.
 
     python tools/measure_costs.py                measure, print how far each prediction is off
-    python tools/measure_costs.py --update       and write the coefficients into host/compile
-    python tools/measure_costs.py --fitted FILE  and write the coefficients there, as JSON
+    python tools/measure_costs.py --update       and write the coefficients
     python tools/measure_costs.py --keep FILE    keep what was measured, or go on from there, where the firmware is as
                                                  it was
 """
@@ -32,7 +31,8 @@ sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("host", "fi
 from programs import NETS, exports, graph_of, label  # noqa: E402
 from workbench import Workbench  # noqa: E402
 
-from host.compile import company, firmware_size  # noqa: E402
+from host.cli.target import target_board  # noqa: E402
+from host.compile import company, firmware_size, measured  # noqa: E402
 from host.compile.boards import BOARDS, Board  # noqa: E402
 from host.compile.budget import predict  # noqa: E402
 from host.compile.export import Export  # noqa: E402
@@ -40,7 +40,6 @@ from host.compile.kernels.kernel import OneOp  # noqa: E402
 from host.compile.program import Program, Step, alive_behind  # noqa: E402
 from host.errors import DeviceError  # noqa: E402
 from host.link.build import build_firmware  # noqa: E402
-from tools.measured_tables import unlisted, write_tables  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,15 @@ class Record:
 _TRUST, _LITTLE = 1e-2, 1e-6
 """How much a coefficient's distance from its prior counts beside an error of the whole figure: where it is known from
 elsewhere, and where it is 0."""
+_ROUNDS, _DOUBLE = 12, 0.01
+"""Fits of which each knows the last one's errors, and the error that counts twice."""
 Row = tuple[dict[str, float], float]
 """What a figure is made of, by the names of the tables, and the figure."""
 
 
 def programs() -> Iterator[tuple[str, Board, Export, str]]:
     for name, net in NETS.items():
-        for board in map(BOARDS.__getitem__, net.boards):
+        for board in map(target_board, net.boards):
             for export in exports(name, board):
                 program = export.on(board)
                 yield name, board, export, f"{label(program)}, {program.memory}, {program.layout.pair}"
@@ -166,8 +167,9 @@ def flash_rows(program: Program, record: Record) -> Iterator[tuple[Row, float]]:
 
 
 def fitted(rows: list[Row], weights: list[float], elsewhere: Mapping[str, float]) -> dict[str, float]:
-    """The coefficients of least squared error, each row's error as a share of its weight; none below 0. What the rows
-    leave open is as it is `elsewhere`."""
+    """The coefficients of least squared error, each row's error as a share of its weight, and the larger it is the more
+    so: what a compiler makes otherwise in one program alone is met halfway. None below 0. What the rows leave open is
+    as it is `elsewhere`."""
     names = sorted({name for terms, _ in rows for name, count in terms.items() if count})
     index = {name: place for place, name in enumerate(names)}
     matrix, wanted = np.zeros((len(rows), len(names))), np.array([figure for _, figure in rows])
@@ -176,7 +178,10 @@ def fitted(rows: list[Row], weights: list[float], elsewhere: Mapping[str, float]
             matrix[row, index[name]] = terms[name]
     scale = 1 / np.array(weights)
     prior = np.array([elsewhere.get(name, 0.0) for name in names])
-    found = _not_negative(matrix * scale[:, None], wanted * scale, prior)
+    emphasis = np.ones_like(scale)
+    for _ in range(_ROUNDS):
+        found = _not_negative(matrix * (emphasis * scale)[:, None], wanted * emphasis * scale, prior)
+        emphasis = (emphasis + 1 + np.abs(matrix @ found - wanted) * scale / _DOUBLE) / 2
     return {name: round(float(value), 2) for name, value in zip(names, found, strict=True)}
 
 
@@ -192,8 +197,8 @@ def _not_negative(matrix: np.ndarray, wanted: np.ndarray, prior: np.ndarray) -> 
     return found / size
 
 
-def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict[str, float]]]:
-    """Table of cycles and of flash → near or far → name → coefficient."""
+def fit(records: dict[tuple[str, str, str], Record]) -> measured.Tables:
+    """The coefficients, as a file of host/compile/measured has them."""
     rows: dict[tuple[str, str], tuple[list[Row], list[float]]] = defaultdict(lambda: ([], []))
     for name, board, export, kernels in programs():
         if (record := records.get((name, board.name, kernels))) is None:
@@ -205,10 +210,9 @@ def fit(records: dict[tuple[str, str, str], Record]) -> dict[str, dict[str, dict
         for row, whole in flash_rows(program, record):
             rows["flash", reach][0].append(row)
             rows["flash", reach][1].append(whole)
-    found: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    found: measured.Tables = defaultdict(dict)
     for (kind, reach), (figures, weights) in sorted(rows.items()):  # far first: more programs fit those boards
-        elsewhere = found[kind].get("far", {})
-        found[kind][reach] = {**elsewhere, **fitted(figures, weights, elsewhere)}
+        found[kind][reach] = fitted(figures, weights, found[kind].get("far", {}))
     return found
 
 
@@ -239,21 +243,15 @@ def compare(records: dict[tuple[str, str, str], Record]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--update", action="store_true", help="write the coefficients into host/compile")
-    parser.add_argument("--fitted", type=Path, metavar="FILE", help="write the coefficients there")
+    parser.add_argument("--update", action="store_true", help="write the coefficients into host/compile/measured")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="what was measured, a line for each program")
     parser.add_argument("--boards", default=",".join(BOARDS), help="where to measure; none: nothing that is not kept")
     chosen = parser.parse_args()
     records = measure(chosen.keep, set(chosen.boards.split(",")))
-    if chosen.fitted:
-        chosen.fitted.write_text(json.dumps(fit(records), indent=1, sort_keys=True) + "\n")
     if chosen.update:
-        found = fit(records)
-        if names := unlisted(ROOT / "host/compile", found):
-            print(f"in no table: {', '.join(sorted(names))}; write each into one, with any number")
-            return 1
-        write_tables(ROOT / "host/compile", found)
-        print("wrote the tables; run again without --update to see how far they are off")
+        file = measured.file_of(target_board("uno").chip.compiler)
+        file.write_text(json.dumps(fit(records), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        print(f"wrote {file}; run again without --update to see how far it is off")
         return 0
     compare(records)
     return 0

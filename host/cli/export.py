@@ -9,8 +9,9 @@ from host import data
 from host.cli.console import Console, percent
 from host.cli.evaluate import takes
 from host.cli.rounding import format_of, say_what_is_dropped
+from host.cli.target import target_board
 from host.compile.advice import check_fit
-from host.compile.boards import Board, board
+from host.compile.boards import Board
 from host.compile.budget import Budget
 from host.compile.export import Export
 from host.compile.exports import export_for
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_options(arguments)
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
-    target = board(arguments.board)
+    target = target_board(arguments.board)
     if arguments.format == "text":
         for path in seed_text.write(network, Path(arguments.output or ".")):
             console.say(f"wrote {path}")
@@ -115,7 +116,7 @@ def _say_budget(console: Console, exported: Export, target: Board, budget: Budge
         f"model {graph.hash[:16]}"
     )
     if target.counts_memory:
-        console.say(f"predicted for {target.name}:")
+        console.say(f"predicted for {target.name}, avr-gcc {budget.compiler}:")
         console.say(f"  flash   {budget.flash:6,} of {target.flash:,} bytes")
         console.say(f"  RAM     {budget.ram_static:6,} + {budget.stack} stack of {target.ram:,} bytes")
         milliseconds = 1000 * budget.cycles / target.clock_hz
@@ -139,6 +140,7 @@ def _document(exported: Export, target: Board, budget: Budget, measured: float |
         "activation_bits": exported.graph.top.bit_length() if exported.graph.format.is_integer else None,
         "board": target.name,
         "predicted": {
+            "compiler": budget.compiler,
             "flash": budget.flash,
             "ram_static": budget.ram_static,
             "stack": budget.stack,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from host import pretrained
 from host.cli.console import Console, percent, table
-from host.compile.boards import BOARDS
+from host.compile.boards import BOARDS, COMPILERS
 
 _HASH_DIGITS = 16
 
@@ -19,9 +19,8 @@ def run(arguments: argparse.Namespace) -> int:
         ["name", "preset", "data", "float32", "int8", "weights", "board", "flash", "RAM", "cycles", "ms", "file size"]
     ]
     rows += [_row(model) for model in models]
-    console.say(
-        "test accuracy; bytes of int8 weights; predicted for the board as int8: flash, RAM, a digit; bytes of the file"
-    )
+    predicted = f"predicted for the board, int8 and avr-gcc {COMPILERS[0]}: flash, RAM, a digit"
+    console.say(f"test accuracy; bytes of int8 weights; {predicted}; bytes of the file")
     console.say(table(rows))
     console.say()
     for model in models:

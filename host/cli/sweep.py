@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from host import data
 from host.cli.console import Console, percent, table
+from host.cli.target import target_board
 from host.compile.advice import check_fit
-from host.compile.boards import board
+from host.compile.boards import Board
 from host.compile.exports import export_for
 from host.errors import FitError
 from host.nn.formats import WeightFormat
@@ -60,7 +61,7 @@ class Outcome:
 
 def run(console: Console, arguments: argparse.Namespace) -> int:
     """Train every setting with seeds `seed`, `seed` + 1, …; print the table."""
-    dataset = data.load(arguments.data)
+    dataset, target = data.load(arguments.data), target_board(BOARD)
     seeds = range(arguments.seed, arguments.seed + (arguments.seeds or _SEEDS))
     rows = [["preset", "hidden", "wish", "int8 train", "int8 test", "sd", "cycles", "dense", "flash", "kernel"]]
     records = []
@@ -69,18 +70,19 @@ def run(console: Console, arguments: argparse.Namespace) -> int:
             outcomes = []
             for place, seed in enumerate(seeds):
                 update(number * len(seeds) + place, len(SETTINGS) * len(seeds), f"{setting.preset} {setting.hidden}")
-                outcomes.append(_measure(dataset, setting, seed, arguments.epochs))
+                outcomes.append(_measure(dataset, target, setting, seed, arguments.epochs))
             rows.append(_row(setting, outcomes))
             records.append(_record(setting, list(seeds), outcomes))
-    console.say(
-        f"{dataset.name}, seeds {seeds[0]}..{seeds[-1]}, predicted for {BOARD}: whole pipeline, mean of an image"
-    )
+    foretold = f"predicted for {BOARD}, avr-gcc {target.chip.compiler}"
+    console.say(f"{dataset.name}, seeds {seeds[0]}..{seeds[-1]}, {foretold}: whole pipeline, mean of an image")
     console.say(table(rows))
-    console.document({"schema": 1, "dataset": dataset.name, "board": BOARD, "settings": records})
+    console.document(
+        {"schema": 1, "dataset": dataset.name, "board": BOARD, "compiler": target.chip.compiler, "settings": records}
+    )
     return 0
 
 
-def _measure(dataset: data.Dataset, setting: Setting, seed: int, epochs: int | None) -> Outcome | None:
+def _measure(dataset: data.Dataset, target: Board, setting: Setting, seed: int, epochs: int | None) -> Outcome | None:
     """None where the net fits the board with no kernel."""
     start = time.monotonic()
     network = train_preset(
@@ -93,7 +95,6 @@ def _measure(dataset: data.Dataset, setting: Setting, seed: int, epochs: int | N
         validation_run=False,
     )
     network = calibrate(network, dataset.train)
-    target = board(BOARD)
     exported = export_for(network, WeightFormat.INT8, target, bits=6)
     try:
         budget = check_fit(network, exported, target)

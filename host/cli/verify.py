@@ -15,9 +15,10 @@ from host.cli.console import Console, percent
 from host.cli.evaluate import load_split
 from host.cli.resume import journal_of
 from host.cli.rounding import format_of, say_what_is_dropped
+from host.cli.target import target_board
 from host.compile.advice import check_fit
 from host.compile.boards import Board, Family
-from host.compile.boards import board as find_board
+from host.compile.budget import Budget
 from host.compile.candidates import Candidate, candidates
 from host.compile.export import Export
 from host.compile.exports import export_for, formats
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         rates = ", ".join(map(str, wire.BAUD_RATES))
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
     faults = parse_faults(arguments.faults) if arguments.faults is not None else None
-    carried, built, connection = _prepare(console, arguments, network)
+    carried, budget, built, connection = _prepare(console, arguments, network)
     # Held until the report is written: so long nobody else begins the same run anew.
     with journal_of(arguments, console, network, dataset, split, carried) as journal:
         start = time.monotonic()
@@ -85,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             wall_seconds=seconds,
             passed=comparison.agrees and accurate,
             parts=found.program(outcome.ready.weights_crc).marks,
+            predicted=budget,
         )
         result = verification(comparison, outcome, facts)
         _say(console, comparison, split, format_of(graph), result)
@@ -118,23 +120,24 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 def _prepare(
     console: Console, arguments: argparse.Namespace, network: Network
-) -> tuple[list[Candidate], Built | None, AbstractContextManager[Connection]]:
-    """What the board may carry, the build if there is one, and the line to open."""
+) -> tuple[list[Candidate], Budget | None, Built | None, AbstractContextManager[Connection]]:
+    """What the board may carry, what it will cost and the build if there is one, and the line to open."""
     if arguments.port is not None:
         wanted = [fmt for fmt in formats(network) if arguments.format in (None, fmt.label)]
-        return [each for fmt in wanted for each in candidates(network, fmt)], None, connect_port(arguments.port)
-    target = find_board(arguments.board)
+        return [each for fmt in wanted for each in candidates(network, fmt)], None, None, connect_port(arguments.port)
+    target = target_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
     kernel, bits = arguments.kernel, arguments.activation_bits
     exported = export_for(
         network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor, profile=arguments.profile
     )
-    check_fit(network, exported, target, profile=arguments.profile)
+    budget = check_fit(network, exported, target, profile=arguments.profile)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
     console.say(f"building {fmt.label} firmware, {_kernel_on(target, exported)}, for {target.name} with PlatformIO")
     built = build_firmware(exported, target, profile=arguments.profile)
-    return [identity(exported)], built, connect_board(target, built)
+    predicted = budget if target.counts_memory else None
+    return [identity(exported)], predicted, built, connect_board(target, built)
 
 
 def _kernel_on(target: Board, exported: Export) -> str:
@@ -169,6 +172,8 @@ def _say(console: Console, comparison: Comparison, split: data.Split, fmt: str, 
         console.say(f"cycles     {cycles['median']:,} median, {cycles['max']:,} at most: {milliseconds:.2f} ms a digit")
         for name, mean in cycles.get("layers", {}).items():
             console.say(f"  {mean:10,.0f} {name}, mean")
+    if predicted := result["predicted"]:
+        console.say(f"predicted  {predicted['cycles']:,} cycles, mean, for avr-gcc {predicted['compiler']}")
     memory = result["memory"]
     if memory["flash"] is not None:
         free = "" if memory["ram_free_min"] is None else f", {memory['ram_free_min']:,} never touched"

@@ -73,7 +73,7 @@ def _smaller_net(network: Network, board: Board) -> list[str]:
 def _larger_board(export: Export, board: Board) -> list[str]:
     assert board.flash is not None and board.ram is not None
     larger = (
-        other
+        other.compiled_by(board.chip.compiler)
         for other in BOARDS.values()
         if other.flash is not None and other.ram is not None and (other.flash > board.flash or other.ram > board.ram)
     )

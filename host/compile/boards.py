@@ -1,13 +1,16 @@
-"""The chips and boards: what each has, as data. What the firmware costs on one stands in firmware_size.py and beside
-the kernels."""
+"""The chips and boards: what each has, as data, and by which compilers their firmware may be built. What it costs
+there stands in measured/."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from host.errors import InputError
+
+COMPILERS = ("5.4.0", "7.3.0")
+"""The versions of avr-gcc whose code was measured: Debian's, and the one that Arduino and PlatformIO ship."""
 
 
 class Family(Enum):
@@ -27,11 +30,12 @@ class Runner(Enum):
 
 @dataclass(frozen=True)
 class Chip:
-    """`flash` in bytes, None where nobody counts."""
+    """`flash` in bytes, None where nobody counts; `compiler` is the one of COMPILERS whose code is foretold."""
 
     name: str
     family: Family
     flash: int | None = None
+    compiler: str = COMPILERS[0]
 
     @property
     def far_flash(self) -> bool:
@@ -60,6 +64,11 @@ class Board:
     @property
     def counts_memory(self) -> bool:
         return self.flash is not None and self.ram is not None
+
+    def compiled_by(self, version: str) -> Board:
+        """The same, foretold as the compiler of COMPILERS builds it whose code is most like avr-gcc `version`'s."""
+        compiler = COMPILERS[0] if version.split(".")[0] == "5" else COMPILERS[1]
+        return replace(self, chip=replace(self.chip, compiler=compiler))
 
 
 HOST = Chip("host", Family.HOST)

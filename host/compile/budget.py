@@ -1,6 +1,6 @@
 """What a program will cost on a board, before anything is compiled.
 
-Sizes in bytes, times in CPU cycles; firmware_size.py and the kernels hold the measured coefficients.
+Sizes in bytes, times in CPU cycles; measured/ holds what they are made of.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from host.compile.program import Program
 @dataclass(frozen=True)
 class Budget:
     """Predicted for one board: bytes of flash, of weights that only near flash reads reach, of RAM (static, and kept
-    free for the stack), and mean cycles of each part of one inference, named as the profiling build names them."""
+    free for the stack), and mean cycles of each part of one inference, named as the profiling build names them; all
+    as `compiler` builds it, one of boards.COMPILERS."""
 
     flash: int
     near_weights: int
     ram_static: int
     stack: int
     parts: tuple[tuple[str, int], ...]
+    compiler: str
 
     @property
     def cycles(self) -> int:
@@ -50,13 +52,14 @@ class Budget:
 def predict(program: Program, board: Board, *, profile: bool = False) -> Budget:
     """The budget of `program` on `board`, with `profile` of a build that times every step; where nobody counts a
     board's memory the figures are an Uno's."""
-    counted = board if board.counts_memory else BOARDS["uno"]
+    counted = board if board.counts_memory else BOARDS["uno"].compiled_by(board.chip.compiler)
     return Budget(
         flash=firmware_size.flash(program, counted.chip),
         near_weights=program.near_bytes,
         ram_static=firmware_size.ram_static(program, counted, profile=profile),
         stack=max(cost.stack for cost in program.costs),
         parts=program.parts,
+        compiler=board.chip.compiler,
     )
 
 

@@ -1,34 +1,15 @@
 """How many bytes of flash and RAM a program takes on a chip: what the sketch around the net takes, and the net's own.
 
-Measured on the committed firmware as PlatformIO builds it, with Debian's avr-gcc 5.4; `tests/board/test_budget.py`
-holds every prediction against the linker's figures.
+The committed firmware as PlatformIO builds it was measured, with each of boards.COMPILERS; `tests/board/test_matrix.py`
+holds the predictions against the linker's figures.
 """
 
 from __future__ import annotations
 
+from host.compile import measured
 from host.compile.boards import Board, Chip
 from host.compile.company import walks
-from host.compile.kernels.measured import Measured
 from host.compile.program import Program
-
-_FLASH = Measured(
-    near={
-        "the sketch": 4309.01,
-        "calls of three bytes": 969.98,
-        "a pair of nn_conv": 951.77,
-        "a pair of nn_avr_conv": 837.92,
-        "a pair of nn_avr_depth": 1133.59,
-        "a walk shared": 335.37,
-    },
-    far={
-        "the sketch": 4404.92,
-        "calls of three bytes": 969.98,
-        "a pair of nn_conv": 0,
-        "a pair of nn_avr_conv": 0,
-        "a pair of nn_avr_depth": 0,
-        "a walk shared": 335.37,
-    },
-)
 
 _STATIC = 203
 """Static data whose size no model changes: session, line, clock, and small tables of the compiler's."""
@@ -55,11 +36,11 @@ def flash(program: Program, chip: Chip) -> int:
     for cost in program.costs:
         shared |= cost.code
         own += cost.own
-    return round(_FLASH.total(terms(program, chip), chip) + sum(shared.values()) + own) + len(program.rom)
+    return round(measured.flash(terms(program, chip), chip) + sum(shared.values()) + own) + len(program.rom)
 
 
 def terms(program: Program, chip: Chip) -> dict[str, float]:
-    """What makes the bytes besides the kernels' own, by the names of _FLASH."""
+    """What makes the bytes besides the kernels' own, by the names of what was measured."""
     found = {"the sketch": 1.0}
     if chip.long_calls:
         found["calls of three bytes"] = 1

@@ -128,7 +128,8 @@ class Program:
 
     def _cost(self, step: Step) -> Cost:
         cost = step.kernel.cost(step.ops, self.chip, alive_behind(self.graph, step.ops))
-        return replace(cost, cycles=cost.cycles + company.cycles(step, self.steps, self.chip))
+        cycles = cost.cycles + company.cycles(step, self.steps, self.chip)
+        return replace(cost, cycles=cycles, stack=company.TURNS_STACK if step.ends_pair else cost.stack)
 
     @property
     def parts(self) -> tuple[tuple[str, int], ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from host.compile.boards import ATMEGA328P, BOARDS, HOST, Board, Chip, Family
+from host.compile.boards import ATMEGA328P, BOARDS, COMPILERS, HOST, Board, Chip, Family
 from host.compile.budget import predict
 from host.compile.export import Export
 from host.compile.kernels.avr_dense import MAX_NEAR_BYTES
@@ -76,6 +77,8 @@ def _first_that_fits(graph: Graph, board: Board, kernel: str, profile: bool) -> 
 
 def _tilings(graph: Graph, chip: Chip, kernel: str) -> list[list[Tile]]:
     """What to try, the best first. Raise InputError where `kernel` runs none of the ops."""
+    # By one compiler's figures, whichever builds: the programs of a net are those that all_exports knows.
+    chip = replace(chip, compiler=COMPILERS[0])
     found: dict[str, list[Tile]] = {}
     for kind in (CODE, ASSEMBLY, PORTABLE) if kernel == AUTO else (kernel,):
         tiles = _tiles(graph, chip, kind)

@@ -69,8 +69,15 @@ def search_path() -> str:
 def compiler() -> Compiler | None:
     """The avr-gcc that the stand-ins build with; None where there is none."""
     path = shutil.which("avr-gcc", path=search_path())
-    if path is None:
-        return None
-    done = run_tool([path, "-dumpversion"])
-    version = done.stdout.strip()
-    return Compiler(Path(path), version if re.fullmatch(r"[\d.]+", version) else "of an unknown version")
+    return None if path is None else _asked(Path(path))
+
+
+def builder() -> Compiler | None:
+    """The avr-gcc that PlatformIO builds with: its own where it has brought that, else the stand-ins'."""
+    own = core_directory() / "packages" / "toolchain-atmelavr" / "bin" / "avr-gcc"
+    return _asked(own) if own.is_file() else compiler()
+
+
+def _asked(path: Path) -> Compiler:
+    version = run_tool([str(path), "-dumpversion"]).stdout.strip()
+    return Compiler(path, version if re.fullmatch(r"[\d.]+", version) else "of an unknown version")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.compile.boards import BOARDS
+from host.compile.budget import Budget
 from host.link.run import Outcome
 from host.report.compare import Comparison, accuracy, confusion, recall
 
@@ -23,8 +24,8 @@ _UNKNOWN_BYTES = 0xFFFF
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What surrounds a comparison. flash and ram_static in bytes, None where nobody built the firmware here;
-    `rounding` says how weights came about that come in several ways."""
+    """What surrounds a comparison. flash and ram_static in bytes, None where nobody built the firmware here, nor
+    `predicted` it; `rounding` says how weights came about that come in several ways."""
 
     dataset: str
     split: str
@@ -42,6 +43,7 @@ class RunFacts:
     passed: bool
     parts: tuple[str, ...] = ()
     rounding: str | None = None
+    predicted: Budget | None = None
 
 
 def evaluation(
@@ -107,6 +109,7 @@ def verification(comparison: Comparison, outcome: Outcome, facts: RunFacts) -> d
         "confusion": matrix.tolist(),
         "recall": recall(matrix),
         "cycles": _cycles(outcome, facts),
+        "predicted": _predicted(facts.predicted),
         "link": _link(outcome, facts, comparison.n),
         "memory": _memory(outcome, facts),
         "seconds": {"wall": round(facts.wall_seconds, 3), "board": round(outcome.board_seconds, 6)},
@@ -142,6 +145,11 @@ def _cycles(outcome: Outcome, facts: RunFacts) -> dict[str, Any] | None:
         means = np.mean([result.marks for result in outcome.results], axis=0)
         cycles["layers"] = {name: round(float(mean), 1) for name, mean in zip(facts.parts, means, strict=True)}
     return cycles
+
+
+def _predicted(budget: Budget | None) -> dict[str, Any] | None:
+    """Mean cycles, and the version of avr-gcc by whose figures."""
+    return None if budget is None else {"compiler": budget.compiler, "cycles": budget.cycles}
 
 
 def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, Any]:

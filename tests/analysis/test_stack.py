@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from firmware_build import LIB, ROOT, need
-from networks import network_of
+from programs import NETS
 
 from host.compile.boards import BOARDS
 from host.compile.budget import predict
@@ -30,14 +30,15 @@ KINDS = {
     "int8 asm": ("int8", "asm"),
     "int8 unrolled": ("int8", "unrolled"),
     "float16 portable": ("float16", "portable"),
-    "conv portable": ("conv", "portable"),
-    "conv asm": ("conv", "asm"),
+    "conv portable": ("padded", "portable"),
+    "conv asm": ("padded", "asm"),
+    "pools and depthwise asm": ("separable", "asm"),
 }
 
 
 def exported(net: str, kernel: str) -> Export:
-    if net == "conv":
-        return export_for(network_of("padded"), WeightFormat.INT8, UNO, kernel)
+    if net in NETS:
+        return export_for(NETS[net].make(), WeightFormat.INT8, UNO, kernel)
     return export_for(model_file.load(ROOT / "firmware/model/default.h5"), WeightFormat[net.upper()], UNO, kernel)
 
 

@@ -35,6 +35,7 @@ def assert_foretold(place: Path, model: Path | str, dataset: str, *wish: str, di
     assert budget["cycles"] == pytest.approx(result["cycles"]["mean"], rel=CYCLES)
     assert result["memory"]["stack_max"] <= budget["stack"]
     assert sum(budget["parts"].values()) == budget["cycles"]
+    assert result["predicted"] == {name: budget[name] for name in ("compiler", "cycles")}
 
 
 @pytest.mark.parametrize("name", [known.name for known in pretrained.index()])

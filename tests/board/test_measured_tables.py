@@ -1,58 +1,66 @@
-"""The tables of measured costs: every name in them is exercised by some net, and the tool writes into them alone."""
+"""The measured costs: for each compiler all that some net exercises, and nothing else."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+import json
+from collections import defaultdict
 
 import pytest
 from programs import NETS, exports
 
-from host.compile import company, firmware_size
-from host.compile.boards import BOARDS
-from host.compile.kernels import avr_conv, avr_dense, avr_long, avr_patch, avr_sums, floats, pools, portable, preconv
+from host.compile import company, firmware_size, measured
+from host.compile.boards import BOARDS, COMPILERS
 from host.compile.kernels.kernel import OneOp
-from tools.measured_tables import unlisted, write_tables
-
-MODULES = (avr_conv, avr_dense, avr_long, avr_patch, avr_sums, floats, pools, portable, preconv, firmware_size, company)
 
 
-def used_names() -> set[str]:
-    found: set[str] = set()
-    for name, net in NETS.items():
-        for board in map(BOARDS.__getitem__, net.boards):
-            for program in (export.on(board) for export in exports(name, board)):
-                found |= firmware_size.terms(program, board.chip).keys()
-                found |= {each for step in program.steps for each in company.counts(step, program.steps)}
-                for kernel, op in ((step.kernel, step.ops[0]) for step in program.steps):
-                    if isinstance(kernel, OneOp):
-                        found |= kernel.counts(op, None).keys() | kernel.calls(op).keys()
-                        found |= {each for terms in kernel.functions(op, program.chip).values() for each in terms}
+def tables(compiler: str) -> measured.Tables:
+    found: measured.Tables = json.loads(measured.file_of(compiler).read_text(encoding="utf-8"))
     return found
 
 
-def test_every_name_in_a_table_is_one_that_some_net_exercises() -> None:
+def exercised(compiler: str) -> dict[str, dict[str, set[str]]]:
+    """The names that a table must have: those of what occurs on such chips at all."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for name, net in NETS.items():
+        for board in (BOARDS[each].compiled_by(compiler) for each in net.boards):
+            reach = "far" if board.chip.far_flash else "near"
+            for program in (export.on(board) for export in exports(name, board)):
+                occurs = {"cycles": [], "flash": [firmware_size.terms(program, board.chip)]}
+                for step in program.steps:
+                    occurs["cycles"].append(company.counts(step, program.steps))
+                    if isinstance(step.kernel, OneOp):
+                        occurs["cycles"].append(step.kernel.counts(step.ops[0], None))
+                        occurs["flash"].append(step.kernel.calls(step.ops[0]))
+                        occurs["flash"] += step.kernel.functions(step.ops[0], board.chip).values()
+                for kind, counts in occurs.items():
+                    found[kind][reach] |= {each for made_of in counts for each, count in made_of.items() if count}
+    return found
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_table_has_what_some_net_exercises_and_nothing_else(compiler: str) -> None:
     """What no net exercises was never measured."""
-    tables = [table for module in MODULES for name, table in vars(module).items() if name.endswith(("CYCLES", "FLASH"))]
-    assert {name for table in tables for name in (*table.near, *table.far)} == used_names()
+    known = tables(compiler)
+    assert {kind: {reach: set(names) for reach, names in of.items()} for kind, of in known.items()} == exercised(
+        compiler
+    )
 
 
-def test_the_tool_writes_the_numbers_and_nothing_else(repository: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "compile"
-    shutil.copytree(repository / "host/compile", folder)
-    before = {path: path.read_text() for path in folder.rglob("*.py")}
-    write_tables(folder, {"cycles": {}, "flash": {}})
-    assert {path: path.read_text() for path in folder.rglob("*.py")} == before
-    near = preconv._FLASH.near["nn_preconv"]
-    write_tables(folder, {"cycles": {}, "flash": {"near": {"nn_preconv": near + 1}}})
-    changed = [path for path, text in before.items() if path.read_text() != text]
-    assert [path.name for path in changed] == ["preconv.py"]
-    pairs = zip(before[changed[0]].splitlines(), changed[0].read_text().splitlines(), strict=True)
-    assert [(old, new) for old, new in pairs if old != new] == [
-        (f'        "nn_preconv": {near:g},', f'        "nn_preconv": {near + 1:g},')
-    ]
+def test_what_costs_nothing_anywhere_has_no_name() -> None:
+    known = [of for compiler in COMPILERS for of in tables(compiler).values()]
+    every = {name for of in known for names in of.values() for name in names}
+    assert every == {name for of in known for names in of.values() for name, figure in names.items() if figure > 0}
 
 
-@pytest.mark.parametrize(("name", "expected"), [("nn_preconv", set()), ("nn_preconw", {"nn_preconw"})])
-def test_a_name_that_stands_nowhere_is_told(repository: Path, name: str, expected: set[str]) -> None:
-    assert unlisted(repository / "host/compile", {"cycles": {"near": {name: 1.0}}}) == expected
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize(("board", "own", "other"), [("uno", "near", "far"), ("mega", "far", "near")])
+def test_what_was_measured_on_one_sort_of_chip_alone_holds_for_both(
+    compiler: str, board: str, own: str, other: str
+) -> None:
+    chip, known = BOARDS[board].compiled_by(compiler).chip, tables(compiler)["flash"]
+    only_there = known[other].keys() - known[own].keys()
+    assert only_there
+    for name in only_there:
+        assert measured.flash({name: 2}, chip) == 2 * known[other][name]
+    for name, figure in known[own].items():
+        assert measured.flash({name: 2}, chip) == 2 * figure

@@ -72,14 +72,14 @@ def test_train_without_rehearsal_gives_the_same_network(tmp_path: Path, capsys: 
 def test_export(trained: Callable[..., Path], tmp_path: Path, capsys: Capture) -> None:
     result = document(capsys, "export", trained("preconv-seed"), "--format", "float16", "-o", tmp_path / "out")
     assert (result["model"]["format"], result["board"], result["kernel"]) == ("float16", "uno", "asm")
-    assert set(result["predicted"]) >= {"flash", "ram_static", "stack", "cycles"}
+    assert set(result["predicted"]) >= {"compiler", "flash", "ram_static", "stack", "cycles"}
     assert 0.93 < result["accuracy"] < 0.94
 
 
 def test_verify(trained: Callable[..., Path], capsys: Capture) -> None:
     arguments = ["--data", "usps", "--board", "native", "--limit", 30]
     result = document(capsys, "verify", trained("preconv-seed"), *arguments)
-    assert (result["verdict"], result["n"]) == ("pass", 30)
+    assert (result["verdict"], result["n"], result["predicted"]) == ("pass", 30, None)
 
 
 def test_json_into_a_pipe_is_written_into_it(tmp_path: Path) -> None:

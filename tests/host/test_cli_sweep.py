@@ -25,7 +25,7 @@ def test_the_sweep_prints_a_row_and_records_every_net(quick, tmp_path, capsys):
     document = tmp_path / "sweep.json"
     assert run("--seeds", "2", "--seed", "3", "--json", str(document)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("digits, seeds 3..4, predicted for uno")
+    assert lines[0].startswith("digits, seeds 3..4, predicted for uno, avr-gcc ")
     assert lines[1].split()[:2] == ["preset", "hidden"]
     assert [line.split()[:2] for line in lines[2:]] == [["preconv", "12"]] + [["preconv-cheap", "12"]] * 2
     rows = json.loads(document.read_text(encoding="utf-8"))["settings"]

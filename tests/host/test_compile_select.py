@@ -9,7 +9,7 @@ from graphs import graph_of, half_up
 from networks import LAYERS, network_of, random_images, random_network
 
 from host.compile.advice import check_fit
-from host.compile.boards import ATMEGA328P, BOARDS, HOST
+from host.compile.boards import ATMEGA328P, BOARDS, COMPILERS, HOST
 from host.compile.budget import fits, predict
 from host.compile.kernels.catalogue import CATALOGUE
 from host.compile.kernels.kinds import ASSEMBLY, CODE, KINDS, PORTABLE
@@ -49,6 +49,27 @@ def test_the_fastest_that_fits_is_taken(narrow):
     assert choose(narrow, smaller(UNO, budgets[CODE].flash)).kernel == CODE
     assert choose(narrow, smaller(UNO, budgets[CODE].flash - 1)).kernel == ASSEMBLY
     assert choose(narrow, smaller(UNO, budgets[ASSEMBLY].flash - 1)).kernel == PORTABLE
+
+
+@pytest.mark.parametrize("board", [UNO, MEGA, NATIVE])
+@pytest.mark.parametrize("kind", [AUTO, PORTABLE])
+def test_costs_are_those_of_the_compiler_and_kernels_are_not(narrow, board, kind):
+    """Where the same program fits. Whoever built what a board carries, it is one of those that are known."""
+    targets = [board.compiled_by(version) for version in COMPILERS]
+    exports = [choose(narrow, target, kind) for target in targets]
+    assert len({export.weights_crcs for export in exports}) == 1
+    budgets = [predict(export.on(target), target) for export, target in zip(exports, targets, strict=True)]
+    assert [budget.compiler for budget in budgets] == list(COMPILERS)
+    assert len({budget.flash for budget in budgets}) == len(COMPILERS)
+
+
+def test_what_a_compilers_code_leaves_no_room_for_is_run_by_another_kernel(narrow):
+    targets = {version: UNO.compiled_by(version) for version in COMPILERS}
+    sizes = {version: predict(choose(narrow, uno).on(uno), uno).flash for version, uno in targets.items()}
+    assert sizes["7.3.0"] < sizes["5.4.0"]
+    tight = smaller(UNO, sizes["7.3.0"])
+    assert choose(narrow, tight.compiled_by("7.3.0")).kernel == CODE
+    assert choose(narrow, tight.compiled_by("5.4.0")).kernel == ASSEMBLY
 
 
 def every_tiling(ops, chip, kinds):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from host.cli.target import target_board
+from host.compile.boards import ATMEGA328P, BOARDS, COMPILERS
 from host.errors import ToolMissing
 from host.link import avr_gcc
 
@@ -64,6 +67,35 @@ def test_what_is_not_there_is_said_in_one_line(
         ToolMissing, match=rf"^DIGITDUINO_AVR_GCC: found {wanted}, need 6.0.0 or the folder .*--avr-gcc"
     ):
         avr_gcc.compiler()
+
+
+def test_platformio_builds_with_its_own_where_it_has_brought_that(system: Path, tmp_path: Path) -> None:
+    used = avr_gcc.builder()
+    assert used is not None and used.path.parent == system
+    own = fake(tmp_path / "core/packages/toolchain-atmelavr/bin", "7.3.0")
+    used = avr_gcc.builder()
+    assert used is not None and (used.path.parent, used.version) == (own, "7.3.0")
+
+
+@pytest.mark.parametrize(
+    ("version", "foretold"),
+    [("5.4.0", "5.4.0"), ("5.1.0", "5.4.0"), ("4.9.2", "7.3.0"), ("14.1.0", "7.3.0"), ("what", "7.3.0")],
+)
+def test_a_board_is_foretold_as_the_most_like_of_the_measured_builds_it(
+    system: Path, version: str, foretold: str
+) -> None:
+    (system / "avr-gcc").write_text(f"#!/bin/sh\necho {version}\n")
+    target = target_board("uno")
+    assert target.chip.compiler == foretold
+    assert target == replace(BOARDS["uno"], chip=replace(ATMEGA328P, compiler=foretold))
+
+
+def test_without_a_compiler_a_board_is_foretold_for_the_first(
+    system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert target_board("mega") == BOARDS["mega"]
+    assert BOARDS["mega"].chip.compiler == COMPILERS[0]
 
 
 def test_none_at_all(system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,51 +7,7 @@ from collections.abc import Mapping
 from host.compile.boards import Chip
 from host.compile.kernels import avr_patch, layouts, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed
-from host.compile.kernels.measured import Measured
 from host.quantise.ops import Conv
-
-_CYCLES = Measured(
-    near={
-        "nn_avr_conv": 651.64,
-        "nn_avr_conv position": 354.55,
-        "nn_avr_conv size of blocks": 113.86,
-        "nn_avr_conv block": 35.91,
-        "a sum compared": 0,
-        "nn_avr_depth": 819.21,
-        "nn_avr_depth position": 426.9,
-        "nn_avr_depth size of blocks": 0,
-        "nn_avr_depth block": 141.25,
-    },
-    far={
-        "nn_avr_conv": 840.61,
-        "nn_avr_conv position": 440.94,
-        "nn_avr_conv size of blocks": 114.35,
-        "nn_avr_conv block": 68.77,
-        "a sum compared": 0,
-        "nn_avr_depth": 870.78,
-        "nn_avr_depth position": 460.73,
-        "nn_avr_depth size of blocks": 97.35,
-        "nn_avr_depth block": 97.35,
-    },
-)
-_FLASH = Measured(
-    near={
-        "nn_avr_conv": 380.5,
-        "nn_walk": 720,
-        "a step of nn_avr_conv": 42.21,
-        "nn_avr_depth": 800,
-        "nn_avr_depth24": 162.19,
-        "nn_avr_depth24 output": 19.63,
-    },
-    far={
-        "nn_avr_conv": 387.55,
-        "nn_walk": 762,
-        "a step of nn_avr_conv": 83.5,
-        "nn_avr_depth": 914.92,
-        "nn_avr_depth24": 184.25,
-        "nn_avr_depth24 output": 17.36,
-    },
-)
 
 
 class PatchConv(OneOpOnAvr[Conv]):
@@ -60,7 +16,7 @@ class PatchConv(OneOpOnAvr[Conv]):
     name = "nn_avr_conv"
     template = "avr8/conv.j2"
     runs = Conv
-    cycles, flash, stack = _CYCLES, portable.FLASH | avr_patch.FLASH | _FLASH, portable.CONV_STACK
+    stack = portable.CONV_STACK
 
     def refusal(self, op: Conv) -> str | None:
         if op.groups != 1:
@@ -82,12 +38,12 @@ class PatchConv(OneOpOnAvr[Conv]):
         for (y, x), count in portable.windows(op).items():
             run = x * op.input_shape[0]
             total += count * (
-                ends + sum(avr_patch.patch_cycles(blocks, size, y, run, op.share) for size in blocks.sizes)
+                ends + sum(avr_patch.patch_cycles(blocks, chip, size, y, run, op.share) for size in blocks.sizes)
             )
         return total
 
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
-        return _around(self.name, op, alive)
+        return _around(self.name, op)
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return _walking(self.name, avr_patch.cut(op.rows))
@@ -96,16 +52,14 @@ class PatchConv(OneOpOnAvr[Conv]):
         return {"a step of nn_avr_conv": 1}
 
 
-def _around(name: str, op: Conv, alive: float | None) -> dict[str, float]:
+def _around(name: str, op: Conv) -> dict[str, float]:
     """What C does around the blocks of a convolution."""
     positions = op.used[0] * op.used[1]
-    compared = positions - positions / (op.pool[0] * op.pool[1])
     return {
         name: 1,
         f"{name} position": positions,
         f"{name} size of blocks": positions * len(set(avr_patch.cut(op.rows).sizes)),
         f"{name} block": positions * len(avr_patch.cut(op.rows).sizes),
-        "a sum compared": compared * op.rows.outputs * portable.positive_share(op, alive),
     }
 
 
@@ -121,7 +75,7 @@ class DepthConv(OneOpOnAvr[Conv]):
     name = "nn_avr_depth"
     template = "avr8/conv.j2"
     runs = Conv
-    cycles, flash, stack = _CYCLES, portable.FLASH | avr_patch.FLASH | _FLASH, portable.CONV_STACK
+    stack = portable.CONV_STACK
 
     def refusal(self, op: Conv) -> str | None:
         if not op.is_depthwise:
@@ -139,11 +93,12 @@ class DepthConv(OneOpOnAvr[Conv]):
         share = portable.positive_share(op, alive)
         ends = sum(avr_patch.activate_cycles(op, size, share * size) for size in sizes)
         for (y, x), count in portable.windows(op).items():
-            total += count * (ends + sum(98 + 15 * size + 17 * y + y * x * (5 + 11 * size) for size in sizes))
+            row = 17 + 3 * chip.far_flash
+            total += count * (ends + sum(98 + 15 * size + row * y + y * x * (5 + 11 * size) for size in sizes))
         return total
 
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
-        return _around(self.name, op, alive)
+        return _around(self.name, op)
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return _walking(self.name, avr_patch.cut(op.rows, is_depthwise=True))

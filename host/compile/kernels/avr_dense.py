@@ -10,37 +10,10 @@ import numpy as np
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed
-from host.compile.kernels.measured import Measured
 from host.quantise.ops import Dense, HalfUp
 
 MAX_NEAR_BYTES = 2**15 - 1
 """What an object may be at most where pointers and sizes have 16 bits."""
-FLASH = Measured(
-    near={
-        "nn_avr_dense24": 87.48,
-        "nn_avr_dense24 output": 43.75,
-        "nn_avr_requantize24": 134.07,
-        "a step of nn_avr_dense16": 17.44,
-        "a block of nn_avr_dense16": 13.03,
-        "nn_avr_argmax32": 52.86,
-        "nn_avr_dense16": 145.9,
-        "nn_avr_dense16 output": 44.47,
-        "nn_avr_requantize16": 160.13,
-        "nn_avr_widen16": 26.79,
-    },
-    far={
-        "nn_avr_dense24": 117.56,
-        "nn_avr_dense24 output": 37.93,
-        "nn_avr_requantize24": 129.16,
-        "a step of nn_avr_dense16": 15.64,
-        "a block of nn_avr_dense16": 13.23,
-        "nn_avr_argmax32": 52.64,
-        "nn_avr_dense16": 294.51,
-        "nn_avr_dense16 output": 29.45,
-        "nn_avr_requantize16": 156.01,
-        "nn_avr_widen16": 27,
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -63,7 +36,7 @@ class BlockDense(OneOpOnAvr[Dense]):
     sum_bytes: int
     template = "avr8/dense.j2"
     runs = Dense
-    flash, stack = FLASH, portable.DENSE_STACK
+    stack = portable.DENSE_STACK
 
     @property
     def name(self) -> str:
@@ -119,6 +92,9 @@ class BlockDense(OneOpOnAvr[Dense]):
         if op.rows.requantiser is None:
             return cycles + argmax_cycles(outputs) + (16 + 17 * outputs if self.bits == 16 else 0)
         return cycles + self._requantising(op, outputs if alive is None else alive)
+
+    def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
+        return self.calls(op)
 
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         found = routines(self.name, layouts.even_blocks(op.rows.outputs, self.block_max))

@@ -11,46 +11,9 @@ import numpy as np
 from host.compile.boards import Chip
 from host.compile.kernels import avr_patch, layouts, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed
-from host.compile.kernels.measured import Measured
 from host.quantise.ops import Dense
 
 MAX_PIECES = 255
-_CYCLES = Measured(
-    near={
-        "nn_avr_long hidden": 379.87,
-        "nn_avr_long hidden block": 0,
-        "nn_avr_long bias": 22.48,
-        "nn_avr_long byte of an input": 0,
-        "nn_avr_long piece": 256.01,
-        "nn_avr_long scores": 104.72,
-        "nn_avr_long scores block": 52.36,
-    },
-    far={
-        "nn_avr_long hidden": 358.35,
-        "nn_avr_long hidden block": 0,
-        "nn_avr_long bias": 0,
-        "nn_avr_long byte of an input": 0.54,
-        "nn_avr_long piece": 607.75,
-        "nn_avr_long scores": 18.34,
-        "nn_avr_long scores block": 9.17,
-    },
-)
-_FLASH = Measured(
-    near={
-        "nn_avr_long_hidden": 636.04,
-        "nn_avr_add24": 46,
-        "nn_avr_activate32": 158.57,
-        "a step of nn_avr_long": 17.93,
-        "nn_avr_long_scores": 459.69,
-    },
-    far={
-        "nn_avr_long_hidden": 846.68,
-        "nn_avr_add24": 46.31,
-        "nn_avr_activate32": 160.77,
-        "a step of nn_avr_long": 40.37,
-        "nn_avr_long_scores": 602.1,
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -72,7 +35,6 @@ class LongDense(OneOpOnAvr[Dense]):
     name = "nn_avr_long"
     template = "avr8/long.j2"
     runs = Dense
-    cycles, flash = avr_patch.CYCLES | _CYCLES, portable.FLASH | avr_patch.FLASH | _FLASH
     stack = portable.CONV_STACK
 
     def refusal(self, op: Dense) -> str | None:
@@ -102,7 +64,7 @@ class LongDense(OneOpOnAvr[Dense]):
         for piece in cut(op):
             share = float(shares[piece.first : piece.first + piece.inputs].mean())
             for size in blocks.sizes:
-                total += avr_patch.patch_cycles(blocks, size, piece.rows, piece.run, share) + 16 + 32 * size
+                total += avr_patch.patch_cycles(blocks, chip, size, piece.rows, piece.run, share) + 16 + 32 * size
         if op.rows.requantiser is None:
             return total
         each = 64 if layouts.board_rule(op.rows)[1] == layouts.SHORT_SHIFT else 58

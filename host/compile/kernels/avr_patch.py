@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed
-from host.compile.kernels.measured import Measured
 from host.quantise.ops import Conv, Dense, Rows
 
 BLOCK_MAX = 6
@@ -21,51 +20,6 @@ SUM_BITS = {8: 24, 4: 20, 2: 18}
 """What a kernel's sums must fit, by the bits of a weight."""
 ROUTINES = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
 DEPTH_ROUTINE = "nn_avr_depth24"
-
-CYCLES = Measured(
-    near={
-        "nn_avr_dense hidden": 366.59,
-        "nn_avr_dense hidden block": 53.64,
-        "nn_avr_dense scores": 231.89,
-        "nn_avr_dense scores block": 115.94,
-        "nn_argmax_i32 score": 28.84,
-    },
-    far={
-        "nn_avr_dense hidden": 376.49,
-        "nn_avr_dense hidden block": 108.52,
-        "nn_avr_dense scores": 294.94,
-        "nn_avr_dense scores block": 147.47,
-        "nn_argmax_i32 score": 30.41,
-    },
-)
-FLASH = Measured(
-    near={
-        "nn_avr_dense_hidden": 358.53,
-        "nn_avr_activate24": 153.38,
-        "nn_avr_patch24": 212.45,
-        "nn_avr_patch24 output": 27.65,
-        "a step of nn_avr_dense": 16.79,
-        "nn_avr_dense_scores": 364.15,
-        "nn_avr_widen24": 32.86,
-        "nn_avr_patch4": 226.96,
-        "nn_avr_patch4 output": 44.99,
-        "nn_avr_patch2": 300.64,
-        "nn_avr_patch2 output": 35.53,
-    },
-    far={
-        "nn_avr_dense_hidden": 417.96,
-        "nn_avr_activate24": 157.88,
-        "nn_avr_patch24": 243.74,
-        "nn_avr_patch24 output": 25.56,
-        "a step of nn_avr_dense": 25.68,
-        "nn_avr_dense_scores": 458.81,
-        "nn_avr_widen24": 31.9,
-        "nn_avr_patch4": 230.89,
-        "nn_avr_patch4 output": 50.26,
-        "nn_avr_patch2": 268.09,
-        "nn_avr_patch2 output": 46,
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -146,11 +100,11 @@ def activate_cycles(op: Conv | Dense, outputs: int, positive: float) -> float:
     return 47 + 23 * outputs + (each - 23) * positive
 
 
-def patch_cycles(blocks: Blocks, size: int, rows: int, run: int, density: float) -> float:
+def patch_cycles(blocks: Blocks, chip: Chip, size: int, rows: int, run: int, density: float) -> float:
     """One call of a patch kernel."""
-    present = 11 + 6 * size + 2 * blocks.stride(size)
-    products = rows * run * (density * present + (1 - density) * 9)
-    return 124 + 18 * size + 28 * rows + products + _unpacking(size, blocks.bits)
+    present, absent = 11 + 6 * size + 2 * blocks.stride(size), 9 + chip.far_flash
+    products = rows * run * (density * present + (1 - density) * absent)
+    return 124 + 18 * size + (28 + 3 * chip.far_flash) * rows + products + _unpacking(size, blocks.bits)
 
 
 def _unpacking(size: int, bits: int) -> int:
@@ -169,7 +123,7 @@ class PatchDense(OneOpOnAvr[Dense]):
     name = "nn_avr_dense"
     template = "avr8/patch_dense.j2"
     runs = Dense
-    cycles, flash, stack = CYCLES, portable.FLASH | FLASH, portable.CONV_STACK
+    stack = portable.CONV_STACK
 
     def refusal(self, op: Dense) -> str | None:
         if pieces(op.inputs) is None:
@@ -185,7 +139,7 @@ class PatchDense(OneOpOnAvr[Dense]):
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         blocks, found, outputs = cut(op.rows), pieces(op.inputs), op.rows.outputs
         assert found is not None
-        total = sum(patch_cycles(blocks, size, *found, op.nonzero / op.inputs) for size in blocks.sizes)
+        total = sum(patch_cycles(blocks, chip, size, *found, op.nonzero / op.inputs) for size in blocks.sizes)
         if op.rows.requantiser is None:
             return total + sum(16 + 20 * size for size in blocks.sizes)
         positive = 0.5 if alive is None else alive / outputs

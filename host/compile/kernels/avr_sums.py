@@ -8,32 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from host.compile.boards import Chip
-from host.compile.kernels import avr_dense, avr_patch, layouts, portable
+from host.compile.kernels import layouts, portable
 from host.compile.kernels.avr_dense import Block, argmax_cycles, routines, sums16_cycles
 from host.compile.kernels.kernel import OneOpOnAvr, Packed
-from host.compile.kernels.measured import Measured
 from host.quantise.ops import Dense
-
-_FLASH = Measured(
-    near={
-        "nn_avr_sums24": 128.3,
-        "nn_avr_sums24 output": 30.28,
-        "a step of nn_avr_sums": 11.35,
-        "a block of nn_avr_sums": 17.45,
-        "nn_avr_activate16": 126.06,
-        "nn_avr_sums16": 236.11,
-        "nn_avr_sums16 output": 37.17,
-    },
-    far={
-        "nn_avr_sums24": 149.68,
-        "nn_avr_sums24 output": 28.88,
-        "a step of nn_avr_sums": 22.64,
-        "a block of nn_avr_sums": 23.7,
-        "nn_avr_activate16": 128.16,
-        "nn_avr_sums16": 236.11,
-        "nn_avr_sums16 output": 37.17,
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -45,7 +23,7 @@ class SumsDense(OneOpOnAvr[Dense]):
     block_max: int
     template = "avr8/sums.j2"
     runs = Dense
-    flash, stack = avr_dense.FLASH | avr_patch.FLASH | _FLASH, portable.DENSE_STACK
+    stack = portable.DENSE_STACK
 
     @property
     def name(self) -> str:
@@ -79,8 +57,11 @@ class SumsDense(OneOpOnAvr[Dense]):
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         sizes = layouts.even_blocks(op.rows.outputs, self.block_max)
-        cycles = sum(self._block_cycles(size, op.inputs, op.nonzero) for size in sizes)
+        cycles = sum(self._block_cycles(chip, size, op.inputs, op.nonzero) for size in sizes)
         return cycles + self._end_cycles(op, op.rows.outputs if alive is None else alive)
+
+    def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
+        return self.calls(op)
 
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         # Where one pointer reaches all flash they are the routines of nn_avr_dense16, under a second name.
@@ -95,12 +76,13 @@ class SumsDense(OneOpOnAvr[Dense]):
         blocks = len(layouts.even_blocks(op.rows.outputs, self.block_max))
         return {"a step of nn_avr_sums": 1, "a block of nn_avr_sums": blocks}
 
-    def _block_cycles(self, size: int, inputs: int, nonzero: float) -> float:
+    def _block_cycles(self, chip: Chip, size: int, inputs: int, nonzero: float) -> float:
+        far = 2 * chip.far_flash
         if self.bits == 16:
-            return sums16_cycles(size, inputs, nonzero)
+            return sums16_cycles(size, inputs, nonzero) + far
         once = 53 + 30 * size if size < 6 else 117 + 18 * size
         again = (13 + 3 * size) * ((inputs - 1) // 256)
-        return once + nonzero * (10 + 8 * size) + 9 * (inputs - nonzero) + again
+        return once + far + nonzero * (10 + 8 * size) + (9 + chip.far_flash) * (inputs - nonzero) + again
 
     def _end_cycles(self, op: Dense, alive: float) -> float:
         """What makes activations, or the answer, of sums."""

@@ -9,106 +9,9 @@ import numpy as np
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, pools, portable
 from host.compile.kernels.kernel import OneOp, Packed
-from host.compile.kernels.measured import Measured
 from host.nn.formats import WeightFormat
 from host.quantise.ops import Conv, Dense, Pool, Rows
 
-_CYCLES = Measured(
-    near={
-        "nn_dense_float": 0,
-        "nn_dense_float output": 246.2,
-        "nn_dense_float input": 91.4,
-        "nn_dense_float u8 input used": 55.28,
-        "nn_dense_float float16 product": 328.84,
-        "nn_dense_float f32 input used": 0,
-        "nn_dense_float float32 product": 280.46,
-        "nn_conv_float": 76361.2,
-        "nn_conv_float position": 2989.39,
-        "nn_conv_float sum": 1113.69,
-        "nn_conv_float tap": 72.91,
-        "nn_conv_float pixel": 96.14,
-        "nn_conv_f32_u8 product": 16.44,
-        "nn_conv_float product of zero": 0,
-        "nn_conv_f32_f32 product": 48.03,
-        "nn_conv_f16_u8 product": 120.37,
-        "nn_pool_float once": 288.65,
-        "nn_pool_float line": 0,
-        "nn_pool_float position": 143.01,
-        "nn_pool_float average window": 332.85,
-        "nn_pool_float average row": 166.42,
-        "nn_pool_float average input": 83.21,
-        "nn_conv_f16_f32 product": 207.96,
-        "nn_pool_float max window": 0,
-        "nn_pool_float max row": 56.04,
-        "nn_pool_float max input": 62.76,
-    },
-    far={
-        "nn_dense_float": 0,
-        "nn_dense_float output": 270.95,
-        "nn_dense_float input": 104.61,
-        "nn_dense_float u8 input used": 228.9,
-        "nn_dense_float float16 product": 334.45,
-        "nn_dense_float f32 input used": 29.87,
-        "nn_dense_float float32 product": 282.26,
-        "nn_conv_float": 106241,
-        "nn_conv_float position": 3819.38,
-        "nn_conv_float sum": 1321.19,
-        "nn_conv_float tap": 95.97,
-        "nn_conv_float pixel": 119.2,
-        "nn_conv_f32_u8 product": 40.68,
-        "nn_conv_float product of zero": 206.32,
-        "nn_conv_f32_f32 product": 48.03,
-        "nn_conv_f16_u8 product": 0,
-        "nn_pool_float once": 312.75,
-        "nn_pool_float line": 23.72,
-        "nn_pool_float position": 167.11,
-        "nn_pool_float average window": 338.87,
-        "nn_pool_float average row": 169.43,
-        "nn_pool_float average input": 84.72,
-        "nn_conv_f16_f32 product": 207.96,
-        "nn_pool_float max window": 0,
-        "nn_pool_float max row": 56.04,
-        "nn_pool_float max input": 62.76,
-    },
-)
-_FLASH = Measured(
-    near={
-        "nn_dense_f16_u8": 474.12,
-        "float arithmetic": 0,
-        "nn_half_to_float": 136.1,
-        "a step of nn_dense_float": 420.68,
-        "nn_dense_f16_f32": 491.5,
-        "nn_argmax_f32": 80,
-        "nn_dense_f32_u8": 477.82,
-        "nn_dense_f32_f32": 493.96,
-        "nn_conv_f32_u8": 1557.93,
-        "a step of nn_conv_float": 220.71,
-        "nn_conv_f32_f32": 1870.52,
-        "nn_conv_f16_u8": 1824.1,
-        "nn_pool_f32_average": 604,
-        "a step of nn_pool_float": 27.91,
-        "nn_conv_f16_f32": 1974.47,
-        "nn_pool_f32_max": 588.47,
-    },
-    far={
-        "nn_dense_f16_u8": 0,
-        "float arithmetic": 0,
-        "nn_half_to_float": 137.2,
-        "a step of nn_dense_float": 422.03,
-        "nn_dense_f16_f32": 575.13,
-        "nn_argmax_f32": 79.71,
-        "nn_dense_f32_u8": 574.18,
-        "nn_dense_f32_f32": 587.03,
-        "nn_conv_f32_u8": 1894.52,
-        "a step of nn_conv_float": 217.38,
-        "nn_conv_f32_f32": 1870.52,
-        "nn_conv_f16_u8": 2013.2,
-        "nn_pool_f32_average": 606.96,
-        "a step of nn_pool_float": 24.58,
-        "nn_conv_f16_f32": 1974.47,
-        "nn_pool_f32_max": 588.47,
-    },
-)
 _LONG_CALL_PRODUCT = 12.0
 """Of a product and its sum: six calls and returns of one cycle more each."""
 _CALLED = {WeightFormat.FLOAT32: "f32", WeightFormat.FLOAT16: "f16"}
@@ -134,10 +37,10 @@ def _counted(products: float, chip: Chip) -> float:
     return _LONG_CALL_PRODUCT * products if chip.long_calls else 0.0
 
 
-def _library(rows: Rows) -> dict[str, dict[str, float]]:
-    """What the compiler's library has of floats, and how a weight of 16 bits becomes one."""
-    names = ["float arithmetic", *(["nn_half_to_float"] if rows.format is WeightFormat.FLOAT16 else [])]
-    return {name: {name: 1} for name in names}
+def _functions(names: list[str], rows: Rows) -> dict[str, dict[str, float]]:
+    """These, and how a weight of 16 bits becomes a float."""
+    halves = ["nn_half_to_float"] if rows.format is WeightFormat.FLOAT16 else []
+    return {name: {name: 1} for name in (*names, *halves)}
 
 
 class FloatConv(OneOp[Conv]):
@@ -146,7 +49,7 @@ class FloatConv(OneOp[Conv]):
     name = "nn_conv_float"
     template = "c/conv_float.j2"
     runs = Conv
-    cycles, flash, stack = _CYCLES, _FLASH, portable.CONV_STACK
+    stack = portable.CONV_STACK
     on_floats = True
 
     def refusal(self, op: Conv) -> str | None:
@@ -176,8 +79,7 @@ class FloatConv(OneOp[Conv]):
         return inside * op.rows.outputs * (op.input_shape[0] // op.groups)
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        name = f"nn_conv_{_called(op)}"
-        return {name: {name: 1}} | _library(op.rows)
+        return _functions([f"nn_conv_{_called(op)}"], op.rows)
 
     def calls(self, op: Conv) -> Mapping[str, float]:
         return {"a step of nn_conv_float": 1}
@@ -189,7 +91,7 @@ class FloatDense(OneOp[Dense]):
     name = "nn_dense_float"
     template = "c/dense_float.j2"
     runs = Dense
-    cycles, flash, stack = _CYCLES, _FLASH, portable.DENSE_STACK
+    stack = portable.DENSE_STACK
     on_floats = True
 
     def refusal(self, op: Dense) -> str | None:
@@ -203,7 +105,6 @@ class FloatDense(OneOp[Dense]):
 
     def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
         return {
-            "nn_dense_float": 1,
             "nn_dense_float output": op.rows.outputs,
             "nn_dense_float input": op.inputs,
             f"nn_dense_float {'f32' if op.source.is_float else 'u8'} input used": op.nonzero,
@@ -211,8 +112,7 @@ class FloatDense(OneOp[Dense]):
         }
 
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        names = [f"nn_dense_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])]
-        return {name: {name: 1} for name in names} | _library(op.rows)
+        return _functions([f"nn_dense_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])], op.rows)
 
     def calls(self, op: Dense) -> Mapping[str, float]:
         return {"a step of nn_dense_float": 1}
@@ -224,18 +124,20 @@ class FloatPool(OneOp[Pool]):
     name = "nn_pool_float"
     template = "c/pool.j2"
     runs = Pool
-    cycles, flash, stack = _CYCLES, _FLASH, portable.CONV_STACK
+    stack = portable.CONV_STACK
     on_floats = True
 
     def refusal(self, op: Pool) -> str | None:
         return pools.pool_refusal(op)
 
     def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
-        return {f"nn_pool_float {name}": count for name, count in pools.pool_counts(op).items()}
+        # The largest of some floats costs by its inputs alone.
+        counts = {name: count for name, count in pools.pool_counts(op).items() if name != "max window"}
+        return {f"nn_pool_float {name}": count for name, count in counts.items()}
 
     def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        kind = "average" if op.is_average else "max"
-        return {name: {name: 1} for name in (f"nn_pool_f32_{kind}", "float arithmetic")}
+        name = f"nn_pool_f32_{'average' if op.is_average else 'max'}"
+        return {name: {name: 1}}
 
     def calls(self, op: Pool) -> Mapping[str, float]:
         return {"a step of nn_pool_float": 1}

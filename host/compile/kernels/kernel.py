@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
+from host.compile import measured
 from host.compile.boards import Chip, Family
 from host.compile.kernels.kinds import ASSEMBLY, PORTABLE
-from host.compile.kernels.measured import Measured
 from host.compile.memory import Place
 from host.quantise.ops import Conv, Dense, Op, Pool, Preconv, computes_floats
 
@@ -93,8 +93,6 @@ class OneOp(ABC, Generic[OpT]):
     kind = PORTABLE
     runs: type[OpT]
     on_floats = False
-    cycles = Measured()
-    flash = Measured()
     stack = 0
 
     def takes(self, ops: Ops) -> int:
@@ -126,20 +124,20 @@ class OneOp(ABC, Generic[OpT]):
 
     def cost_of(self, op: OpT, chip: Chip, alive: float | None) -> Cost:
         """As Kernel.cost."""
-        cycles = self.counted(op, chip, alive) + self.cycles.total(self.counts(op, alive), chip)
-        code = {symbol: self.flash.total(terms, chip) for symbol, terms in self.functions(op, chip).items()}
-        return Cost(cycles, code, self.flash.total(self.calls(op), chip), self.stack)
+        cycles = self.counted(op, chip, alive) + measured.cycles(self.counts(op, alive), chip)
+        code = {symbol: measured.flash(terms, chip) for symbol, terms in self.functions(op, chip).items()}
+        return Cost(cycles, code, measured.flash(self.calls(op), chip), self.stack)
 
     def counted(self, op: OpT, chip: Chip, alive: float | None) -> float:
         """Cycles that nobody has to measure: of loops in assembly, by its instructions."""
         return 0.0
 
     def counts(self, op: OpT, alive: float | None) -> Mapping[str, float]:
-        """How often it does what `cycles` has a name for."""
+        """How often it does what was measured, by name."""
         return {}
 
     def functions(self, op: OpT, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        """What the linker keeps once, each with what makes its bytes, by the names of `flash`."""
+        """What the linker keeps once, each with what was measured of its bytes, by name."""
         return {}
 
     def calls(self, op: OpT) -> Mapping[str, float]:

@@ -6,60 +6,8 @@ from collections.abc import Mapping
 
 from host.compile.boards import Chip
 from host.compile.kernels.kernel import OneOp, OneOpOnAvr
-from host.compile.kernels.measured import Measured
 from host.compile.kernels.portable import CONV_STACK, MAX_POOL, MAX_SIDE, map_refusal
 from host.quantise.ops import Pool, elements
-
-_CYCLES = Measured(
-    near={
-        "nn_pool once": 300.56,
-        "nn_pool line": 84.98,
-        "nn_pool position": 19.56,
-        "nn_pool max window": 21.26,
-        "nn_pool max row": 0,
-        "nn_pool max input": 12.1,
-        "nn_pool average window": 181.96,
-        "nn_pool average row": 36.07,
-        "nn_pool average input": 4.81,
-        "nn_avr_pool": 276.05,
-        "nn_avr_pool row": 29.29,
-        "nn_avr_pool window": 10.58,
-    },
-    far={
-        "nn_pool once": 517.87,
-        "nn_pool line": 28.52,
-        "nn_pool position": 7.48,
-        "nn_pool max window": 26.27,
-        "nn_pool max row": 17.81,
-        "nn_pool max input": 5.81,
-        "nn_pool average window": 144.8,
-        "nn_pool average row": 32.82,
-        "nn_pool average input": 7.51,
-        "nn_avr_pool": 258.07,
-        "nn_avr_pool row": 51.85,
-        "nn_avr_pool window": 10.48,
-    },
-)
-_FLASH = Measured(
-    near={
-        "nn_pool_max": 457.75,
-        "a step of nn_pool": 19.15,
-        "nn_pool_average": 496.27,
-        "nn_avr_pool": 308.37,
-        "nn_avr_window_max": 65.52,
-        "a step of nn_avr_pool": 19.45,
-        "nn_avr_window_mean": 211.83,
-    },
-    far={
-        "nn_pool_max": 456.39,
-        "a step of nn_pool": 28.57,
-        "nn_pool_average": 488.33,
-        "nn_avr_pool": 251.31,
-        "nn_avr_window_max": 64.25,
-        "a step of nn_avr_pool": 67.31,
-        "nn_avr_window_mean": 209.74,
-    },
-)
 
 
 class PortablePool(OneOp[Pool]):
@@ -68,7 +16,7 @@ class PortablePool(OneOp[Pool]):
     name = "nn_pool"
     template = "c/pool.j2"
     runs = Pool
-    cycles, flash, stack = _CYCLES, _FLASH, CONV_STACK
+    stack = CONV_STACK
 
     def refusal(self, op: Pool) -> str | None:
         return pool_refusal(op)
@@ -111,7 +59,7 @@ class AvrPool(OneOpOnAvr[Pool]):
     name = "nn_avr_pool"
     template = "avr8/pool.j2"
     runs = Pool
-    cycles, flash, stack = _CYCLES, _FLASH, CONV_STACK
+    stack = CONV_STACK
 
     def refusal(self, op: Pool) -> str | None:
         if not op.is_square:

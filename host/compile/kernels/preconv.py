@@ -7,37 +7,9 @@ from collections.abc import Mapping
 from host.compile.boards import Chip
 from host.compile.kernels import portable
 from host.compile.kernels.kernel import OneOp, OneOpOnAvr
-from host.compile.kernels.measured import Measured
 from host.quantise.ops import Preconv, elements
 
 SIZES = ((16, 16), (28, 28))
-
-_CYCLES = Measured(
-    near={
-        "nn_preconv": 0,
-        "nn_preconv column": 210.05,
-        "nn_preconv feature": 214.23,
-    },
-    far={
-        "nn_preconv": 5218.38,
-        "nn_preconv column": 652.3,
-        "nn_preconv feature": 81.54,
-    },
-)
-_FLASH = Measured(
-    near={
-        "nn_preconv": 918.37,
-        "nn_avr_preconv_16x16": 1257.22,
-        "nn_avr_normalize": 466.5,
-        "nn_avr_preconv_28x28": 1266.93,
-    },
-    far={
-        "nn_preconv": 918.4,
-        "nn_avr_preconv_16x16": 1254.54,
-        "nn_avr_normalize": 464.54,
-        "nn_avr_preconv_28x28": 0,
-    },
-)
 
 
 class PortablePreconv(OneOp[Preconv]):
@@ -46,7 +18,7 @@ class PortablePreconv(OneOp[Preconv]):
     name = "nn_preconv"
     template = "c/preconv.j2"
     runs = Preconv
-    cycles, flash, stack = _CYCLES, _FLASH, portable.DENSE_STACK
+    stack = portable.DENSE_STACK
 
     def refusal(self, op: Preconv) -> str | None:
         return preconv_refusal(op)
@@ -82,7 +54,7 @@ class AvrPreconv(OneOpOnAvr[Preconv]):
     name = "nn_avr_preconv"
     template = "avr8/preconv.j2"
     runs = Preconv
-    flash, stack = _FLASH, portable.DENSE_STACK
+    stack = portable.DENSE_STACK
 
     def refusal(self, op: Preconv) -> str | None:
         if op.input_shape[1:] not in SIZES:
