@@ -22,7 +22,6 @@ class Runner(Enum):
 
     NATIVE = "a process of this machine"
     SIMAVR = "the simulated board"
-    NONE = "nothing"
 
 
 @dataclass(frozen=True)

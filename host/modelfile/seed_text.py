@@ -13,7 +13,6 @@ from host.errors import InputError
 from host.nn.layers import Dense, Flatten, ReLU
 from host.nn.network import Network
 
-MAX_NUMBERS = 1 << 22
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -65,20 +64,3 @@ def write(network: Network, directory: Path) -> list[Path]:
 def to_text(matrix: NDArray[np.float16]) -> str:
     """(rows, columns) float16 as the seed's text."""
     return "".join(f"{float(value):.1e}\0\n" for value in matrix.ravel())
-
-
-def from_text(path: Path, columns: int) -> NDArray[np.float16]:
-    """Read a matrix of `columns` = inputs + 1 columns back; raise InputError where the text is not one."""
-    try:
-        fields = path.read_bytes().decode("ascii").split("\0\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a text matrix ({error}); export it again") from error
-    if fields[-1] != "" or len(fields) > MAX_NUMBERS:
-        raise InputError(f"{path}: found a last number without its NUL and newline, need both; the file is cut short")
-    try:
-        values = np.array([float(field) for field in fields[:-1]], np.float16)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; each number must be text such as -1.2e-03") from error
-    if not np.all(np.isfinite(values)) or values.size == 0 or values.size % columns:
-        raise InputError(f"{path}: found {values.size} numbers, need finite ones in rows of {columns}; export it again")
-    return values.reshape(-1, columns)

@@ -136,14 +136,6 @@ def _toward_zero(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     return halves
 
 
-def requantise(
-    sums: NDArray[np.int64], multiplier: int | NDArray[np.int64], shift: int, levels: int
-) -> NDArray[np.uint8]:
-    """clamp((sum·multiplier + 2^(shift−1)) >> shift, 0, levels), shapes kept; multipliers broadcast."""
-    activations: NDArray[np.uint8] = np.clip(half_up(sums, multiplier, shift), 0, levels).astype(np.uint8)
-    return activations
-
-
 def mean_of_counts(sums: NDArray[np.int64], count: int) -> NDArray[np.uint8]:
     """The mean of `count` activations whose sum is given, rounded to nearest, halves up."""
     means: NDArray[np.uint8] = ((sums + count // 2) // count).astype(np.uint8)

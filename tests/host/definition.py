@@ -10,6 +10,11 @@ from host.quantise.ops import Conv, Dense, HalfUp, Pool, Preconv
 KERNEL = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
 
 
+def requantised(sums, multiplier, shift, top):
+    """Whole arrays at once: (sum·multiplier + 2^(shift−1)) >> shift, held to 0..top."""
+    return np.clip((np.asarray(sums, np.int64) * multiplier + (1 << (shift - 1))) >> shift, 0, top).astype(np.uint8)
+
+
 def run(graph, image):
     """What each op puts out for one image (height, width) or (channels, height, width); the scores are the last."""
     values, found = image.reshape(graph.input_shape), []

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from networks import frozen_scores
 from test_train_fit import BARS
 from test_train_runs import same
 
@@ -16,7 +17,6 @@ from host.train import PRESETS, Wishes, train, train_preset
 from host.train.optimisers import Adam, Schedule
 from host.train.overrides import customised
 from host.train.phases import checkpoint_files
-from host.train.qat import freeze
 from host.train.qat.narrow import narrowed, widened
 from host.train.qat.recipe import named, standard
 from host.train.recipe import Recipe, Teacher
@@ -201,7 +201,7 @@ def test_each_format_and_top_is_trained_for_behind_the_front_end(rounded):
     ]
     for result in rounded.qat:
         assert result.parameters.architecture == rounded.architecture
-        said = freeze.scores_of(rounded, result, BARS.test.images).argmax(axis=1)
+        said = frozen_scores(rounded, result, BARS.test.images).argmax(axis=1)
         assert (said == BARS.test.labels).mean() > 0.9, (result.format, result.top)
     assert {"int4-6_loss", "ternary-4_accuracy"} <= set(rounded.provenance.history)
 
@@ -227,7 +227,7 @@ def integers(network, result, images):
 
 def test_integers_say_what_the_rounded_net_says(rounded):
     for result in rounded.qat:
-        said = freeze.scores_of(rounded, result, BARS.test.images)
+        said = frozen_scores(rounded, result, BARS.test.images)
         whole = integers(rounded, result, BARS.test.images)
         assert (said.argmax(axis=1) == whole.argmax(axis=1)).mean() >= 0.95, (result.format, result.top)
 
