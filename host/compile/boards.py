@@ -3,11 +3,10 @@ the kernels."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from enum import Enum
 
-from host.errors import InputError
+from host.errors import InputError, near
 
 
 class Family(Enum):
@@ -82,6 +81,4 @@ def board(name: str) -> Board:
     """Raise InputError for a name that is not in BOARDS, with the nearest one."""
     if name in BOARDS:
         return BOARDS[name]
-    near = difflib.get_close_matches(name, BOARDS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(BOARDS)}"
-    raise InputError(f"board: found {name!r}, need one of {', '.join(BOARDS)}; {hint}")
+    raise InputError(f"board: found {name!r}{near(name, BOARDS)}, need one of {', '.join(BOARDS)}; choose one")

@@ -23,8 +23,8 @@ from host.compile.select import all_exports, tile
 from host.errors import DigitduinoError
 from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 from host.nn.network import Network
+from host.nn.numbers import little_endian
 from host.quantise.graph import Graph
-from host.quantise.graph_hash import little_endian
 from host.quantise.lower import lower
 from host.quantise.ops import Dense, Preconv, elements
 

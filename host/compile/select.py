@@ -14,8 +14,7 @@ from host.compile.kernels.kernel import Kernel, Ops
 from host.compile.kernels.kinds import ASSEMBLY, AUTO, CHOICES, CODE, PORTABLE
 from host.compile.memory import lay_out
 from host.compile.program import Program, Tile, alive_behind, as_pair, make_program, possible_pairs, row_uses, title
-from host.data.problem import near as nearest
-from host.errors import InputError
+from host.errors import InputError, near
 from host.quantise.graph import Graph
 from host.quantise.ops import op_name, scores_as_codes
 
@@ -34,7 +33,7 @@ def choose(graph: Graph, board: Board, kernel: str = AUTO, *, profile: bool = Fa
     before the next, where there is room for that. It may still not fit: see advice.check_fit. Raise InputError for an
     op that no kernel runs, or where `kernel` runs none of the ops. With `profile` a build that times each fits."""
     if kernel not in CHOICES:
-        word = f"{kernel!r}{nearest(kernel, CHOICES)}"
+        word = f"{kernel!r}{near(kernel, CHOICES)}"
         raise InputError(f"kernel: found {word}, need {', '.join(CHOICES)}; leave --kernel out for the best")
     if board.chip.family is not Family.AVR:
         portable = _portable(graph, keep_image=True, pair=None)

@@ -19,12 +19,12 @@ from host.modelfile import network as current
 from host.modelfile.fields import Fields
 from host.modelfile.qat import known_formats, load_result
 from host.nn.dense_chain import DenseNumbers, join
-from host.nn.formats import FULL_TOP
+from host.nn.formats import FULL_TOP, WeightFormat
 from host.nn.layers import Architecture
 from host.nn.network import Calibration, Network, QatResult
+from host.nn.preconv import LEVELS
 
 MAX_LAYERS = 32
-_WEIGHT_TOP = 127
 
 
 def load_version_2(file: h5py.File, fields: Fields) -> Network:
@@ -73,8 +73,8 @@ def _front_end(file: h5py.File, fields: Fields, shape: tuple[int, int]) -> int:
         raise fields.wrong("front_end", name, "preconv")
     if not all(4 <= side <= 64 and side % 2 == 0 for side in shape):
         raise fields.wrong("input_shape", shape, "even sides of 4..64")
-    if levels not in (63, 255):
-        raise fields.wrong("levels", levels, "63 or 255")
+    if levels not in LEVELS:
+        raise fields.wrong("levels", levels, " or ".join(map(str, LEVELS)))
     return levels
 
 
@@ -108,7 +108,7 @@ def _check(layers: tuple[DenseNumbers, ...], inputs: int, fields: Fields) -> Non
 
 def _check_step(layer: DenseNumbers, where: str, has_step: bool, fields: Fields) -> None:
     step = layer.weight_step
-    top = _WEIGHT_TOP * step
+    top = WeightFormat.INT8.weight_max * step
     if step and not (np.isfinite(top) and np.abs(layer.weights).max(initial=0.0) <= top):
         raise fields.wrong(where, step, "0, or 1/127 of the largest weight")
     if float(np.float32(step)) != step or (step > 0) is not has_step:

@@ -12,8 +12,7 @@ from host.atomic import write_texts
 from host.errors import InputError
 from host.nn.layers import Dense, Flatten, ReLU
 from host.nn.network import Network
-
-HALF_MAX = float(np.finfo(np.float16).max)
+from host.nn.numbers import to_half
 
 
 def matrices(network: Network) -> list[NDArray[np.float16]]:
@@ -35,20 +34,12 @@ def matrices(network: Network) -> list[NDArray[np.float16]]:
         bias: NDArray[np.float64] = network.parameters.of(index)["bias"].astype(np.float64)
         if not joined and scaling.divisor != 1.0:
             weights = (weights / scaling.divisor).astype(np.float32)
-        rounded = _to_half(weights)
+        rounded = to_half(weights, "text", "use --format int8")
         if not joined:  # with the rounded weights, so that the sums stay centred
             offsets = np.broadcast_to(np.asarray(scaling.offset, np.float64), weights.shape[1])
             bias = bias - rounded.astype(np.float64) @ offsets
         joined.append(np.column_stack([rounded, bias.astype(np.float32)]).astype(np.float16))
     return joined
-
-
-def _to_half(weights: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Round to IEEE binary16, half to even; raise InputError rather than produce an infinity."""
-    largest = np.max(np.abs(weights), initial=0.0)
-    if largest >= HALF_MAX:
-        raise InputError(f"text: found a weight of {largest:.6g}, need below {HALF_MAX:.0f}; use --format int8")
-    return weights.astype(np.float16)
 
 
 def write(network: Network, directory: Path) -> list[Path]:

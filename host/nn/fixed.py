@@ -25,8 +25,7 @@ def codes(architecture: Architecture, images: NDArray[np.uint8]) -> NDArray[Any]
     shape = architecture.shapes[architecture.fixed]
     if not layers:
         return maps
-    last = layers[-1]
-    top = last.top if isinstance(last, MinMaxNormalise) else 0
+    top = architecture.front_end_top
     if top in LEVELS and layers == preconv_layers(top) and maps.shape[1] == 1:
         return preconv_features(maps[:, 0], top).reshape(len(maps), *shape)
     found = np.empty((len(maps), *shape), np.uint8 if top else np.int64)

@@ -203,6 +203,12 @@ class Architecture:
         return found
 
     @property
+    def front_end_top(self) -> int | None:
+        """The largest code of a fixed front end that ends in a normalisation; None of another, and without one."""
+        last = self.layers[self.fixed - 1] if self.fixed else None
+        return last.top if isinstance(last, MinMaxNormalise) else None
+
+    @property
     def shapes(self) -> tuple[Shape, ...]:
         """The input's shape, then each layer's output shape."""
         found: list[Shape] = [self.input_shape]

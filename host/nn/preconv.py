@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from host.errors import InputError
+from host.nn.formats import FULL_TOP, NARROW_TOP
 
-LEVELS = (255, 63)
-"""Largest activation of the 8-bit and of the 6-bit front end."""
+LEVELS = (NARROW_TOP, FULL_TOP)
+"""Largest activation of the 6-bit and of the 8-bit front end."""
 
 _CHUNK_PIXELS = 1 << 16  # pixels worked on at once, so that the temporaries stay in the processor's cache
 
@@ -46,7 +47,7 @@ def preconv_features(images: NDArray[np.uint8], levels: int = 255) -> NDArray[np
         found = f"{images.dtype} {images.shape}"
         raise InputError(f"front end: images: found {found}, need uint8 (N, H, W) of 2x2 or more; convert them first")
     if levels not in LEVELS:
-        raise InputError(f"front end: levels: found {levels}, need 255 or 63; choose one of them")
+        raise InputError(f"front end: levels: found {levels}, need {' or '.join(map(str, LEVELS))}; choose one of them")
     count, height, width = images.shape
     features = np.empty((count, (height // 2) * (width // 2)), np.uint8)
     chunk = max(1, _CHUNK_PIXELS // (height * width))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.nn.formats import WeightFormat
+from host.nn.numbers import little_endian
 from host.quantise.ops import Codes, Conv, Dense, DoubleRounding, HalfUp, MapShape, Op, Pool, Preconv, Rows
 
 Ops = tuple[Op, ...]
@@ -28,11 +29,6 @@ def graph_hash(fmt: WeightFormat, input_shape: MapShape, top: int, ops: Ops) -> 
     for array in arrays:
         digest.update(little_endian(array))
     return digest.hexdigest()
-
-
-def little_endian(array: NDArray[np.generic]) -> bytes:
-    """The array's numbers as every board and host agrees to count them."""
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _is_of_the_first_kind(fmt: WeightFormat, ops: Ops) -> bool:

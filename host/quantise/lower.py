@@ -146,7 +146,7 @@ class _Walk:
 
     def _take_front_end(self) -> None:
         if self._top not in LEVELS:
-            need = " or ".join(map(str, sorted(LEVELS)))
+            need = " or ".join(map(str, LEVELS))
             raise InputError(
                 f"{self._format.label}: front end: found activations of 0..{self._top}, need a largest one of {need}; "
                 "choose --activation-bits 6"

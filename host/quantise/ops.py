@@ -111,9 +111,9 @@ class Rows:
         """Integer weights (outputs, inputs of one output)."""
         return self.weights.reshape(self.outputs, -1)  # type: ignore[return-value]
 
-    def bounds(self, source: Codes) -> NDArray[np.int64]:
-        """Lowest and highest possible sum of each output, (2, outputs), for such inputs."""
-        return numerics.sum_bounds(self.flat, self.bias.astype(np.int32), source.high)
+    def sum_bounds(self, top: int) -> NDArray[np.int64]:
+        """Lowest and highest possible sum of each output, (2, outputs), for inputs of 0..top."""
+        return numerics.sum_bounds(self.flat, self.bias.astype(np.int32), top)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from host.data import Dataset
 from host.nn import inference
 from host.nn.fixed import codes
+from host.nn.formats import FULL_TOP
 from host.nn.layers import Architecture
 from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters, initial
@@ -28,7 +29,7 @@ from host.train.phases import batches_of, qat_file, teacher_file, teacher_name, 
 from host.train.progress import ProgressMeter
 from host.train.qat.cost_aware import CostAwareRounding
 from host.train.qat.cost_engine import CostAwareEngine
-from host.train.qat.narrow import narrowed, own_top
+from host.train.qat.narrow import narrowed
 from host.train.qat.recipe import QatRecipe
 from host.train.qat.train import FloatNet, qat_recipe, top_for, train_for
 from host.train.recipe import Recipe
@@ -99,7 +100,7 @@ class Pipeline:
                 train.images[self.kept], warps, (self.seed, _COPIES_STREAM), lambda images: codes(architecture, images)
             )
         )
-        scaling = scaling_of(recipe.scaling, copies.plain, own_top(architecture) or 255)
+        scaling = scaling_of(recipe.scaling, copies.plain, architecture.front_end_top or FULL_TOP)
         teachers = [
             self._teacher(recipe, number, path) for number in range(recipe.teacher.count if recipe.teacher else 0)
         ]

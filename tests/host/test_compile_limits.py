@@ -82,7 +82,7 @@ def test_what_code_cannot_hold_is_said_once():
     with pytest.raises(InputError) as caught:
         choose(graph, BOARDS["uno"], "unrolled")
     said = str(caught.value)
-    assert said.startswith("unrolled: dense 20-10: layer 1: sums: found ")
+    assert said.startswith("unrolled: dense 20-10: layer 1: found sums ")
     assert (said.count("unrolled"), said.count(";")) == (1, 1)
 
 

@@ -233,7 +233,7 @@ def test_the_price_of_sums_of_three_bytes_is_that_of_the_code():
 def test_sums_of_24_bits_are_taken_where_asked_for_and_no_longer_ones():
     layer = source([[127] * 5], bias=0)
     assert layer.sum_bytes.tolist() == [3] and unroll([layer], sum_bits=24)
-    with pytest.raises(InputError, match=r"layer 1: sums: found 8388545\.\.8388608, need 24 bits"):
+    with pytest.raises(InputError, match=r"layer 1: found sums 8388545\.\.8388608, need 24 bits"):
         unroll([source([[1]], bias=2**23 - 63)], sum_bits=24)
 
 
@@ -272,15 +272,18 @@ def source(weights, bias=0, multiplier=0, shift=0, levels=63):
 @pytest.mark.parametrize(
     ("layers", "complaint"),
     [
-        ([source([[127] * 5], bias=0)], "layer 1: sums: found 0..40005, need 16 bits"),
-        ([source([[-1]], bias=-32768)], "layer 1: sums: found -32831..-32768, need 16 bits"),
-        ([source(np.eye(256))], "layer 1: classes: found 256, need 255 at most"),
-        ([source([[1]], multiplier=1, shift=25), source([[1]])], "requantising: found multiplier 1, shift 25"),
-        ([source([[1]], multiplier=1027, shift=17), source([[1]])], "requantising: found multiplier 1027, shift 17"),
-        ([source([[1]], multiplier=255, shift=7), source([[1]])], "requantising: found multiplier 255, shift 7"),
+        ([source([[127] * 5], bias=0)], "layer 1: found sums 0..40005, need 16 bits"),
+        ([source([[-1]], bias=-32768)], "layer 1: found sums -32831..-32768, need 16 bits"),
+        ([source(np.eye(256))], "layer 1: found 256 classes, need 255 at most"),
+        (
+            [source([[1]], multiplier=1, shift=25), source([[1]])],
+            "found multiplier 1 at shift 25, need one below 65536 at shift 16 or 24",
+        ),
+        ([source([[1]], multiplier=1027, shift=17), source([[1]])], "found multiplier 1027 at shift 17"),
+        ([source([[1]], multiplier=255, shift=7), source([[1]])], "found multiplier 255 at shift 7"),
         (
             [source([[1], [2]], multiplier=np.array([1, 0]), shift=16), source([[1, 1]])],
-            "requantising: found multiplier 0, shift 16",
+            "found multiplier 0, need one above",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from host.errors import InputError
+from host.nn.numbers import to_half
 from host.quantise import numerics
 from host.quantise.ops import DoubleRounding
 
@@ -32,7 +33,7 @@ def test_a_bias_beyond_int32_is_refused():
 
 def test_a_weight_beyond_half_precision_is_refused():
     with pytest.raises(InputError, match="use float32"):
-        numerics.to_half(np.array([70000.0], np.float32))
+        to_half(np.array([70000.0], np.float32), "float16", "use float32")
 
 
 @given(

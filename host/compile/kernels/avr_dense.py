@@ -74,16 +74,15 @@ class BlockDense(OneOpOnAvr[Dense]):
         return self.bits  # of the kernels' requantisers
 
     def refusal(self, op: Dense) -> str | None:
-        refusal = portable.dense_refusal(op)
-        if refusal is not None:
+        if refusal := portable.dense_refusal(op):
             return refusal
-        bounds, rule = op.rows.bounds(op.source), op.rows.requantiser
-        if bounds.min() < -(2 ** (self.bits - 1)) or bounds.max() >= 2 ** (self.bits - 1):
-            return f"found sums {bounds.min()}..{bounds.max()}, need {self.bits} bits"
+        if refusal := layouts.sums_refusal(op.rows.sum_bounds(op.source.high), self.bits):
+            return refusal
         if op.rows.flat.size > MAX_NEAR_BYTES:
             return f"found {op.rows.flat.size:,} bytes of weights, need {MAX_NEAR_BYTES:,} at most for near flash reads"
         if op.inputs > self.max_inputs:
             return f"found {op.inputs} inputs, need {self.max_inputs} at most with {self.bits}-bit sums"
+        rule = op.rows.requantiser
         if isinstance(rule, HalfUp) and rule.shared is None:
             return "found a multiplier for each output, need one for all"
         return layouts.rule_refusal(op.rows, self._shift)

@@ -132,7 +132,7 @@ def sums_refusal(op: Conv | Dense) -> str | None:
     """What none of these kernels can compute."""
     if refusal := portable.rows_refusal(op.rows, op.source) or layouts.block_refusal(op.rows):
         return refusal
-    bounds, bits = op.rows.bounds(op.source), SUM_BITS[op.rows.format.bits]
+    bounds, bits = op.rows.sum_bounds(op.source.high), SUM_BITS[op.rows.format.bits]
     if bounds.min() < -(2 ** (bits - 1)) or bounds.max() >= 2 ** (bits - 1):
         return f"found sums {bounds.min()}..{bounds.max()}, need {bits} bits"
     if op.rows.flat.shape[1] > WEIGHTS_MAX:

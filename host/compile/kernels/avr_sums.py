@@ -52,12 +52,7 @@ class SumsDense(OneOpOnAvr[Dense]):
         return f"nn_avr_sums{self.bits}"
 
     def refusal(self, op: Dense) -> str | None:
-        if refusal := portable.dense_refusal(op):
-            return refusal
-        bounds, limit = op.rows.bounds(op.source), 2 ** (self.bits - 1)
-        if bounds.min() < -limit or bounds.max() >= limit:
-            return f"found sums {bounds.min()}..{bounds.max()}, need {self.bits} bits"
-        return None
+        return portable.dense_refusal(op) or layouts.sums_refusal(op.rows.sum_bounds(op.source.high), self.bits)
 
     def scratch(self, op: Dense) -> int:
         return self.bits // 8 * op.rows.outputs

@@ -16,12 +16,6 @@ from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters
 
 
-def own_top(architecture: Architecture) -> int | None:
-    """Return the largest code of a front end; None where there is none."""
-    last = architecture.layers[architecture.fixed - 1] if architecture.fixed else None
-    return last.top if isinstance(last, MinMaxNormalise) else None
-
-
 def narrowed(parameters: Parameters, scaling: Scaling, top: int) -> tuple[Parameters, Scaling]:
     """Return a net of its own numbers, and its scaling, of the same scores on codes 0..top.
 
@@ -29,7 +23,7 @@ def narrowed(parameters: Parameters, scaling: Scaling, top: int) -> tuple[Parame
     larger than the net's own.
     """
     architecture = parameters.architecture
-    own = own_top(architecture)
+    own = architecture.front_end_top
     if own is None or own == top:
         return parameters.copy(), scaling
     if top > own:
@@ -47,7 +41,7 @@ def narrowed(parameters: Parameters, scaling: Scaling, top: int) -> tuple[Parame
 def widened(result: QatResult, architecture: Architecture, scaling: Scaling) -> QatResult:
     """Return a result that was trained on the codes 0..result.top of `narrowed` as one of the net of `architecture` and
     `scaling`, which is given them as codes of its own."""
-    own = own_top(architecture)
+    own = architecture.front_end_top
     if own is None or own == result.top:
         return result
     numbers = Parameters(architecture, result.parameters.flat.copy(), result.parameters.measured.copy())

@@ -19,7 +19,7 @@ from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters
 from host.train.qat import freeze
 from host.train.qat.engine import LsqEngine
-from host.train.qat.narrow import own_top, widened
+from host.train.qat.narrow import widened
 from host.train.qat.recipe import QatRecipe
 from host.train.qat.scales import start
 from host.train.recipe import Recipe
@@ -33,7 +33,7 @@ def top_for(wanted: QatRecipe, parameters: Parameters) -> int:
     """Return the largest activation that a net is trained for: what is wanted, else that of its front end, else 255."""
     if wanted.bits is not None:
         return ACTIVATION_TOPS[wanted.bits]
-    return own_top(parameters.architecture) or FULL_TOP
+    return parameters.architecture.front_end_top or FULL_TOP
 
 
 def qat_recipe(recipe: Recipe, wanted: QatRecipe) -> Recipe:
