@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.nn.formats import FRONT_END_TOPS
 from host.nn.layers import Architecture, FixedConv2d, LayerSpec, MaxPool2d, MinMaxNormalise, preconv_layers
-from host.nn.preconv import LEVELS, convolve, preconv_features
+from host.nn.preconv import convolve, preconv_features
 from host.nn.windows import largest
 
 _AT_ONCE = 256  # images, so that the temporaries stay small
@@ -26,7 +27,7 @@ def codes(architecture: Architecture, images: NDArray[np.uint8]) -> NDArray[Any]
     if not layers:
         return maps
     top = architecture.front_end_top
-    if top in LEVELS and layers == preconv_layers(top) and maps.shape[1] == 1:
+    if top in FRONT_END_TOPS and layers == preconv_layers(top) and maps.shape[1] == 1:
         return preconv_features(maps[:, 0], top).reshape(len(maps), *shape)
     found = np.empty((len(maps), *shape), np.uint8 if top else np.int64)
     for start in range(0, len(maps), _AT_ONCE):

@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from host.errors import InputError
-from host.nn.formats import FULL_TOP, NARROW_TOP
-
-LEVELS = (NARROW_TOP, FULL_TOP)
-"""Largest activation of the 6-bit and of the 8-bit front end."""
+from host.nn.formats import FRONT_END_TOPS
 
 _CHUNK_PIXELS = 1 << 16  # pixels worked on at once, so that the temporaries stay in the processor's cache
 
@@ -46,8 +43,10 @@ def preconv_features(images: NDArray[np.uint8], levels: int = 255) -> NDArray[np
     if images.dtype != np.uint8 or images.ndim != 3 or min(images.shape[1:]) < 2:
         found = f"{images.dtype} {images.shape}"
         raise InputError(f"front end: images: found {found}, need uint8 (N, H, W) of 2x2 or more; convert them first")
-    if levels not in LEVELS:
-        raise InputError(f"front end: levels: found {levels}, need {' or '.join(map(str, LEVELS))}; choose one of them")
+    if levels not in FRONT_END_TOPS:
+        raise InputError(
+            f"front end: levels: found {levels}, need {' or '.join(map(str, FRONT_END_TOPS))}; choose one of them"
+        )
     count, height, width = images.shape
     features = np.empty((count, (height // 2) * (width // 2)), np.uint8)
     chunk = max(1, _CHUNK_PIXELS // (height * width))

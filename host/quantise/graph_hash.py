@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from host.nn.formats import WeightFormat
 from host.nn.numbers import little_endian
-from host.quantise.ops import Codes, Conv, Dense, DoubleRounding, HalfUp, MapShape, Op, Pool, Preconv, Rows
+from host.quantise.ops import Codes, Conv, Dense, MapShape, Op, Pool, Preconv, Rows
+from host.quantise.requantisers import DoubleRounding, HalfUp
 
 Ops = tuple[Op, ...]
 Description = tuple[str, list[NDArray[np.generic]]]

@@ -17,7 +17,8 @@ from host.errors import InputError
 from host.nn.formats import NARROW_TOP, WeightFormat
 from host.nn.numbers import to_half
 from host.quantise import numerics
-from host.quantise.ops import Codes, HalfUp, Rows
+from host.quantise.ops import Codes, Rows
+from host.quantise.requantisers import HalfUp
 
 _GROWTH = 1.02
 """How much coarser weights become at a time, until their sums fit 16 bits."""

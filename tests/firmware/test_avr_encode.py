@@ -77,7 +77,7 @@ def check(assemble: Assemble, graph: Graph) -> set[str]:
         graph, ATMEGA328P, [*before, (DenseCode(), graph.ops[first:])], keep_image=bool(before), pair=None
     )
     unrolled = program.steps[-1].packed.fields["code"]
-    text = render(Export(graph, plain(graph).portable, program))["model_code.S"]
+    text = render(Export(plain(graph).portable, program))["model_code.S"]
     assert assemble(text) == unrolled.machine_code == program.rom
     assert len(unrolled.machine_code) == 2 * sum(words(part.ops) for part in unrolled.parts)
     return {op.text.split()[0] for part in unrolled.parts for op in part.ops if not op.text.endswith(":")}

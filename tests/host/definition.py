@@ -5,7 +5,8 @@ import itertools
 
 import numpy as np
 
-from host.quantise.ops import Conv, Dense, HalfUp, Pool, Preconv
+from host.quantise.ops import Conv, Dense, Pool, Preconv
+from host.quantise.requantisers import HalfUp
 
 KERNEL = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
 

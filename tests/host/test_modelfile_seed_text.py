@@ -1,14 +1,27 @@
 """The seed's text matrices: its exact form, read back and written again the same."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from networks import random_network
 
+from host.errors import InputError
 from host.modelfile import seed_text as textfmt
 from host.nn.dense_chain import split as layers_of
+from host.nn.layers import Architecture, Flatten
+from host.nn.parameters import empty
 
 
 def test_each_number_is_followed_by_nul_and_newline():
     assert textfmt.to_text(np.array([[1.5, -0.00123]], np.float16)) == "1.5e+00\0\n-1.2e-03\0\n"
+
+
+def test_a_net_without_dense_layers_has_no_matrices():
+    architecture = Architecture((1, 2, 2), (Flatten(),))
+    network = replace(random_network(), parameters=empty(architecture))
+    with pytest.raises(InputError, match="text: found none among the layers, need dense layers alone"):
+        textfmt.matrices(network)
 
 
 def test_files_round_trip(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from host.errors import InputError
 from host.nn.numbers import to_half
 from host.quantise import numerics
-from host.quantise.ops import DoubleRounding
+from host.quantise.requantisers import DoubleRounding
 
 
 def test_to_int8_rounds_half_to_even_and_never_gives_minus_128():

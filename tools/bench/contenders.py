@@ -21,8 +21,9 @@ from host.nn.network import Network
 from host.nn.preconv import convolve, preconv_features
 from host.nn.windows import largest
 from host.quantise.lower import lower
-from host.quantise.ops import Dense, HalfUp, Rows
+from host.quantise.ops import Dense, Rows
 from host.quantise.reference import infer
+from host.quantise.requantisers import HalfUp
 from tools.bench import emlearn_peer
 
 HERE = Path(__file__).resolve().parent

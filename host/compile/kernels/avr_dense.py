@@ -11,7 +11,8 @@ from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed
 from host.compile.kernels.measured import Measured
-from host.quantise.ops import Dense, HalfUp
+from host.quantise.ops import Dense
+from host.quantise.requantisers import HalfUp
 
 MAX_NEAR_BYTES = 2**15 - 1
 """What an object may be at most where pointers and sizes have 16 bits."""

@@ -150,10 +150,10 @@ def patch_cycles(blocks: Blocks, size: int, rows: int, run: int, density: float)
     """One call of a patch kernel."""
     present = 11 + 6 * size + 2 * blocks.stride(size)
     products = rows * run * (density * present + (1 - density) * 9)
-    return 124 + 18 * size + 28 * rows + products + _unpacking(size, blocks.bits)
+    return 124 + 18 * size + 28 * rows + products + unpacking_cycles(size, blocks.bits)
 
 
-def _unpacking(size: int, bits: int) -> int:
+def unpacking_cycles(size: int, bits: int) -> int:
     """What taking the sums of packed weights apart costs, as nn_avr_patch.h does it."""
     if bits == 8:
         return 0

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.quantise.numerics import MULTIPLIER_MAX, ROW_SHIFTS
-from host.quantise.ops import Conv, Dense, DoubleRounding, HalfUp, Rows
+from host.quantise.ops import Conv, Dense, Rows
+from host.quantise.requantisers import DoubleRounding, HalfUp
 
 SHIFTS = SHORT_SHIFT, LONG_SHIFT = min(ROW_SHIFTS), max(ROW_SHIFTS)
 """By which boards shift, the first that will do: whole bytes."""

@@ -19,15 +19,12 @@ from host.nn.parameters import Parameters
 def narrowed(parameters: Parameters, scaling: Scaling, top: int) -> tuple[Parameters, Scaling]:
     """Return a net of its own numbers, and its scaling, of the same scores on codes 0..top.
 
-    Offsets are whole numbers: what rounding them changes goes into the first biases. Raises InputError where `top` is
-    larger than the net's own.
+    Offsets are whole numbers: what rounding them changes goes into the first biases.
     """
     architecture = parameters.architecture
     own = architecture.front_end_top
     if own is None or own == top:
         return parameters.copy(), scaling
-    if top > own:
-        raise InputError(f"train: qat: found activations to {top}, need {own} at most, as the net's; choose fewer bits")
     place = architecture.fixed - 1
     layers = (*architecture.layers[:place], MinMaxNormalise(top), *architecture.layers[place + 1 :])
     changed = Parameters(

@@ -3,7 +3,7 @@
 See docs/quantisation.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.errors import InputError
 from host.nn import inference
 from host.nn import numpy as layers
-from host.nn.activations import rectifiers
+from host.nn.activations import activation_tops, rectifiers
 from host.nn.formats import ACTIVATION_TOPS, FULL_TOP, WEIGHT_TOPS
+from host.nn.layers import Architecture
 from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters
 from host.train.qat import freeze
@@ -27,6 +29,16 @@ from host.train.trainer import Mix, Trainer, TrainingData
 
 _PERCENTILE = 99.99
 _IMAGES = 1000  # evenly spread over the training images: enough for where the steps of activations start
+
+
+def check_bits(formats: Iterable[QatRecipe], architecture: Architecture) -> None:
+    """Raise InputError for activations of bits that the net cannot have."""
+    possible = activation_tops(architecture)
+    for wanted in formats:
+        if wanted.bits is not None and wanted.bits not in possible:
+            need = f"{' or '.join(map(str, sorted(possible)))} bits, as its codes can have"
+            do = "choose those, or for others a net without a front end"
+            raise InputError(f"train: qat: found '{wanted.name}' behind a fixed front end, need {need}; {do}")
 
 
 def top_for(wanted: QatRecipe, parameters: Parameters) -> int:
