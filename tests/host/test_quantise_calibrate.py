@@ -151,7 +151,5 @@ def test_an_export_finds_the_densities_of_its_own_top_and_of_the_units_it_keeps(
 
 def test_densities_of_another_size_than_a_dense_layers_are_refused():
     foreign = Calibration(255, 0.9, (np.ones(1, np.float32), np.ones(9, np.float32), np.ones(7, np.float32)))
-    with pytest.raises(
-        InputError, match="calibrations: found 9 shares for a dense layer of 16 inputs, need one"
-    ):
+    with pytest.raises(InputError, match="calibrations: found 9 shares for a dense layer of 16 inputs, need one"):
         lower(dataclasses.replace(random_network(), calibrations=(foreign,)))

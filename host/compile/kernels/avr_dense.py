@@ -9,7 +9,7 @@ import numpy as np
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
 from host.compile.kernels.measured import Measured
 from host.quantise.ops import Dense
 from host.quantise.requantisers import HalfUp
@@ -126,7 +126,7 @@ class BlockDense(OneOpOnAvr[Dense]):
             names = [f"nn_avr_requantize{self.bits}"]
         else:
             names = ["nn_avr_argmax32", *(["nn_avr_widen16"] if self.bits == 16 else [])]
-        return found | {name: {name: 1} for name in names}
+        return found | whole(*names)
 
     def calls(self, op: Dense) -> Mapping[str, float]:
         blocks = len(layouts.even_blocks(op.rows.outputs, self.block_max))

@@ -10,7 +10,7 @@ import numpy as np
 from host.compile.boards import Chip
 from host.compile.kernels import avr_dense, avr_patch, layouts, portable
 from host.compile.kernels.avr_dense import Block, argmax_cycles, routines, sums16_cycles
-from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
 from host.compile.kernels.measured import Measured
 from host.quantise.ops import Dense
 
@@ -84,7 +84,7 @@ class SumsDense(OneOpOnAvr[Dense]):
         names = [f"nn_avr_activate{self.bits}"]
         if op.rows.requantiser is None:
             names = [f"nn_avr_widen{self.bits}", "nn_avr_argmax32"]
-        return found | {name: {name: 1} for name in names}
+        return found | whole(*names)
 
     def calls(self, op: Dense) -> Mapping[str, float]:
         blocks = len(layouts.even_blocks(op.rows.outputs, self.block_max))

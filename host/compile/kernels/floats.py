@@ -8,7 +8,7 @@ import numpy as np
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, pools, portable
-from host.compile.kernels.kernel import OneOp, Packed
+from host.compile.kernels.kernel import OneOp, Packed, whole
 from host.compile.kernels.measured import Measured
 from host.nn.formats import WeightFormat
 from host.quantise.ops import Conv, Dense, Pool, Rows
@@ -137,7 +137,7 @@ def _counted(products: float, chip: Chip) -> float:
 def _library(rows: Rows) -> dict[str, dict[str, float]]:
     """What the compiler's library has of floats, and how a weight of 16 bits becomes one."""
     names = ["float arithmetic", *(["nn_half_to_float"] if rows.format is WeightFormat.FLOAT16 else [])]
-    return {name: {name: 1} for name in names}
+    return whole(*names)
 
 
 class FloatConv(OneOp[Conv]):
@@ -177,10 +177,7 @@ class FloatConv(OneOp[Conv]):
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         name = f"nn_conv_{_called(op)}"
-        return {name: {name: 1}} | _library(op.rows)
-
-    def calls(self, op: Conv) -> Mapping[str, float]:
-        return {"a step of nn_conv_float": 1}
+        return whole(name) | _library(op.rows)
 
 
 class FloatDense(OneOp[Dense]):
@@ -212,10 +209,7 @@ class FloatDense(OneOp[Dense]):
 
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         names = [f"nn_dense_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])]
-        return {name: {name: 1} for name in names} | _library(op.rows)
-
-    def calls(self, op: Dense) -> Mapping[str, float]:
-        return {"a step of nn_dense_float": 1}
+        return whole(*names) | _library(op.rows)
 
 
 class FloatPool(OneOp[Pool]):
@@ -235,7 +229,4 @@ class FloatPool(OneOp[Pool]):
 
     def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         kind = "average" if op.is_average else "max"
-        return {name: {name: 1} for name in (f"nn_pool_f32_{kind}", "float arithmetic")}
-
-    def calls(self, op: Pool) -> Mapping[str, float]:
-        return {"a step of nn_pool_float": 1}
+        return whole(f"nn_pool_f32_{kind}", "float arithmetic")
