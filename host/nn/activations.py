@@ -4,7 +4,7 @@ import math
 
 from host.errors import InputError
 from host.nn.formats import ACTIVATION_TOPS, FRONT_END_TOPS
-from host.nn.layers import Architecture, Conv2d, Dense, MaxPool2d, ReLU
+from host.nn.layers import Architecture, Conv2d, Dense, MaxPool2d, MinMaxNormalise, ReLU
 
 
 def rectifiers(architecture: Architecture) -> tuple[int, ...]:
@@ -29,8 +29,9 @@ def rectifiers(architecture: Architecture) -> tuple[int, ...]:
 def activation_tops(architecture: Architecture) -> dict[int, int]:
     """Return activation bits → the largest activation, of those that a net can have: behind a front end that
     normalises one of FRONT_END_TOPS, and none larger than the codes that the net was trained on."""
-    own = architecture.front_end_top
-    return {bits: top for bits, top in ACTIVATION_TOPS.items() if own is None or (top in FRONT_END_TOPS and top <= own)}
+    normalises = any(isinstance(layer, MinMaxNormalise) for layer in architecture.layers)
+    known = FRONT_END_TOPS if normalises else ACTIVATION_TOPS.values()
+    return {bits: top for bits, top in ACTIVATION_TOPS.items() if top in known and top <= architecture.top}
 
 
 def code_of_limit(limit: float, step: float, top: int) -> int:

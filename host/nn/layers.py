@@ -12,6 +12,7 @@ from typing import Any
 
 from host.errors import InputError
 from host.nn import shapes
+from host.nn.formats import FULL_TOP
 from host.nn.shapes import Padding, Pads, Pair, Shape, Sides, Size
 
 
@@ -205,6 +206,11 @@ class Architecture:
         """The largest code of a fixed front end that ends in a normalisation; None of another, and without one."""
         last = self.layers[self.fixed - 1] if self.fixed else None
         return last.top if isinstance(last, MinMaxNormalise) else None
+
+    @property
+    def top(self) -> int:
+        """The largest code that the first trained layer is given."""
+        return self.front_end_top or FULL_TOP
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

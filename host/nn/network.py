@@ -102,7 +102,7 @@ class Network:
     @property
     def top(self) -> int:
         """The largest code that the first trained layer is given."""
-        return self.architecture.front_end_top or FULL_TOP
+        return self.architecture.top
 
     def qat_for(self, fmt: str, top: int = FULL_TOP) -> QatResult | None:
         """Return the numbers that were trained for a format and a top of activations."""

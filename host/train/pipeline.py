@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from host.data import Dataset
 from host.nn import inference
 from host.nn.fixed import codes
-from host.nn.formats import FULL_TOP
 from host.nn.layers import Architecture
 from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters, initial
@@ -100,7 +99,7 @@ class Pipeline:
                 train.images[self.kept], warps, (self.seed, _COPIES_STREAM), lambda images: codes(architecture, images)
             )
         )
-        scaling = scaling_of(recipe.scaling, copies.plain, architecture.front_end_top or FULL_TOP)
+        scaling = scaling_of(recipe.scaling, copies.plain, architecture.top)
         teachers = [
             self._teacher(recipe, number, path) for number in range(recipe.teacher.count if recipe.teacher else 0)
         ]

@@ -15,7 +15,7 @@ from host.errors import InputError
 from host.nn import inference
 from host.nn import numpy as layers
 from host.nn.activations import activation_tops, rectifiers
-from host.nn.formats import ACTIVATION_TOPS, FULL_TOP, WEIGHT_TOPS
+from host.nn.formats import ACTIVATION_TOPS, WEIGHT_TOPS
 from host.nn.layers import Architecture
 from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters
@@ -45,7 +45,7 @@ def top_for(wanted: QatRecipe, parameters: Parameters) -> int:
     """Return the largest activation that a net is trained for: what is wanted, else that of its front end, else 255."""
     if wanted.bits is not None:
         return ACTIVATION_TOPS[wanted.bits]
-    return parameters.architecture.front_end_top or FULL_TOP
+    return parameters.architecture.top
 
 
 def qat_recipe(recipe: Recipe, wanted: QatRecipe) -> Recipe:
