@@ -9,7 +9,7 @@ import numpy as np
 
 from host.errors import InputError
 from host.nn.activations import activation_tops
-from host.nn.formats import WeightFormat
+from host.nn.formats import FRONT_END_TOPS, WeightFormat
 from host.nn.layers import (
     PRECONV_KERNEL,
     AveragePool2d,
@@ -52,7 +52,7 @@ def lower(
     top = network.top if top is None or not fmt.is_integer else top
     tops = activation_tops(network.architecture).values()
     if top not in tops:
-        need = " or ".join(map(str, tops))
+        need = " or ".join(map(str, tops or FRONT_END_TOPS))
         raise InputError(f"activations: found a largest one of {top}, need {need}; choose --activation-bits 6")
     qat = None if per_tensor or post_training or not fmt.is_integer else network.qat_for(fmt.label, top)
     walk = _Walk(network, fmt, top, per_tensor, qat)
