@@ -1,4 +1,4 @@
-"""Every error that the library raises on purpose; imports nothing.
+"""Every error that the library raises on purpose; imports nothing of this package.
 
 The library raises, `host.cli` alone prints the one line and returns `exit_code`.
 
@@ -14,6 +14,9 @@ The library raises, `host.cli` alone prints the one line and returns `exit_code`
 
 A message reads `subject: field: found X, need Y; do Z`, in one line.
 """
+
+import difflib
+from collections.abc import Iterable
 
 
 class DigitduinoError(Exception):
@@ -56,3 +59,10 @@ class ToolMissing(DigitduinoError):
     """A program or library is not installed; the message names the package."""
 
     exit_code = 4
+
+
+def near(word: str, candidates: Iterable[str]) -> str:
+    """` (did you mean X?)` for the closest candidate whatever its case, or an empty string."""
+    by_folded = {c.casefold(): c for c in candidates}
+    best = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    return f" (did you mean {by_folded[best[0]]}?)" if best else ""

@@ -12,8 +12,7 @@ from host.cli import plot_options
 from host.cli.console import Console
 from host.cli.evaluate import load_split
 from host.cli.plot_options import ALL, OF_MODEL, OF_REPORT
-from host.data.problem import near
-from host.errors import InputError
+from host.errors import InputError, near
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 from host.nn.network import Network

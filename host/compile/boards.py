@@ -3,11 +3,10 @@ there stands in measured/."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from host.errors import InputError
+from host.errors import InputError, near
 
 COMPILERS = ("5.4.0", "7.3.0")
 """The versions of avr-gcc whose code was measured: Debian's, and the one that Arduino and PlatformIO ship."""
@@ -25,7 +24,6 @@ class Runner(Enum):
 
     NATIVE = "a process of this machine"
     SIMAVR = "the simulated board"
-    NONE = "nothing"
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,4 @@ def board(name: str) -> Board:
     """Raise InputError for a name that is not in BOARDS, with the nearest one."""
     if name in BOARDS:
         return BOARDS[name]
-    near = difflib.get_close_matches(name, BOARDS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(BOARDS)}"
-    raise InputError(f"board: found {name!r}, need one of {', '.join(BOARDS)}; {hint}")
+    raise InputError(f"board: found {name!r}{near(name, BOARDS)}, need one of {', '.join(BOARDS)}; choose one")

@@ -23,22 +23,25 @@ from host.compile.select import all_exports, tile
 from host.errors import DigitduinoError
 from host.nn.formats import ACTIVATION_TOPS, WeightFormat
 from host.nn.network import Network
+from host.nn.numbers import little_endian
 from host.quantise.graph import Graph
-from host.quantise.graph_hash import little_endian
 from host.quantise.lower import lower
 from host.quantise.ops import Dense, Preconv, elements
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A graph, and the exports of it that a board may carry; `known` where it can be but that one."""
+    """A graph, any export of which a board may carry, or the one export that it can be."""
 
-    graph: Graph
-    known: Export | None = None
+    known: Graph | Export
+
+    @property
+    def graph(self) -> Graph:
+        return self.known.graph if isinstance(self.known, Export) else self.known
 
     @cached_property
     def exports(self) -> tuple[Export, ...]:
-        return tuple(all_exports(self.graph)) if self.known is None else (self.known,)
+        return (self.known,) if isinstance(self.known, Export) else tuple(all_exports(self.known))
 
     @property
     def model_hash(self) -> bytes:
@@ -48,8 +51,8 @@ class Candidate:
     def weights_crcs(self) -> tuple[int, ...]:
         """What READY may answer."""
         found = [crc for export in self.exports for crc in export.weights_crcs]
-        if self.known is None:
-            found += earlier_crcs(self.graph)
+        if isinstance(self.known, Graph):
+            found += earlier_crcs(self.known)
         return tuple(dict.fromkeys(found))
 
     @property

@@ -15,9 +15,13 @@ from host.quantise.graph import Graph
 class Export:
     """`avr` is None where an AVR runs the portable program too."""
 
-    graph: Graph
     portable: Program
     avr: Program | None = None
+
+    @property
+    def graph(self) -> Graph:
+        """What every program of it computes."""
+        return self.portable.graph
 
     @property
     def kernel(self) -> str:

@@ -15,8 +15,7 @@ from host.compile.kernels.kernel import Kernel, Ops
 from host.compile.kernels.kinds import ASSEMBLY, AUTO, CHOICES, CODE, PORTABLE
 from host.compile.memory import lay_out
 from host.compile.program import Program, Tile, alive_behind, as_pair, make_program, possible_pairs, row_uses, title
-from host.data.problem import near as nearest
-from host.errors import InputError
+from host.errors import InputError, near
 from host.quantise.graph import Graph
 from host.quantise.ops import op_name, scores_as_codes
 
@@ -35,29 +34,29 @@ def choose(graph: Graph, board: Board, kernel: str = AUTO, *, profile: bool = Fa
     before the next, where there is room for that. It may still not fit: see advice.check_fit. Raise InputError for an
     op that no kernel runs, or where `kernel` runs none of the ops. With `profile` a build that times each fits."""
     if kernel not in CHOICES:
-        word = f"{kernel!r}{nearest(kernel, CHOICES)}"
+        word = f"{kernel!r}{near(kernel, CHOICES)}"
         raise InputError(f"kernel: found {word}, need {', '.join(CHOICES)}; leave --kernel out for the best")
     if board.chip.family is not Family.AVR:
         portable = _portable(graph, keep_image=True, pair=None)
-        return Export(graph, portable, None if kernel in (AUTO, PORTABLE) else _asked_for(graph, kernel, ATMEGA328P))
+        return Export(portable, None if kernel in (AUTO, PORTABLE) else _asked_for(graph, kernel, ATMEGA328P))
     found = _first_that_fits(graph, board, kernel, profile)
     portable = _portable(graph, found.layout.image is None, found.layout.pair)
-    return Export(graph, portable, None if found.kind == PORTABLE else found)
+    return Export(portable, None if found.kind == PORTABLE else found)
 
 
 def plain(graph: Graph) -> Export:
     """The portable program alone."""
-    return Export(graph, _portable(graph, keep_image=True, pair=None))
+    return Export(_portable(graph, keep_image=True, pair=None))
 
 
 def all_exports(graph: Graph) -> list[Export]:
     """Every export of `graph` whose bytes in flash differ: a board may carry any of them."""
     portable = plain(graph).portable
-    found = {portable.crc: Export(graph, portable)}
+    found = {portable.crc: Export(portable)}
     chips = dict.fromkeys(board.chip for board in BOARDS.values() if board.chip.family is Family.AVR)
     for chip, kind in itertools.product(chips, (CODE, ASSEMBLY)):
         for program in _layouts(graph, chip, _tiles(graph, chip, kind)):
-            found.setdefault(program.crc, Export(graph, portable, program))
+            found.setdefault(program.crc, Export(portable, program))
     return list(found.values())
 
 

@@ -13,8 +13,9 @@ from host.data.dataset import Dataset, Split
 from host.data.digits import load_digits
 from host.data.files import load_path
 from host.data.named import load_named
-from host.data.problem import near, problem
+from host.data.problem import problem
 from host.data.sources import SOURCES
+from host.errors import near
 
 __all__ = ["NAMES", "Dataset", "Split", "fetch", "load"]
 

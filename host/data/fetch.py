@@ -16,9 +16,9 @@ from host.cache import cache_directory
 from host.data.dataset import content_sha256
 from host.data.download import FetchProgress, OnProgress, download_file, md5_of
 from host.data.named import find_layout, find_source, read_layout, variants
-from host.data.problem import near, one_line, problem
+from host.data.problem import one_line, problem
 from host.data.sources import SOURCES, Layout, Source
-from host.errors import InputError, LinkError
+from host.errors import InputError, LinkError, near
 
 __all__ = ["FetchProgress", "fetch"]
 

@@ -25,10 +25,11 @@ from host.data.hdf5 import MAGIC, read_hdf5
 from host.data.idx import read_idx_split
 from host.data.named import find_layout, read_layout, variant
 from host.data.npz import read_npz
-from host.data.problem import near, problem
+from host.data.problem import problem
 from host.data.sources import IDX_LAYOUT, SOURCES
 from host.data.streams import open_decoded, text_lines
 from host.data.text import read_csv
+from host.errors import near
 
 _LONGEST_NAME = 64  # of a class
 _KNOWN = "HDF5 (.h5), NPZ, CSV, IDX (*-ubyte), or a directory of IDX files or of train.csv and test.csv"

@@ -15,10 +15,11 @@ import numpy as np
 
 from host.data.dataset import Split
 from host.data.memory import bounded_memory
-from host.data.problem import near, one_line, problem
+from host.data.problem import one_line, problem
 from host.data.sandbox import Grant, no_limit, read_in_sandbox
 from host.data.streams import credible_bytes, unreadable
 from host.data.values import Numbers, Scale, image_shape, make_split
+from host.errors import near
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_LINKS = 4096  # in one file; a model has some dozens

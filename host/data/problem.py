@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 from host.errors import InputError
 
 _LONGEST = 600
@@ -20,10 +17,3 @@ def one_line(text: str) -> str:
     flat = " ".join(text.split())
     safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in flat)
     return safe if len(safe) <= _LONGEST else safe[: _LONGEST - 1] + "…"
-
-
-def near(word: str, candidates: Iterable[str]) -> str:
-    """` (did you mean X?)` for the closest candidate whatever its case, or an empty string."""
-    by_folded = {c.casefold(): c for c in candidates}
-    best = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
-    return f" (did you mean {by_folded[best[0]]}?)" if best else ""

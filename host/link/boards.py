@@ -57,8 +57,6 @@ def connect_board(board: Board, built: Built) -> Iterator[Connection]:
         with _native(built.program) as transport:
             yield Connection(transport, board.name, "pipe", simulated=False)
         return
-    if board.runner is not Runner.SIMAVR:
-        raise InputError(f"{board.name}: found no simulator of it, need a real one; use --port")
     with simulated_board(board.chip.name, built.program) as simulated:
         try:
             with _serial(simulated.port) as transport:

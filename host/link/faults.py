@@ -6,7 +6,6 @@ direction and the bytes before it, never on time or on how the bytes were cut in
 
 from __future__ import annotations
 
-import difflib
 import math
 import random
 from collections import deque
@@ -16,7 +15,7 @@ from enum import Enum
 from itertools import accumulate
 from typing import Any
 
-from host.errors import InputError
+from host.errors import InputError, near
 from host.link.wire import DELIMITER
 
 _LONGEST_CUT = 64
@@ -90,7 +89,7 @@ def parse_faults(spec: str) -> Faults:
     for part in spec.split(","):
         key, equals, text = part.strip().partition("=")
         if key not in _KEYS:
-            raise InputError(f"--faults: key: found {key!r}, need {_nearest(key, _KEYS)}")
+            raise InputError(f"--faults: key: found {key!r}{near(key, _KEYS)}, need one of {', '.join(_KEYS)}")
         if not equals or (key in given and key != "at"):
             raise InputError(
                 f"--faults: {key}: found {part.strip()!r}, need {key}=VALUE once; see `host verify --help`"
@@ -135,7 +134,8 @@ def _spot(text: str) -> Spot:
     kind, _, direction = rest.partition(":")
     kinds = [one.value for one in Kind]
     if kind not in kinds:
-        raise InputError(f"--faults: at={text}: kind: found {kind!r}, need {_nearest(kind, kinds)} in at=BYTE:KIND")
+        found, need = f"{kind!r}{near(kind, kinds)}", f"one of {', '.join(kinds)}"
+        raise InputError(f"--faults: at={text}: kind: found {found}, need {need} in at=BYTE:KIND")
     if direction not in ("", "to", "from"):
         raise InputError(f"--faults: at={text}: direction: found {direction!r}, need to or from (the board)")
     return Spot(_count("at", byte), Kind(kind), Direction(direction or "to"))
@@ -157,11 +157,6 @@ def _count(key: str, text: str, most: int | None = None) -> int:
         up_to = "" if most is None else f" to {most:,}"
         raise InputError(f"--faults: {key}: found {text!r}, need a whole number from 0{up_to}; write {key}=10, say")
     return int(text)
-
-
-def _nearest(found: str, known: tuple[str, ...] | list[str]) -> str:
-    near = difflib.get_close_matches(found, known, 1)
-    return f"one of {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 @dataclass(frozen=True)

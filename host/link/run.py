@@ -55,7 +55,7 @@ class Outcome:
 
 def identity(exported: Export) -> Candidate:
     """What a board that carries `exported` must answer."""
-    return Candidate(exported.graph, exported)
+    return Candidate(exported)
 
 
 def image_bytes(image: NDArray[np.uint8]) -> bytes:

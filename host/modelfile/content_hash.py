@@ -10,11 +10,12 @@ import hashlib
 import json
 
 import numpy as np
-from numpy.typing import NDArray
 
 from host.nn.dense_chain import DenseNumbers, split
 from host.nn.formats import FULL_TOP
 from host.nn.network import Network
+from host.nn.numbers import little_endian
+from host.nn.plain import plain
 
 
 def content_hash(network: Network) -> str:
@@ -27,19 +28,19 @@ def _of_layers(network: Network) -> str:
     """Over architecture, scaling, weights and ranges, and all that was trained for weight formats."""
     offset = network.scaling.offset
     fact = offset if isinstance(offset, int) else "by input"
-    facts = [network.architecture.plain(), fact, network.scaling.divisor]
+    facts = [plain(network.architecture), fact, network.scaling.divisor]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     if not isinstance(offset, int):
-        digest.update(_little_endian(offset.astype(np.int16)))
+        digest.update(little_endian(offset.astype(np.int16)))
     for array in (network.parameters.flat.astype(np.float32), np.asarray(network.output_max, np.float64)):
-        digest.update(_little_endian(array))
+        digest.update(little_endian(array))
     for result in sorted(network.qat, key=lambda result: (result.format, -result.top)):
         digest.update(result.format.encode() if result.top == FULL_TOP else f"{result.format}/{result.top}".encode())
         for steps in result.weight_steps:
             if steps is not None:
-                digest.update(_little_endian(steps.astype(np.float32)))
-        digest.update(_little_endian(np.asarray(result.output_steps, np.float64)))
-        digest.update(_little_endian(result.parameters.flat.astype(np.float32)))
+                digest.update(little_endian(steps.astype(np.float32)))
+        digest.update(little_endian(np.asarray(result.output_steps, np.float64)))
+        digest.update(little_endian(result.parameters.flat.astype(np.float32)))
     return digest.hexdigest()
 
 
@@ -50,11 +51,7 @@ def _of_dense_chain(network: Network, layers: tuple[DenseNumbers, ...]) -> str:
     for layer in layers:
         offset = np.zeros(0, np.int16) if layer.input_offset is None else layer.input_offset
         for array in (layer.weights, layer.bias, offset, np.float64(layer.output_max)):
-            digest.update(_little_endian(np.asarray(array)))
+            digest.update(little_endian(np.asarray(array)))
         if layer.weight_step:
-            digest.update(_little_endian(np.asarray(np.float64(layer.weight_step))))
+            digest.update(little_endian(np.asarray(np.float64(layer.weight_step))))
     return digest.hexdigest()
-
-
-def _little_endian(array: NDArray[np.generic]) -> bytes:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

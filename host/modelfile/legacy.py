@@ -11,6 +11,8 @@ Version 2, any other net: as `network` has it, but that what was trained for 8-b
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 
@@ -19,12 +21,11 @@ from host.modelfile import network as current
 from host.modelfile.fields import Fields
 from host.modelfile.qat import known_formats, load_result
 from host.nn.dense_chain import DenseNumbers, join
-from host.nn.formats import FULL_TOP
+from host.nn.formats import FRONT_END_TOPS, FULL_TOP, WeightFormat
 from host.nn.layers import Architecture
 from host.nn.network import Calibration, Network, QatResult
 
 MAX_LAYERS = 32
-_WEIGHT_TOP = 127
 
 
 def load_version_2(file: h5py.File, fields: Fields) -> Network:
@@ -58,8 +59,7 @@ def load_version_1(file: h5py.File, fields: Fields) -> Network:
     _check(layers, (height // 2) * (width // 2), fields)
     labels, source = fields.labels(file), fields.provenance(fields.group(file, "provenance"))
     fields.check_classes(labels, len(layers[-1].bias))
-    calibrations = fields.calibrations(file, count)
-    _check_calibrations(calibrations, layers, fields)
+    calibrations = _calibrations(file, layers, fields)
     try:
         return join((height, width), levels, layers, labels, source, calibrations)
     except InputError as error:
@@ -73,8 +73,8 @@ def _front_end(file: h5py.File, fields: Fields, shape: tuple[int, int]) -> int:
         raise fields.wrong("front_end", name, "preconv")
     if not all(4 <= side <= 64 and side % 2 == 0 for side in shape):
         raise fields.wrong("input_shape", shape, "even sides of 4..64")
-    if levels not in (63, 255):
-        raise fields.wrong("levels", levels, "63 or 255")
+    if levels not in FRONT_END_TOPS:
+        raise fields.wrong("levels", levels, " or ".join(map(str, FRONT_END_TOPS)))
     return levels
 
 
@@ -108,18 +108,19 @@ def _check(layers: tuple[DenseNumbers, ...], inputs: int, fields: Fields) -> Non
 
 def _check_step(layer: DenseNumbers, where: str, has_step: bool, fields: Fields) -> None:
     step = layer.weight_step
-    top = _WEIGHT_TOP * step
+    top = WeightFormat.INT8.weight_max * step
     if step and not (np.isfinite(top) and np.abs(layer.weights).max(initial=0.0) <= top):
         raise fields.wrong(where, step, "0, or 1/127 of the largest weight")
     if float(np.float32(step)) != step or (step > 0) is not has_step:
         raise fields.wrong(where, step, "a float32, above 0 in every layer or in none")
 
 
-def _check_calibrations(
-    calibrations: tuple[Calibration, ...], layers: tuple[DenseNumbers, ...], fields: Fields
-) -> None:
+def _calibrations(file: h5py.File, layers: tuple[DenseNumbers, ...], fields: Fields) -> tuple[Calibration, ...]:
+    """Return those of the dense layers, and 1 for the front end, of which nothing was measured."""
     need = [(layer.weights.shape[1],) for layer in layers]
-    for known in calibrations:
+    found = fields.calibrations(file, len(layers))
+    for known in found:
         shapes = [density.shape for density in known.densities]
         if shapes != need:
             raise fields.wrong(f"calibrations/{known.top}/densities", shapes, str(need))
+    return tuple(replace(known, densities=(np.ones(1, np.float32), *known.densities)) for known in found)

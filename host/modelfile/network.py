@@ -20,9 +20,10 @@ import numpy as np
 from host.errors import InputError
 from host.modelfile.fields import MAX_ELEMENTS, Fields, save_calibrations
 from host.modelfile.qat import load_parameters, load_qat, save_qat
-from host.nn.layers import Architecture, BatchNorm, Dense, Dropout, from_plain
+from host.nn.layers import Architecture, BatchNorm, Dense, Dropout
 from host.nn.network import Network, QatResult, Scaling
 from host.nn.parameters import slots
+from host.nn.plain import from_plain, plain
 
 VERSION = 3
 MAX_LAYERS = 80
@@ -32,7 +33,7 @@ ReadQat = Callable[[h5py.File, Fields, Architecture], tuple[QatResult, ...]]
 
 
 def save(network: Network, file: h5py.File) -> None:
-    file.attrs["architecture"] = json.dumps(network.architecture.plain())
+    file.attrs["architecture"] = json.dumps(plain(network.architecture))
     offset = network.scaling.offset
     if isinstance(offset, int):
         file.attrs["scaling_offset"] = offset
@@ -66,11 +67,11 @@ def load(file: h5py.File, fields: Fields, read_qat: ReadQat = load_qat) -> Netwo
 
 
 def _architecture(file: h5py.File, fields: Fields) -> Architecture:
-    plain = json.loads(str(fields.attribute(file, "architecture")))
-    if isinstance(plain, dict) and len(plain.get("layers", ())) > MAX_LAYERS:
-        raise fields.wrong("architecture.layers", len(plain["layers"]), f"at most {MAX_LAYERS}")
+    described = json.loads(str(fields.attribute(file, "architecture")))
+    if isinstance(described, dict) and len(described.get("layers", ())) > MAX_LAYERS:
+        raise fields.wrong("architecture.layers", len(described["layers"]), f"at most {MAX_LAYERS}")
     try:
-        architecture = from_plain(plain)
+        architecture = from_plain(described)
     except InputError as error:
         raise fields.wrong("architecture", f"a wrong one ({error})", "one that fits together") from error
     sizes = [math.prod(shape) for shape in architecture.shapes] + [

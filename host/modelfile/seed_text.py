@@ -12,9 +12,7 @@ from host.atomic import write_texts
 from host.errors import InputError
 from host.nn.layers import Dense, Flatten, ReLU
 from host.nn.network import Network
-
-MAX_NUMBERS = 1 << 22
-HALF_MAX = float(np.finfo(np.float16).max)
+from host.nn.numbers import to_half
 
 
 def matrices(network: Network) -> list[NDArray[np.float16]]:
@@ -36,20 +34,12 @@ def matrices(network: Network) -> list[NDArray[np.float16]]:
         bias: NDArray[np.float64] = network.parameters.of(index)["bias"].astype(np.float64)
         if not joined and scaling.divisor != 1.0:
             weights = (weights / scaling.divisor).astype(np.float32)
-        rounded = _to_half(weights)
+        rounded = to_half(weights, "text", "use --format int8")
         if not joined:  # with the rounded weights, so that the sums stay centred
             offsets = np.broadcast_to(np.asarray(scaling.offset, np.float64), weights.shape[1])
             bias = bias - rounded.astype(np.float64) @ offsets
         joined.append(np.column_stack([rounded, bias.astype(np.float32)]).astype(np.float16))
     return joined
-
-
-def _to_half(weights: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Round to IEEE binary16, half to even; raise InputError rather than produce an infinity."""
-    largest = np.max(np.abs(weights), initial=0.0)
-    if largest >= HALF_MAX:
-        raise InputError(f"text: found a weight of {largest:.6g}, need below {HALF_MAX:.0f}; use --format int8")
-    return weights.astype(np.float16)
 
 
 def write(network: Network, directory: Path) -> list[Path]:
@@ -65,20 +55,3 @@ def write(network: Network, directory: Path) -> list[Path]:
 def to_text(matrix: NDArray[np.float16]) -> str:
     """(rows, columns) float16 as the seed's text."""
     return "".join(f"{float(value):.1e}\0\n" for value in matrix.ravel())
-
-
-def from_text(path: Path, columns: int) -> NDArray[np.float16]:
-    """Read a matrix of `columns` = inputs + 1 columns back; raise InputError where the text is not one."""
-    try:
-        fields = path.read_bytes().decode("ascii").split("\0\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a text matrix ({error}); export it again") from error
-    if fields[-1] != "" or len(fields) > MAX_NUMBERS:
-        raise InputError(f"{path}: found a last number without its NUL and newline, need both; the file is cut short")
-    try:
-        values = np.array([float(field) for field in fields[:-1]], np.float16)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; each number must be text such as -1.2e-03") from error
-    if not np.all(np.isfinite(values)) or values.size == 0 or values.size % columns:
-        raise InputError(f"{path}: found {values.size} numbers, need finite ones in rows of {columns}; export it again")
-    return values.reshape(-1, columns)

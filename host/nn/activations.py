@@ -1,9 +1,10 @@
-"""Where a net's activations are rounded on a board, whatever they are rounded to."""
+"""Where a net's activations are rounded on a board, and to what."""
 
 import math
 
 from host.errors import InputError
-from host.nn.layers import Architecture, Conv2d, Dense, MaxPool2d, ReLU
+from host.nn.formats import ACTIVATION_TOPS, FRONT_END_TOPS
+from host.nn.layers import Architecture, Conv2d, Dense, MaxPool2d, MinMaxNormalise, ReLU
 
 
 def rectifiers(architecture: Architecture) -> tuple[int, ...]:
@@ -23,6 +24,14 @@ def rectifiers(architecture: Architecture) -> tuple[int, ...]:
             raise InputError(f"qat: layer {index}: found {name} without ReLU, need {need}; leave --qat out")
         found.append(at)
     return tuple(found)
+
+
+def activation_tops(architecture: Architecture) -> dict[int, int]:
+    """Return activation bits → the largest activation, of those that a net can have: behind a front end that
+    normalises one of FRONT_END_TOPS, and none larger than the codes that the net was trained on."""
+    normalises = any(isinstance(layer, MinMaxNormalise) for layer in architecture.layers)
+    known = FRONT_END_TOPS if normalises else ACTIVATION_TOPS.values()
+    return {bits: top for bits, top in ACTIVATION_TOPS.items() if top in known and top <= architecture.top}
 
 
 def code_of_limit(limit: float, step: float, top: int) -> int:

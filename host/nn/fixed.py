@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.nn.formats import FRONT_END_TOPS
 from host.nn.layers import Architecture, FixedConv2d, LayerSpec, MaxPool2d, MinMaxNormalise, preconv_layers
-from host.nn.preconv import LEVELS, convolve, preconv_features
+from host.nn.preconv import convolve, preconv_features
+from host.nn.windows import largest
 
 _AT_ONCE = 256  # images, so that the temporaries stay small
 
@@ -24,9 +26,8 @@ def codes(architecture: Architecture, images: NDArray[np.uint8]) -> NDArray[Any]
     shape = architecture.shapes[architecture.fixed]
     if not layers:
         return maps
-    last = layers[-1]
-    top = last.top if isinstance(last, MinMaxNormalise) else 0
-    if top in LEVELS and layers == preconv_layers(top) and maps.shape[1] == 1:
+    top = architecture.front_end_top
+    if top in FRONT_END_TOPS and layers == preconv_layers(top) and maps.shape[1] == 1:
         return preconv_features(maps[:, 0], top).reshape(len(maps), *shape)
     found = np.empty((len(maps), *shape), np.uint8 if top else np.int64)
     for start in range(0, len(maps), _AT_ONCE):
@@ -42,17 +43,9 @@ def _applied(layer: LayerSpec, maps: NDArray[Any]) -> NDArray[Any]:
     if isinstance(layer, FixedConv2d):
         return convolve(maps, np.array(layer.kernel), padding=layer.padding)
     if isinstance(layer, MaxPool2d):
-        return _largest(layer, maps)
+        return largest(maps, layer.window, layer.strides)
     assert isinstance(layer, MinMaxNormalise)
     wide = maps.astype(np.int64)
     low, high = (edge(axis=(1, 2, 3), keepdims=True) for edge in (wide.min, wide.max))
     normalised: NDArray[Any] = (wide - low) * layer.top // np.maximum(high - low, 1)
     return normalised
-
-
-def _largest(layer: MaxPool2d, maps: NDArray[Any]) -> NDArray[Any]:
-    (tall, wide), (down, across) = layer.window, layer.strides
-    rows, columns = (maps.shape[2] - tall) // down + 1, (maps.shape[3] - wide) // across + 1
-    views = [maps[:, :, i::down, j::across][:, :, :rows, :columns] for i in range(tall) for j in range(wide)]
-    largest: NDArray[Any] = np.maximum.reduce(views)
-    return largest

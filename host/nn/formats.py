@@ -11,6 +11,10 @@ NARROW_TOP = ACTIVATION_TOPS[6]
 """With 6 bits every sum is made to fit 16 bits, which is what they are for."""
 FULL_TOP = ACTIVATION_TOPS[8]
 """The top where nothing else is said."""
+FRONT_END_TOPS = (NARROW_TOP, FULL_TOP)
+"""The largest codes of the fixed front end, and so of all activations behind it."""
+ACTIVATION_BITS = "4, 5, 6 or 8, behind a fixed front end 6 or 8"
+"""For help and messages."""
 
 
 class WeightFormat(IntEnum):

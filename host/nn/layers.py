@@ -7,12 +7,12 @@ Sizes and strides are one whole number or (height, width), padding is one, (vert
 right); what one number says is never kept as several, so that equal layers are equal and describe themselves alike.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import Any
 
 from host.errors import InputError
 from host.nn import shapes
+from host.nn.formats import FULL_TOP
 from host.nn.shapes import Padding, Pads, Pair, Shape, Sides, Size
 
 
@@ -158,7 +158,6 @@ class BatchNorm:
 LayerSpec = (
     Conv2d | FixedConv2d | MinMaxNormalise | MaxPool2d | AveragePool2d | ReLU | Dropout | Flatten | Dense | BatchNorm
 )
-_BY_NAME: Mapping[str, Any] = {kind.__name__: kind for kind in get_args(LayerSpec)}
 
 PRECONV_KERNEL = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
 
@@ -203,6 +202,17 @@ class Architecture:
         return found
 
     @property
+    def front_end_top(self) -> int | None:
+        """The largest code of a fixed front end that ends in a normalisation; None of another, and without one."""
+        last = self.layers[self.fixed - 1] if self.fixed else None
+        return last.top if isinstance(last, MinMaxNormalise) else None
+
+    @property
+    def top(self) -> int:
+        """The largest code that the first trained layer is given."""
+        return self.front_end_top or FULL_TOP
+
+    @property
     def shapes(self) -> tuple[Shape, ...]:
         """The input's shape, then each layer's output shape."""
         found: list[Shape] = [self.input_shape]
@@ -221,22 +231,6 @@ class Architecture:
         pairs = zip(self.layers, self.shapes[:-1], self.shapes[1:], strict=True)
         return sum(shapes.macs(weight_shape(layer, inputs), outputs) for layer, inputs, outputs in pairs)
 
-    def plain(self) -> dict[str, Any]:
-        """The same as dictionaries, lists, strings and numbers, for JSON; `from_plain` reads it."""
-        return {"input_shape": list(self.input_shape), "layers": [_plain_layer(layer) for layer in self.layers]}
-
-
-def from_plain(value: Mapping[str, Any]) -> Architecture:
-    """Return the architecture that `plain` describes. Raises InputError on anything else."""
-    try:
-        channels, height, width = (int(side) for side in value["input_shape"])
-        return Architecture((channels, height, width), tuple(_layer(entry) for entry in value["layers"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        advice = "use what Architecture.plain returned"
-        raise InputError(
-            f"architecture: description: found {error!r}, need input_shape and layers; {advice}"
-        ) from error
-
 
 def weight_shape(layer: LayerSpec, inputs: Shape) -> Shape:
     """Return (outputs, inputs of one output...) of a layer's weights, or (0, 0) where it has none."""
@@ -245,26 +239,6 @@ def weight_shape(layer: LayerSpec, inputs: Shape) -> Shape:
     if isinstance(layer, Dense):
         return (layer.units, inputs[0])
     return (0, 0)
-
-
-def _plain_layer(layer: LayerSpec) -> dict[str, Any]:
-    fields = {name: _listed(value) for name, value in asdict(layer).items()}
-    # What describes a net is part of its hash: as before pools had a stride and ReLUs a limit.
-    if isinstance(layer, MaxPool2d) and layer.stride == layer.size:
-        del fields["stride"]
-    if isinstance(layer, ReLU) and layer.limit is None:
-        del fields["limit"]
-    return {"kind": type(layer).__name__, **fields}
-
-
-def _listed(value: Any) -> Any:
-    return [_listed(part) for part in value] if isinstance(value, tuple) else value
-
-
-def _layer(entry: Mapping[str, Any]) -> LayerSpec:
-    fields = {name: value for name, value in entry.items() if name != "kind"}
-    layer: LayerSpec = _BY_NAME[entry["kind"]](**fields)
-    return layer
 
 
 def _output_shape(layer: LayerSpec, inputs: Shape, where: str) -> Shape:

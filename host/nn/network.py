@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from host.nn.fixed import codes
 from host.nn.formats import FULL_TOP
 from host.nn.inference import scores
-from host.nn.layers import Architecture, MinMaxNormalise
+from host.nn.layers import Architecture
 from host.nn.parameters import Parameters
 from host.nn.scaling import Scaling as Scaling
 
@@ -102,8 +102,7 @@ class Network:
     @property
     def top(self) -> int:
         """The largest code that the first trained layer is given."""
-        last = self.architecture.layers[self.fixed - 1] if self.fixed else None
-        return last.top if isinstance(last, MinMaxNormalise) else FULL_TOP
+        return self.architecture.top
 
     def qat_for(self, fmt: str, top: int = FULL_TOP) -> QatResult | None:
         """Return the numbers that were trained for a format and a top of activations."""

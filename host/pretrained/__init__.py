@@ -6,7 +6,6 @@ SHA-256 is the index's. Imports nothing of host but its errors, so that a comman
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from host.errors import InputError
+from host.errors import InputError, near
 
 SCHEMA = 1
 FOLDER = Path(__file__).resolve().parent
@@ -88,9 +87,8 @@ def path_of(text: str) -> str:
         return str(_checked(known[text]))
     if os.path.lexists(text):  # a folder: who opens it says so
         return text
-    near = difflib.get_close_matches(text.casefold(), known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "see `host models`"
-    raise InputError(f"model: found '{text}', neither a file nor a known name, need one of {', '.join(known)}; {hint}")
+    found = f"'{text}', neither a file nor a known name{near(text, known)}"
+    raise InputError(f"model: found {found}, need one of {', '.join(known)}; see `host models`")
 
 
 def _checked(model: Pretrained) -> Path:

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.nn.formats import WeightFormat
-from host.quantise.ops import Codes, Conv, Dense, DoubleRounding, HalfUp, MapShape, Op, Pool, Preconv, Rows
+from host.nn.numbers import little_endian
+from host.quantise.ops import Codes, Conv, Dense, MapShape, Op, Pool, Preconv, Rows
+from host.quantise.requantisers import DoubleRounding, HalfUp
 
 Ops = tuple[Op, ...]
 Description = tuple[str, list[NDArray[np.generic]]]
@@ -28,11 +30,6 @@ def graph_hash(fmt: WeightFormat, input_shape: MapShape, top: int, ops: Ops) -> 
     for array in arrays:
         digest.update(little_endian(array))
     return digest.hexdigest()
-
-
-def little_endian(array: NDArray[np.generic]) -> bytes:
-    """The array's numbers as every board and host agrees to count them."""
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _is_of_the_first_kind(fmt: WeightFormat, ops: Ops) -> bool:

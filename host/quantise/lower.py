@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from host.errors import InputError
-from host.nn.activations import code_of_limit
-from host.nn.formats import ACTIVATION_TOPS, WeightFormat
+from host.nn.activations import activation_tops
+from host.nn.formats import FRONT_END_TOPS, WeightFormat
 from host.nn.layers import (
     PRECONV_KERNEL,
     AveragePool2d,
@@ -24,13 +23,11 @@ from host.nn.layers import (
 )
 from host.nn.layers import Dense as DenseLayer
 from host.nn.network import Network, QatResult
-from host.nn.preconv import LEVELS
 from host.nn.shapes import Shape
-from host.quantise import rounding
 from host.quantise.graph import AFTER, AWARE, PER_TENSOR, Graph
-from host.quantise.numerics import largest_kept
-from host.quantise.ops import Codes, Conv, Dense, MapShape, Op, Pool, Preconv, Rows
+from host.quantise.ops import Codes, Conv, Dense, MapShape, Op, Pool, Preconv
 from host.quantise.prune import pruned
+from host.quantise.rules import Rules
 
 _FRONT_END = 3
 """Layers that Preconv takes together."""
@@ -53,9 +50,10 @@ def lower(
     naming the layer, for one that no op can be made of, or a top that the net cannot have.
     """
     top = network.top if top is None or not fmt.is_integer else top
-    if top not in ACTIVATION_TOPS.values() or top > network.top:
-        tops = " or ".join(str(known) for known in ACTIVATION_TOPS.values() if known <= network.top)
-        raise InputError(f"activations: found a largest one of {top}, need {tops}; choose --activation-bits 6")
+    tops = activation_tops(network.architecture).values()
+    if top not in tops:
+        need = " or ".join(map(str, tops or FRONT_END_TOPS))
+        raise InputError(f"activations: found a largest one of {top}, need {need}; choose --activation-bits 6")
     qat = None if per_tensor or post_training or not fmt.is_integer else network.qat_for(fmt.label, top)
     walk = _Walk(network, fmt, top, per_tensor, qat)
     while walk.index < len(network.architecture.layers):
@@ -81,10 +79,6 @@ def _with_densities(network: Network, top: int, ops: list[Op]) -> tuple[Op, ...]
     """With what was measured of the int8 net, with such activations if of any: it holds for others nearly."""
     measured = {known.top: known.densities for known in network.calibrations}
     known = measured.get(top) or next(iter(measured.values()), ())
-    dense = [op for op in ops if isinstance(op, Dense)]
-    if len(known) == len(dense):  # of files of version 1, which knew no other op that they are of
-        spread = iter(known)
-        known = tuple(next(spread) if isinstance(op, Dense) else np.ones(1, np.float32) for op in ops)
     if len(known) != len(ops):
         return tuple(ops)
     found: list[Op] = []
@@ -106,7 +100,7 @@ class _Walk:
     def __init__(self, network: Network, fmt: WeightFormat, top: int, per_tensor: bool, qat: QatResult | None) -> None:
         self.index = 0
         self.ops: list[Op] = []
-        self.rules = _Rules(network, fmt, top, per_tensor, qat)
+        self.rules = Rules(network, fmt, top, per_tensor, qat)
         self._format, self._top = fmt, top
         self._layers = network.architecture.layers
         self._map: Shape = network.architecture.input_shape
@@ -145,12 +139,6 @@ class _Walk:
         )
 
     def _take_front_end(self) -> None:
-        if self._top not in LEVELS:
-            need = " or ".join(map(str, sorted(LEVELS)))
-            raise InputError(
-                f"{self._format.label}: front end: found activations of 0..{self._top}, need a largest one of {need}; "
-                "choose --activation-bits 6"
-            )
         trained_top = cast(MinMaxNormalise, self._layers[_FRONT_END - 1]).top
         # A feature of fewer levels is the same feature in larger steps.
         self.rules.begin_behind_front_end(self._top, trained_top / self._top)
@@ -224,130 +212,3 @@ class _Walk:
         return InputError(
             f"{self._format.label}: layer {self.index}: found {found}, need {need}; train another architecture"
         )
-
-
-@dataclass
-class _Rules:
-    """By which rule a layer's numbers are rounded; `inputs` follows the walk."""
-
-    network: Network
-    format: WeightFormat
-    top: int
-    per_tensor: bool
-    qat: QatResult | None
-
-    def __post_init__(self) -> None:
-        scaling = self.network.scaling
-        offset = np.asarray(scaling.offset, np.float64)
-        self.inputs = rounding.Inputs(1 / scaling.divisor, Codes(), offset if offset.any() else None)
-        self._parameters = self.network.parameters if self.qat is None else self.qat.parameters
-        self._count = 0
-        self._behind_front_end = False
-
-    @property
-    def is_offset(self) -> bool:
-        """Whether something is subtracted from the codes at hand."""
-        return self.inputs.offset is not None
-
-    @property
-    def is_by_layer(self) -> bool:
-        """Whether a layer has one scale and one short multiplier: dense layers alone behind the front end, as int8,
-        unless they were trained with a scale for each row."""
-        layers = self.network.architecture.layers
-        has_rows = self.qat is not None and any(self.qat.output_steps)
-        only_dense = not any(isinstance(layer, Conv2d) for layer in layers)
-        return self._behind_front_end and only_dense and self.format is WeightFormat.INT8 and not has_rows
-
-    def begin_behind_front_end(self, top: int, unit: float) -> None:
-        """Its codes are 0..top, one of which is `unit` of those that the net was trained on."""
-        self._behind_front_end = True
-        before = self.inputs
-        self.inputs = rounding.Inputs(unit * before.scale, Codes(top), before.offset, unit)
-
-    def hidden(self, at: int, relu: int) -> Rows:
-        layer = self._layer(at)
-        output_max = self.network.output_max[relu]
-        if not self.format.is_integer:
-            return self._go_on(rounding.float_rows(layer, self.inputs, True, self._floats), 1.0, relu)
-        if self.is_by_layer:
-            found = rounding.by_layer(layer, self.inputs, self.top, output_max, self._learned_scale(at))
-            return self._go_on(*found, relu)
-        learned = self.qat is not None and self.qat.output_steps[relu] > 0
-        scale = self.qat.output_steps[relu] if self.qat is not None and learned else (output_max or 1.0) / self.top
-        wanted = self._scales(at, self.per_tensor)
-        rows, scale = rounding.by_row(
-            layer, self.inputs, self.top, scale, wanted, shared=self.per_tensor, learned=self.qat is not None
-        )
-        return self._go_on(rows, scale, relu)
-
-    def fixed(self, spec: FixedConv2d, at: int, relu: int, channels: int) -> Rows:
-        kernel = np.asarray(spec.kernel, np.float64)
-        weights = np.broadcast_to(kernel, (channels, 1, *kernel.shape))
-        # What is subtracted is subtracted from what the kernel makes.
-        offset = 0.0 if self.inputs.offset is None else float(self.inputs.offset)
-        bias = np.full(channels, -offset * self.inputs.scale)
-        layer, inputs = rounding.Layer(self._name(), self.format, weights, bias), replace(self.inputs, offset=None)
-        if not self.format.is_integer:
-            return self._go_on(rounding.float_rows(layer, inputs, True, self._floats), 1.0, relu)
-        if np.abs(kernel).max() > self.format.weight_max:
-            raise InputError(
-                f"{self.format.label}: layer {at}: found a fixed kernel with {np.abs(kernel).max():.0f}, need numbers "
-                f"up to {self.format.weight_max}; use a format with more bits"
-            )
-        return self._go_on(*rounding.fixed(layer, inputs, self.top, self.network.output_max[relu]), relu)
-
-    def scores(self, at: int) -> Rows:
-        layer = self._layer(at)
-        if not self.format.is_integer:
-            return self._go_on(rounding.float_rows(layer, self.inputs, False, self._floats), 1.0)
-        if self.is_by_layer:
-            return self._go_on(*rounding.scores_by_layer(layer, self.inputs, self._learned_scale(at)))
-        scales = self._scales(at, True)
-        return self._go_on(*rounding.scores_by_row(layer, self.inputs, scales, learned=self._is_learned(at)))
-
-    @property
-    def _floats(self) -> Codes:
-        return Codes(self.top, is_float=True)
-
-    def would_clip(self, relu: ReLU) -> bool:
-        """Whether a limit has anything left to do with the codes at hand."""
-        codes = self.inputs.codes
-        return relu.limit is not None and (
-            codes.is_float or code_of_limit(relu.limit, self.inputs.scale, codes.high) < codes.high
-        )
-
-    def _go_on(self, rows: Rows, scale: float, relu: int | None = None) -> Rows:
-        limit = None if relu is None else cast(ReLU, self.network.architecture.layers[relu]).limit
-        if limit is not None:
-            if not self.format.is_integer:
-                need = "one without in a net of floats"
-                raise InputError(f"{self._name()}: found a ReLU with a limit, need {need}; use --format int8")
-            rows = replace(rows, codes=Codes(code_of_limit(limit, scale, rows.codes.high)))
-        self.inputs = rounding.Inputs(scale, rows.codes)
-        self._count += 1
-        return rows
-
-    def _name(self) -> str:
-        return f"{self.format.label}: layer {self._count + 1}"
-
-    def _layer(self, at: int) -> rounding.Layer:
-        numbers = self._parameters.of(at)
-        weights, bias = (numbers[name].astype(np.float64) for name in ("weights", "bias"))
-        return rounding.Layer(self._name(), self.format, weights, bias)
-
-    def _learned_scale(self, at: int) -> float | None:
-        scales = None if self.qat is None else self.qat.weight_steps[at]
-        return None if scales is None else float(scales[0])
-
-    def _is_learned(self, at: int) -> bool:
-        return self.qat is not None and self.qat.weight_steps[at] is not None
-
-    def _scales(self, at: int, shared: bool) -> NDArray[np.float64]:
-        """The scales that would suit each row best, (outputs,); 0 where all weights are."""
-        learned = None if self.qat is None else self.qat.weight_steps[at]
-        if learned is not None:
-            return learned.astype(np.float64)
-        weights = self._layer(at).weights
-        rows = weights.reshape(1 if shared else len(weights), -1)
-        scales = largest_kept(rows, self.format) / self.format.weight_max
-        return np.broadcast_to(scales, len(weights))

@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from host.errors import InputError
 from host.nn.formats import WeightFormat
 
-INT8_MAX = 127
+INT8_MAX = WeightFormat.INT8.weight_max
 ROW_SHIFTS = (24, 16)
 """By what activations of per-row layers are shifted, the finer first; both are whole bytes on a board."""
 MULTIPLIER_MAX = 0xFFFF
 _BIAS_BITS = 30
 _CLIPPINGS = 64
-HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def symmetric_step(weights: NDArray[np.float32]) -> float:
@@ -61,15 +60,6 @@ def to_int32(values: NDArray[np.float64], what: str) -> NDArray[np.int32]:
     return rounded.astype(np.int32)
 
 
-def to_half(weights: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Round to IEEE binary16, half to even; raise InputError rather than produce an infinity."""
-    if np.max(np.abs(weights), initial=0.0) >= HALF_MAX:
-        raise InputError(
-            f"float16: found a weight of {np.max(np.abs(weights)):.6g}, need below {HALF_MAX:.0f}; use float32"
-        )
-    return weights.astype(np.float16)
-
-
 def row_multipliers(
     weight_steps: NDArray[np.float64],
     biases: NDArray[np.float64],
@@ -91,11 +81,11 @@ def row_multipliers(
     return wanted
 
 
-def sum_bounds(weights: NDArray[np.int8], bias: NDArray[np.int32], levels: int) -> NDArray[np.int64]:
-    """Lowest and highest possible sum of each neuron, shape (2, outputs), for inputs in 0..levels."""
+def sum_bounds(weights: NDArray[np.signedinteger], bias: NDArray[np.signedinteger], top: int) -> NDArray[np.int64]:
+    """Lowest and highest possible sum of each row of weights, (2, outputs), for inputs of 0..top."""
     wide = weights.astype(np.int64)
-    low = bias + levels * np.minimum(wide, 0).sum(axis=1)
-    high = bias + levels * np.maximum(wide, 0).sum(axis=1)
+    low = bias + top * np.minimum(wide, 0).sum(axis=1)
+    high = bias + top * np.maximum(wide, 0).sum(axis=1)
     return np.stack([low, high])
 
 
@@ -134,14 +124,6 @@ def _toward_zero(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     """Values / 2^bits, the fraction dropped, as C divides."""
     halves: NDArray[np.int64] = np.sign(values) * (np.abs(values) >> bits)
     return halves
-
-
-def requantise(
-    sums: NDArray[np.int64], multiplier: int | NDArray[np.int64], shift: int, levels: int
-) -> NDArray[np.uint8]:
-    """clamp((sum·multiplier + 2^(shift−1)) >> shift, 0, levels), shapes kept; multipliers broadcast."""
-    activations: NDArray[np.uint8] = np.clip(half_up(sums, multiplier, shift), 0, levels).astype(np.uint8)
-    return activations
 
 
 def mean_of_counts(sums: NDArray[np.int64], count: int) -> NDArray[np.uint8]:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from host.nn.formats import FULL_TOP, WeightFormat
 from host.nn.shapes import Shape
-from host.quantise import numerics
+from host.quantise.numerics import sum_bounds
+from host.quantise.requantisers import Requantiser
 
 Pair = tuple[int, int]
 MapShape = tuple[int, int, int]
@@ -38,52 +39,6 @@ class Codes:
     def item(self) -> int:
         """Bytes of one."""
         return 4 if self.is_float else 1
-
-
-@dataclass(frozen=True, eq=False)
-class HalfUp:
-    """(sum·multiplier + 2^(shift−1)) >> shift, multipliers u16 (outputs,)."""
-
-    multipliers: NDArray[np.uint16]
-    shift: int
-
-    @property
-    def shared(self) -> int | None:
-        """The multiplier of all outputs, None where they differ."""
-        first = int(self.multipliers[0])
-        return first if (self.multipliers == first).all() else None
-
-    def of(self, outputs: NDArray[np.bool_]) -> HalfUp:
-        """The same for some of the outputs."""
-        return HalfUp(self.multipliers[outputs], self.shift)
-
-    def scaled(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Sums (N, outputs, …) brought to codes, not yet held to their range."""
-        return numerics.half_up(sums, _by_output(self.multipliers, sums), self.shift)
-
-
-@dataclass(frozen=True, eq=False)
-class DoubleRounding:
-    """TensorFlow Lite's MultiplyByQuantizedMultiplier: multipliers i32 (outputs,) as parts of 2^31, rounded after the
-    product and again after the shift; exponents i32 (outputs,), below 0 to the right."""
-
-    multipliers: NDArray[np.int32]
-    exponents: NDArray[np.int32]
-
-    def of(self, outputs: NDArray[np.bool_]) -> DoubleRounding:
-        """The same for some of the outputs."""
-        return DoubleRounding(self.multipliers[outputs], self.exponents[outputs])
-
-    def scaled(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
-        """As HalfUp.scaled."""
-        return numerics.double_rounded(sums, _by_output(self.multipliers, sums), _by_output(self.exponents, sums))
-
-
-Requantiser: TypeAlias = HalfUp | DoubleRounding
-
-
-def _by_output(numbers: NDArray[np.generic], sums: NDArray[np.int64]) -> NDArray[np.int64]:
-    return numbers.astype(np.int64).reshape(-1, *(1,) * (sums.ndim - 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +66,9 @@ class Rows:
         """Integer weights (outputs, inputs of one output)."""
         return self.weights.reshape(self.outputs, -1)  # type: ignore[return-value]
 
-    def bounds(self, source: Codes) -> NDArray[np.int64]:
-        """Lowest and highest possible sum of each output, (2, outputs), for such inputs."""
-        return numerics.sum_bounds(self.flat, self.bias.astype(np.int32), source.high)
+    def sum_bounds(self, top: int) -> NDArray[np.int64]:
+        """Lowest and highest possible sum of each output, (2, outputs), for inputs of 0..top."""
+        return sum_bounds(self.flat, self.bias.astype(np.int32), top)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def _alive(op: Dense, following: Dense) -> tuple[NDArray[np.bool_], NDArray[Any]
 def _alive_codes(op: Dense, following: Rows) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
     rule, codes = op.rows.requantiser, op.rows.codes
     assert rule is not None
-    lowest, highest = np.clip(rule.scaled(op.rows.bounds(op.source)) + codes.zero, codes.low, codes.high)
+    lowest, highest = np.clip(rule.scaled(op.rows.sum_bounds(op.source.high)) + codes.zero, codes.low, codes.high)
     silent = ~following.flat.any(axis=0)
     alive = (lowest != highest) & ~silent
     alive |= ~alive.any() & (np.arange(alive.size) == 0)  # a layer keeps at least one unit

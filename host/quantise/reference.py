@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.nn.preconv import preconv_features
+from host.nn.windows import largest, views
 from host.quantise.graph import Graph
 from host.quantise.numerics import mean_of_counts
-from host.quantise.ops import Conv, Dense, Op, Pair, Pool, Preconv, Rows
+from host.quantise.ops import Conv, Dense, Op, Pool, Preconv, Rows
 
 Values: TypeAlias = NDArray[Any]
 """u8 codes, or float32."""
@@ -81,7 +82,7 @@ def activations(op: Op, values: Values) -> Values:
     if isinstance(op, Dense):
         return _codes(op.rows, dense_sums(op, values)) if op.rows.format.is_integer else _float_dense(op, values)
     maps: Values = _codes(op.rows, conv_sums(op, values)) if op.rows.format.is_integer else _float_conv(op, values)
-    return _largest(maps, op.pool, op.pool)
+    return largest(maps, op.pool, op.pool)
 
 
 def conv_sums(op: Conv, maps: Values) -> NDArray[np.int64]:
@@ -117,8 +118,8 @@ def _windows(op: Conv, maps: NDArray[Any]) -> NDArray[Any]:
 
 def _exact_type(op: Conv | Dense) -> type[np.float32] | type[np.float64]:
     """The faster float type in which no partial sum of products can need rounding, in whatever order it is taken."""
-    largest = op.source.high * int(np.abs(op.rows.flat.astype(np.int64)).sum(axis=1).max())
-    return np.float32 if largest < _FLOAT32_EXACT else np.float64
+    most = op.source.high * int(np.abs(op.rows.flat.astype(np.int64)).sum(axis=1).max())
+    return np.float32 if most < _FLOAT32_EXACT else np.float64
 
 
 def _codes(rows: Rows, sums: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -130,32 +131,13 @@ def _codes(rows: Rows, sums: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 def _pooled(op: Pool, values: Values) -> Values:
     if not op.is_average:
-        return _largest(values, op.size, op.strides)
-    views = _views(values, op.size, op.strides)
-    count = op.size[0] * op.size[1]
+        return largest(values, op.size, op.strides)
+    parts, count = list(views(values, op.size, op.strides)), op.size[0] * op.size[1]
     if values.dtype == np.uint8:
-        return mean_of_counts(np.stack(views).sum(axis=0, dtype=np.int64), count)
-    total: NDArray[np.float32] = reduce(np.add, views)
+        return mean_of_counts(np.stack(parts).sum(axis=0, dtype=np.int64), count)
+    total: NDArray[np.float32] = reduce(np.add, parts)
     mean: Values = total / np.float32(count)
     return mean
-
-
-def _largest(maps: Values, size: Pair, strides: Pair) -> Values:
-    largest: Values = reduce(np.maximum, _views(maps, size, strides))
-    return largest
-
-
-def _views(maps: Values, size: Pair, strides: Pair) -> list[NDArray[Any]]:
-    """A view (N, C, rows, columns) for each position in the window, row by row; what is left over is dropped."""
-    height, width = (
-        (side - window) // stride * stride + 1
-        for side, window, stride in zip(maps.shape[2:], size, strides, strict=True)
-    )
-    return [
-        maps[:, :, y : y + height : strides[0], x : x + width : strides[1]]
-        for y in range(size[0])
-        for x in range(size[1])
-    ]
 
 
 def _float_dense(op: Dense, values: Values) -> NDArray[np.float32]:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from host.errors import InputError
 from host.nn.formats import NARROW_TOP, WeightFormat
+from host.nn.numbers import to_half
 from host.quantise import numerics
-from host.quantise.ops import Codes, HalfUp, Rows
+from host.quantise.ops import Codes, Rows
+from host.quantise.requantisers import HalfUp
 
 _GROWTH = 1.02
 """How much coarser weights become at a time, until their sums fit 16 bits."""
@@ -163,7 +165,7 @@ def whole_rows(layer: Layer, inputs: Inputs, scales: NDArray[np.float64]) -> Row
     whole = numerics.to_int8(layer.weights, spread, layer.format.weight_max)
     exact = layer.bias / (scales * inputs.scale) - inputs.correction(whole.reshape(len(whole), -1))
     rows = Rows(layer.format, whole, numerics.to_int32(exact, f"{layer.name}: bias"))
-    bounds = rows.bounds(inputs.codes)
+    bounds = rows.sum_bounds(inputs.codes.high)
     if bounds.min() < -(2**31) or bounds.max() >= 2**31:
         raise InputError(
             f"{layer.name}: sums: found {bounds.min()}..{bounds.max()}, need 32 bits; train smaller weights"
@@ -174,7 +176,9 @@ def whole_rows(layer: Layer, inputs: Inputs, scales: NDArray[np.float64]) -> Row
 def float_rows(layer: Layer, inputs: Inputs, relu: bool, codes: Codes) -> Rows:
     """Rows of floats: the inputs' scale goes into the weights, their offset into the bias, each rounded once."""
     scaled = (layer.weights * inputs.scale).astype(np.float32)
-    weights: NDArray[Any] = numerics.to_half(scaled) if layer.format is WeightFormat.FLOAT16 else scaled
+    weights: NDArray[Any] = (
+        to_half(scaled, layer.format.label, "use float32") if layer.format is WeightFormat.FLOAT16 else scaled
+    )
     bias = (layer.bias - inputs.correction(weights.reshape(len(weights), -1))).astype(np.float32)
     return Rows(layer.format, weights, bias, None, codes, relu)
 
@@ -185,6 +189,6 @@ def _may_be_wide(inputs: Inputs) -> bool:
 
 def _fits_int16(rows: Rows, inputs: Inputs) -> NDArray[np.bool_]:
     """Whether every possible sum of each row fits 16 bits, (outputs,)."""
-    low, high = rows.bounds(inputs.codes)
+    low, high = rows.sum_bounds(inputs.codes.high)
     fits: NDArray[np.bool_] = (low >= -(2**15)) & (high < 2**15)
     return fits

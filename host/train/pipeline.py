@@ -28,7 +28,7 @@ from host.train.phases import batches_of, qat_file, teacher_file, teacher_name, 
 from host.train.progress import ProgressMeter
 from host.train.qat.cost_aware import CostAwareRounding
 from host.train.qat.cost_engine import CostAwareEngine
-from host.train.qat.narrow import narrowed, own_top
+from host.train.qat.narrow import narrowed
 from host.train.qat.recipe import QatRecipe
 from host.train.qat.train import FloatNet, qat_recipe, top_for, train_for
 from host.train.recipe import Recipe
@@ -99,7 +99,7 @@ class Pipeline:
                 train.images[self.kept], warps, (self.seed, _COPIES_STREAM), lambda images: codes(architecture, images)
             )
         )
-        scaling = scaling_of(recipe.scaling, copies.plain, own_top(architecture) or 255)
+        scaling = scaling_of(recipe.scaling, copies.plain, architecture.top)
         teachers = [
             self._teacher(recipe, number, path) for number in range(recipe.teacher.count if recipe.teacher else 0)
         ]

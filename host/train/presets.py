@@ -4,12 +4,11 @@ The right number of epochs and copies depends on how many training images there 
 training images of USPS and MNIST, never on a test set.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from host.errors import InputError
+from host.errors import InputError, near
 from host.nn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, LayerSpec, MaxPool2d, ReLU, preconv_layers
 from host.train.optimisers import Adam, LbfgsB, Schedule, Sgd
 from host.train.preset import ANY, Preset, Scope
@@ -240,6 +239,4 @@ def find(name: str) -> Preset:
     """Return the preset of this name. Raises InputError, with the nearest name, when there is none."""
     if name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(name.casefold(), PRESETS, n=1, cutoff=0.4)
-    advice = f"did you mean '{near[0]}'?" if near else "choose one of them"
-    raise InputError(f"preset: name: found '{name}', need one of {', '.join(PRESETS)}; {advice}")
+    raise InputError(f"preset: name: found '{name}'{near(name, PRESETS)}, need one of {', '.join(PRESETS)}; choose one")

@@ -28,6 +28,7 @@ from host.train.optimisers import LbfgsB
 from host.train.phases import VALIDATION, phases, validating, validation_file
 from host.train.pipeline import Pipeline, Trained, finished
 from host.train.progress import Progress, ProgressMeter
+from host.train.qat.train import check_bits
 from host.train.recipe import Recipe
 
 ENGINES = ("numpy", "torch")
@@ -57,6 +58,7 @@ def train(
     runs_again = recipe.validation_run and len(held) > 0
     rows = np.arange(len(dataset.train.labels)) if recipe.validation_run else kept
     _check(recipe, seed, engine, len(rows), has_validation=len(held) > 0 and not recipe.validation_run)
+    check_bits(recipe.qat, recipe.architecture(dataset.image_shape, len(dataset.labels)))
     parts = phases(recipe, "train", len(rows), dataset)
     if runs_again:
         parts += phases(validating(recipe), VALIDATION, len(kept), dataset)

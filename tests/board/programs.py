@@ -162,7 +162,7 @@ def exports(name: str, board: Board) -> list[Export]:
     for tiles in tilings(choices(graph, board)):
         keep_image = not tiles[0][0].room(tiles[0][1]).in_arena
         program = make_program(graph, board.chip, tiles, keep_image=keep_image, pair=None)
-        found[label(program), program.memory] = Export(graph, plain(graph).portable, program)
+        found[label(program), program.memory] = Export(plain(graph).portable, program)
     for kernel in ("auto", "portable"):
         export = choose(graph, board, kernel)
         found.setdefault((label(export.on(board)), export.on(board).memory), export)

@@ -100,13 +100,3 @@ def blocks_text(outputs: int, bits: int, kernel: str) -> str:
     strides = [-(-count * bits // 8) for count in (size, size - 1)]
     names = f"{kernel}_{size}", f"{kernel}_{size - 1}" if smaller else "0"
     return f"{{ {size}, {len(sizes) - smaller}, {smaller}, {strides[0]}, {strides[1]}, {names[0]}, {names[1]} }}"
-
-
-def unpacking(outputs: int, bits: int) -> int:
-    """Cycles that a patch kernel takes to part the sums of packed weights."""
-    if bits == 8:
-        return 0
-    in_a_byte = 8 // bits
-    differences = 3 * sum(1 for index in range(outputs - 1) if (index + 1) % in_a_byte)
-    shifts = 3 * bits * sum(index % in_a_byte for index in range(outputs))
-    return 3 * (bits - 1) - 5 + 3 * bits * (min(outputs, in_a_byte) - 1) + differences + shifts

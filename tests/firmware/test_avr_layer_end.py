@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from avr_machine import Byte, Call, Machine
+from definition import requantised
 from numpy.typing import NDArray
-
-from host.quantise.numerics import requantise
 
 Make = Callable[..., Machine]
 SUMS = {16: "<i2", 24: "<i4"}
@@ -62,7 +61,7 @@ def test_requantising_rounds_saturates_and_clamps_below_zero(machine: Make, bits
         for multiplier, part in cases
     ]
     for (multiplier, part), answer in zip(cases, chip.run(calls), strict=True):
-        assert np.array_equal(answer.memory[0], requantise(part, multiplier, bits, levels)), multiplier
+        assert np.array_equal(answer.memory[0], requantised(part, multiplier, bits, levels)), multiplier
         assert np.all(answer.memory[1] == 0xA5), "wrote past its outputs"
         stated = requantise_cycles(bits, multiplier, part, levels)
         assert abs(answer.cycles - stated) <= 2, multiplier
@@ -77,7 +76,7 @@ def test_requantising_in_place(machine: Make, bits: int, outputs: int) -> None:
     memory = ((chip.room, sums.astype(SUMS[bits]).tobytes()),)
     arguments = (chip.room, Byte(outputs), multiplier, Byte(255), chip.room)
     answer = chip.run([Call(f"nn_avr_requantize{bits}", arguments, memory, ((chip.room, outputs),))])[0]
-    assert np.array_equal(answer.memory[0], requantise(sums, multiplier, bits, 255))
+    assert np.array_equal(answer.memory[0], requantised(sums, multiplier, bits, 255))
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3, 10, 255])

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avr_machine import AVR, Answer, Call, Machine
-from dense_layout import PATCH_KERNELS, SUM_BITS, Dense, block_sizes, blocks_text, long_bytes, piece_shapes, unpacking
+from dense_layout import PATCH_KERNELS, SUM_BITS, Dense, block_sizes, blocks_text, long_bytes, piece_shapes
 from numpy.typing import NDArray
+
+from host.compile.kernels.avr_patch import unpacking_cycles
 
 Make = Callable[..., Machine]
 STACK_BYTES, RETURN_ADDRESS_BYTES = 138, 2
@@ -74,7 +76,7 @@ def cycles(layer: Dense, x: NDArray[np.uint8], shapes: list[tuple[int, int]]) ->
         for rows, run in shapes:
             part = x[at : at + rows * run].reshape(rows, run)
             zero, ends = int(np.count_nonzero(part == 0)), int(np.count_nonzero(part[:, -1] == 0))
-            once = 124 + 18 * size + 27 * rows + 2 * ends + unpacking(size, layer.bits)
+            once = 124 + 18 * size + 27 * rows + 2 * ends + unpacking_cycles(size, layer.bits)
             total += once + (part.size - zero) * (11 + 2 * weight_bytes + 6 * size) + 9 * zero
             total += 82 + 32 * size
             at += rows * run

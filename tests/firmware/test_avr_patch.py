@@ -8,9 +8,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from conv_definition import patch_starts
-from dense_layout import PATCH_KERNELS, SUM_BITS, unpacking
+from dense_layout import PATCH_KERNELS, SUM_BITS
 from numpy.typing import NDArray
 from patch_bench import Make, Walk, check
+
+from host.compile.kernels.avr_patch import unpacking_cycles
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Patch(Walk):
         rows, run, outputs = self.weights.shape
         zero, ends = int(np.count_nonzero(self.x == 0)), int(np.count_nonzero(self.x[:, -1] == 0))
         size = -(-outputs // self.in_a_byte)
-        once = 124 + 18 * outputs + 27 * rows + 2 * ends + unpacking(outputs, self.bits)
+        once = 124 + 18 * outputs + 27 * rows + 2 * ends + unpacking_cycles(outputs, self.bits)
         return once + (rows * run - zero) * (11 + 2 * size + 6 * outputs) + 9 * zero
 
 

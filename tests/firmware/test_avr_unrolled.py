@@ -12,7 +12,7 @@ import pytest
 from avr_machine import Answer, Call, Machine
 from graphs import REQUANTISERS, dense_graph, random_inputs
 from numpy.typing import NDArray
-from unrolled_chains import arena_bytes, assembly, chain, layer_values, sources_of
+from unrolled_chains import arena_bytes, assembly, chain, cycles_of, layer_values, sources_of
 
 from host.compile.kernels.unrolled.compiler import Source, Unrolled, unroll
 from host.quantise.graph import Graph
@@ -74,7 +74,7 @@ def check(make: Make, folder: Path, sources: Sequence[Source], features: NDArray
     assert all(np.all(answer.memory[1] == 0xA5) and np.all(answer.memory[3] == 0xA5) for answer in answers)
     assert {answer.stack for answer in answers} == {stack}
     nonzero = [given > 0 for given in values]
-    stated = unrolled.cycles(nonzero) + late_zeros(unrolled, sources, values, sums) + new_maxima
+    stated = cycles_of(unrolled, nonzero) + late_zeros(unrolled, sources, values, sums) + new_maxima
     arguments = 4 if last.is_scores else 2
     assert np.array_equal([answer.cycles - arguments for answer in answers], stated)
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from host.compile.kernels import layouts
 from host.compile.memory import Pair, lay_out, row_use
 from host.nn.formats import WeightFormat
-from host.quantise.ops import Codes, Conv, Dense, HalfUp, Pool, Rows
+from host.quantise.ops import Codes, Conv, Dense, Pool, Rows
+from host.quantise.requantisers import HalfUp
 
 GUARD = 0xA5
 FORMATS = {8: WeightFormat.INT8, 4: WeightFormat.INT4, 2: WeightFormat.TERNARY}

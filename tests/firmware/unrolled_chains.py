@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from definition import requantised
 from numpy.typing import NDArray
 
 from host.compile.kernels.code import _sources
-from host.compile.kernels.unrolled.compiler import Source, Unrolled
+from host.compile.kernels.unrolled.blocks import Prices
+from host.compile.kernels.unrolled.compiler import CALL_CYCLES, Source, Unrolled
+from host.compile.kernels.unrolled.product_sets import union
 from host.quantise.graph import Graph
-from host.quantise.numerics import requantise
 
 LARGEST = {"ternary": 1, "int4": 7, "int8": 127}
 """Weights by format."""
@@ -91,8 +93,34 @@ def layer_values(
         sums.append(values[-1].astype(np.int64) @ source.weights.T + source.bias)
         if not source.is_scores:
             top = source.levels if source.output_levels is None else source.output_levels
-            values.append(requantise(sums[-1], np.asarray(source.multiplier), source.shift, top))
+            values.append(requantised(sums[-1], np.asarray(source.multiplier), source.shift, top))
     return values, sums
+
+
+def expected_cycles(
+    weights: NDArray[np.int64],
+    density: NDArray[np.float64],
+    levels: int,
+    blocks: Iterable[Iterable[int]],
+    sum_bytes: NDArray[np.int64] | None = None,
+) -> float:
+    """What `split_blocks` takes for the mean cycles of the inputs of a layer."""
+    prices, total = Prices(weights, density, levels, sum_bytes), 0.0
+    for block in blocks:
+        rows = list(block)
+        total += float(prices.of(union(prices.sets[rows]), prices.adding[rows].sum(axis=0)))
+    return total
+
+
+def cycles_of(unrolled: Unrolled, nonzero: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
+    """Of each of N inferences, call and return included; nonzero[layer] is (N, inputs): the inputs of that layer that
+    are not 0. What they do not tell is left out: a hidden sum that is not negative and rounds to 0 takes some ten to
+    forty cycles more, and each score that is larger than all before it takes one, or three if long."""
+    total = np.full(len(nonzero[0]), CALL_CYCLES, np.int64)
+    for part in unrolled.parts:
+        given = np.ones(len(total), np.bool_) if part.input < 0 else nonzero[part.layer][:, part.input]
+        total += np.where(given, part.cycles_nonzero, part.cycles_zero)
+    return total
 
 
 def assembly(unrolled: Unrolled) -> str:

@@ -5,9 +5,15 @@ import itertools
 
 import numpy as np
 
-from host.quantise.ops import Conv, Dense, HalfUp, Pool, Preconv
+from host.quantise.ops import Conv, Dense, Pool, Preconv
+from host.quantise.requantisers import HalfUp
 
 KERNEL = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
+
+
+def requantised(sums, multiplier, shift, top):
+    """Whole arrays at once: (sum·multiplier + 2^(shift−1)) >> shift, held to 0..top."""
+    return np.clip((np.asarray(sums, np.int64) * multiplier + (1 << (shift - 1))) >> shift, 0, top).astype(np.uint8)
 
 
 def run(graph, image):

@@ -8,7 +8,8 @@ import numpy as np
 from host.nn.formats import WeightFormat
 from host.quantise.graph import Graph
 from host.quantise.numerics import sum_bounds
-from host.quantise.ops import Codes, Conv, Dense, HalfUp, Preconv, Rows, elements
+from host.quantise.ops import Codes, Conv, Dense, Preconv, Rows, elements
+from host.quantise.requantisers import HalfUp
 
 REQUANTISERS = {
     # (multiplier, shift), and how code does it.

@@ -22,8 +22,8 @@ from host.nn.layers import (
 from host.nn.network import Network, Provenance, Scaling
 from host.nn.parameters import initial
 from host.nn.preconv import preconv_features
-from host.train.qat import scales
-from host.train.qat.freeze import freeze
+from host.train.qat import freeze, scales
+from host.train.qat.narrow import narrowed
 from host.train.qat.train import output_tops
 
 NETS = {
@@ -186,8 +186,20 @@ def qat_network(layers, *formats, **options):
     parameters = network.parameters
     images = drawn_images(40, options.get("shape") or options.get("side", 16), seed=6)
     tops = output_tops(parameters, network.scaling, codes(network.architecture, images))
+    unit = 1 / network.scaling.divisor
     results = [
-        freeze(fmt, parameters, scales.start(parameters, WEIGHT_TOPS[fmt], 255, tops, 1 / network.scaling.divisor))
+        freeze.freeze(fmt, parameters, scales.start(parameters, WEIGHT_TOPS[fmt], 255, tops, unit))
         for fmt in formats or WEIGHT_TOPS
     ]
     return replace(network, qat=tuple(results))
+
+
+def frozen_scores(network, result, images):
+    """What the rounded net said in training, with the numbers that `freeze` made of it."""
+    learned = scales.empty(result.parameters.architecture, WEIGHT_TOPS[result.format], result.top)
+    for index, logs in learned.weights.items():
+        logs[...] = np.log(result.weight_steps[index][: len(logs)])
+    for index, log in learned.outputs.items():
+        log[...] = np.log(result.output_steps[index])
+    parameters, scaling = narrowed(result.parameters, network.scaling, result.top)
+    return freeze.scores(parameters, learned, scaling, codes(parameters.architecture, images))

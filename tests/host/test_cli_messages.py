@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,24 @@ def refused(capsys: Capture, *arguments: object) -> str:
 def test_kernels_and_bits(place: Path, capsys: Capture, arguments: str, message: str) -> None:
     assert message in refused(capsys, "export", *arguments.split(), "-o", "out")
     assert not (place / "out").exists()
+
+
+def test_a_net_of_several_channels_is_exported_and_takes_no_grey_images(place: Path, capsys: Capture) -> None:
+    model_file.save(network_of("padded", shape=(3, 16, 16)), place / "colour.h5")
+    line = refused(capsys, "evaluate", "colour.h5", "--data", "digits")
+    assert "digits: images: found 16×16 pixels, need 3×16×16 for this model; choose the data it was trained on" in line
+    assert main(["export", "colour.h5", "--board", "native", "-o", "out", "--json", "out.json"]) == 0
+    assert json.loads((place / "out.json").read_text())["accuracy"] is None
+
+
+def test_headers_with_other_line_ends_are_not_up_to_date(place: Path, capsys: Capture) -> None:
+    check = ["export", "m.h5", "-o", "out", "--check"]
+    assert main(check[:-1]) == 0 and main(check) == 0
+    header = place / "out/model.h"
+    header.write_bytes(header.read_bytes().replace(b"\n", b"\r\n"))
+    capsys.readouterr()
+    assert main(check) == 1
+    assert "model.h: differs from what this model renders; run `host export` again" in capsys.readouterr().out
 
 
 def test_a_folder_is_no_model(place: Path, capsys: Capture) -> None:

@@ -55,8 +55,8 @@ def test_a_learned_net_goes_from_training_to_a_board(tmp_path: Path, capsys: Cap
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "uno-cn"], "preset: name: found 'uno-cn', need one of preconv,"),
-        (["--preset", "uno-cn"], "did you mean 'uno-cnn'?"),
+        (["--preset", "uno-cn"], "preset: name: found 'uno-cn' (did you mean uno-cnn?), need one of preconv,"),
+        (["--preset", "uno-cn"], "did you mean uno-cnn?"),
         (
             [*QUICK[1:], "--hidden", "8"],
             "train: hidden: found it with preset simple-cnn and 0 hidden dense layers, need one",

@@ -47,7 +47,7 @@ def test_what_is_exported_today_is_known_and_named(repository: Path, name: str, 
 
 def test_a_known_export_is_the_only_one(repository: Path) -> None:
     export = export_for(model_file.load(place(repository, "preconv-usps")), WeightFormat.INT8, BOARDS["uno"])
-    assert Candidate(export.graph, export).weights_crcs == export.weights_crcs
+    assert Candidate(export).weights_crcs == export.weights_crcs
 
 
 @pytest.mark.parametrize("bits", ACTIVATION_TOPS)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from definition import run
+from definition import requantised, run
 from graphs import conv, dense_graph, random_inputs
 from networks import network_of, random_network
 
@@ -22,7 +22,6 @@ from host.compile.program import make_program
 from host.compile.select import choose, plain
 from host.nn.formats import WeightFormat
 from host.quantise.lower import lower
-from host.quantise.numerics import requantise
 from host.quantise.ops import Dense, Pool, Rows
 
 SOMEWHERE = Place(0, 4, backward=False)
@@ -70,7 +69,7 @@ def execute(program, features):
                 arena[place : place + len(stored)] = stored
         if step.ops[0].rows.requantiser is not None:
             multipliers, shift = rule_of(step)
-            activations = requantise(sums, multipliers, shift, step.ops[0].codes.high)
+            activations = requantised(sums, multipliers, shift, step.ops[0].codes.high)
             arena[step.place.target : step.place.target + len(activations)] = activations
     return sums.tolist()
 

@@ -19,7 +19,8 @@ from host.compile.memory import Place
 from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Flatten, ReLU
 from host.quantise.lower import lower
-from host.quantise.ops import Codes, Dense, DoubleRounding, Pool, Preconv, Rows
+from host.quantise.ops import Codes, Dense, Pool, Preconv, Rows
+from host.quantise.requantisers import DoubleRounding
 
 SOMEWHERE = Place(0, 4, backward=False)
 KERNELS = {kernel.name: kernel for kernel in CATALOGUE}

@@ -8,6 +8,7 @@ import pytest
 from graphs import graph_of, half_up
 from networks import LAYERS, network_of, random_images, random_network
 
+from host.compile import advice
 from host.compile.advice import check_fit
 from host.compile.boards import ATMEGA328P, BOARDS, COMPILERS, HOST
 from host.compile.budget import fits, predict
@@ -218,6 +219,15 @@ def test_what_does_not_fit_is_refused_with_its_figures(layers, side, complaint):
         check_fit(network, choose(lower(network), UNO), UNO)
     message = str(caught.value)
     assert complaint in message and "--board mega has room for it" in message and message.isprintable()
+
+
+@pytest.mark.parametrize("name", [board.name for board in BOARDS.values() if board.counts_memory])
+def test_a_board_that_is_no_larger_is_never_named(narrow, name):
+    board = BOARDS[name]
+    # The net fits every board: what is named depends on their sizes alone.
+    (hint,) = advice._larger_board(choose(narrow, board), board)
+    named = BOARDS[hint.split()[1]]
+    assert named.flash > board.flash or named.ram > board.ram
 
 
 def test_a_net_for_no_board_names_its_largest_layer():

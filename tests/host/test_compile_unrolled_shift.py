@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from definition import requantised
 
 from host.compile.kernels.unrolled import avr_ops as avr
 from host.compile.kernels.unrolled import requantise as avr_requantise
 from host.compile.kernels.unrolled.compiler import Source, unroll
 from host.compile.kernels.unrolled.requantise import NEGATIVE_CYCLES, Requantise
-from host.quantise.numerics import requantise
 
 TOP = 63
 (SUM,) = avr.sum_registers([2])
@@ -56,7 +56,7 @@ def test_every_sum_is_shifted_exactly_and_in_the_cycles_foretold(shift, clamp):
     ops = avr_requantise.requantise(Requantise(0, shift, TOP, clamp), SUM, 5, ".Loff")
     for rounded in [*range(-(2**15), 0, 97), *range(-300, top + 1)]:
         stored, cycles = run(ops, rounded & 0xFF, rounded >> 8 & 0xFF)
-        assert stored == requantise(np.array([rounded - half]), 1, shift, TOP)[0]
+        assert stored == requantised(np.array([rounded - half]), 1, shift, TOP)[0]
         assert cycles == (avr.cycles(ops) if rounded >= 0 else NEGATIVE_CYCLES)
 
 

@@ -69,6 +69,11 @@ def replace_dataset(file, name, data):
     file[name] = data
 
 
+def with_density(file, *shares):
+    file.create_group("calibrations/63").attrs["accuracy"] = 0.5
+    file["calibrations/63/densities/0"] = np.array(shares, np.float32)
+
+
 BREAKAGES = {
     "format_version: found 99": lambda f: f.attrs.__setitem__("format_version", 99),
     "root.architecture: found nothing": lambda f: f.attrs.__delitem__("architecture"),
@@ -102,6 +107,12 @@ BREAKAGES = {
     ),
     "kernel: found ('a', 'b')": lambda f: architecture_with(f, lambda p: p["layers"][0].update(kernel=["a", "b"])),
     "calibrations/63/densities: found 0": lambda f: f.create_group("calibrations/63/densities"),
+    "calibrations/63/densities/0: found none, need shares of 0..1": lambda f: with_density(f),
+    "calibrations/63/densities/0: found -0.5..1, need shares": lambda f: with_density(f, 1, -0.5),
+    "calibrations/63/densities/0: found 0..1.5, need shares": lambda f: with_density(f, 0, 1.5),
+    "architecture: found Flatten at its end, need a dense layer": lambda f: architecture_with(
+        f, lambda p: p["layers"].pop()
+    ),
     "links: found one that leads elsewhere": lambda f: (
         f.__delitem__("layers/1"),
         f.__setitem__("layers/1", h5py.SoftLink("/layers/0")),

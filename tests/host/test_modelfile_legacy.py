@@ -15,6 +15,7 @@ from host.modelfile import file as model_file
 from host.nn.dense_chain import split
 from host.nn.layers import preconv_layers
 from host.nn.network import float_scores
+from host.quantise.lower import lower
 
 KNOWN = {known.name: known for known in pretrained.index()}
 
@@ -82,6 +83,13 @@ def test_the_step_of_version_1_is_now_a_result_of_training_for_int8():
     assert network.top == 63 and set(result.output_steps) == {0.0}
     assert [set(rows.tolist()) for rows in result.weight_steps if rows is not None] == [{step} for step in steps]
     assert [layer.weight_step for layer in split(network)] == steps
+
+
+def test_the_densities_of_version_1_are_those_of_the_dense_ops():
+    network = model_file.load(path_of("preconv-usps"))
+    with h5py.File(path_of("preconv-usps")) as file:
+        densities = [file[f"calibrations/63/densities/{k}"][()].tolist() for k in (0, 1)]
+    assert [op.density.tolist() for op in lower(network, top=63, prune=False).ops[1:]] == densities
 
 
 def test_what_version_2_had_trained_for_int8_is_found_again():

@@ -17,10 +17,10 @@ from host.nn.layers import (
     MaxPool2d,
     MinMaxNormalise,
     ReLU,
-    from_plain,
     preconv_layers,
 )
 from host.nn.network import Scaling, float_scores
+from host.nn.plain import from_plain, plain
 from host.nn.preconv import preconv_features
 
 TAIL = (Flatten(), Dense(3))
@@ -58,13 +58,13 @@ def test_the_front_end_is_its_layers_one_by_one(shape, top):
 def test_each_channel_meets_the_one_kernel_and_the_normalisation_sees_them_all():
     images = np.stack([random_images(seed, 4, (6, 7)) for seed in (1, 2)], axis=1)
     kernel = ((-1, 0), (2, 5), (0, 1))
-    plain = codes(Architecture((2, 6, 7), (FixedConv2d(kernel), *TAIL)), images)
-    assert plain.dtype == np.int64 and plain.shape == (4, 2, 4, 6)
-    for image, maps in zip(images, plain, strict=True):
+    found = codes(Architecture((2, 6, 7), (FixedConv2d(kernel), *TAIL)), images)
+    assert found.dtype == np.int64 and found.shape == (4, 2, 4, 6)
+    for image, maps in zip(images, found, strict=True):
         assert np.array_equal(maps, [convolved(kernel, 0, channel) for channel in image])
     layers = (FixedConv2d(kernel), MaxPool2d((3, 2), (1, 3)), MinMaxNormalise(99), *TAIL)
     stretched = codes(Architecture((2, 6, 7), layers), images)
-    pooled = np.stack([plain[:, :, :-2], plain[:, :, 1:-1], plain[:, :, 2:]]).max(axis=0)
+    pooled = np.stack([found[:, :, :-2], found[:, :, 1:-1], found[:, :, 2:]]).max(axis=0)
     pooled = np.stack([pooled[..., [0, 3]], pooled[..., [1, 4]]]).max(axis=0)
     low, high = (edge(axis=(1, 2, 3), keepdims=True) for edge in (pooled.min, pooled.max))
     assert np.array_equal(stretched, (pooled - low) * 99 // np.maximum(high - low, 1))
@@ -120,13 +120,13 @@ def test_what_one_number_says_is_kept_as_one():
 def test_a_description_in_json_keeps_every_layer():
     layers = (*preconv_layers(63), Conv2d(4, (3, 2), (2, 1), (0, 1, 2, 1)), ReLU(), MaxPool2d((2, 1), 1), *TAIL)
     architecture = Architecture((1, 20, 20), layers)
-    assert from_plain(architecture.plain()) == architecture
-    assert architecture.plain()["layers"][0] == {
+    assert from_plain(plain(architecture)) == architecture
+    assert plain(architecture)["layers"][0] == {
         "kind": "FixedConv2d",
         "kernel": [[1, 2, 1], [2, 4, 2], [1, 2, 1]],
         "padding": 1,
     }
-    assert Conv2d(4, 3, 1, 1) == from_plain(Architecture((1, 8, 8), (Conv2d(4, 3, 1, 1), *TAIL)).plain()).layers[0]
+    assert Conv2d(4, 3, 1, 1) == from_plain(plain(Architecture((1, 8, 8), (Conv2d(4, 3, 1, 1), *TAIL)))).layers[0]
 
 
 def test_each_input_has_its_own_offset():

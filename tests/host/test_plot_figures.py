@@ -11,9 +11,10 @@ from host.compile.exports import lowered
 from host.data import Split
 from host.errors import InputError
 from host.nn.formats import WeightFormat
-from host.nn.layers import Conv2d, Flatten, MaxPool2d, ReLU, preconv_layers
+from host.nn.layers import PRECONV_KERNEL, Conv2d, Flatten, MaxPool2d, ReLU, preconv_layers
 from host.nn.network import float_scores
-from host.nn.preconv import convolve, maxpool, preconv_features
+from host.nn.preconv import convolve, preconv_features
+from host.nn.windows import largest
 from host.quantise.reference import infer
 from host.report.plots.classes import confusion_figure, recall_figure
 from host.report.plots.history import loss_figure
@@ -21,7 +22,7 @@ from host.report.plots.kernels import kernels_figure
 from host.report.plots.maps import maps_figure, preconv_figure
 from host.report.plots.measured import Measured, from_report, model_name
 from host.report.plots.mosaic import columns_for, mosaic, ticks
-from host.report.plots.steps import GAUSSIAN, predicted, steps
+from host.report.plots.steps import predicted, steps
 
 INT8, FLOAT16, FLOAT32 = WeightFormat.INT8, WeightFormat.FLOAT16, WeightFormat.FLOAT32
 MATRIX = np.array([[8, 2, 0], [0, 0, 0], [1, 0, 3]])
@@ -181,9 +182,9 @@ def test_the_front_ends_steps_lead_to_its_features_and_scores(fmt):
     net = lowered(network, fmt)
     found = {step.name.split(",")[0]: step.values for step in steps(network, fmt, image)}
     assert list(found) == ["image", "Gaussian 3×3", "max-pool 2×2", "normalised", "dense + ReLU", "scores"]
-    blurred = convolve(image, GAUSSIAN, padding=1)
+    blurred = convolve(image, PRECONV_KERNEL, padding=1)
     assert np.array_equal(found["Gaussian 3×3"][0], blurred)
-    pooled = maxpool(blurred, 2, 2)
+    pooled = largest(blurred, (2, 2), (2, 2))
     assert np.array_equal(found["max-pool 2×2"][0], pooled)
     features = (pooled - pooled.min()) * net.top // (pooled.max() - pooled.min())
     assert np.array_equal(found["normalised"][0], features)
@@ -213,7 +214,7 @@ def test_steps_as_trained_follow_from_one_another(name, monkeypatch):
     assert found[-1].values == pytest.approx(float_scores(network, image[None])[0], rel=1e-4, abs=1e-4)
     for before, after in itertools.pairwise(found[1:]):  # the image itself is scaled on its way into the first layer
         if after.name == "max-pool 2×2":
-            assert np.array_equal(after.values, maxpool(before.values, 2, 2)[:, : after.values.shape[1]])
+            assert np.array_equal(after.values, largest(before.values, (2, 2), (2, 2)))
         if "ReLU" in after.name:
             assert after.values.min() >= 0
 

@@ -7,6 +7,7 @@ import pytest
 from networks import drawn_images, network_of, random_images, random_network
 
 from host.data import Split
+from host.errors import InputError
 from host.nn.formats import WeightFormat
 from host.nn.layers import AveragePool2d, Conv2d, Flatten, ReLU, preconv_layers
 from host.nn.network import Calibration, QatResult
@@ -148,8 +149,7 @@ def test_an_export_finds_the_densities_of_its_own_top_and_of_the_units_it_keeps(
         assert last.density == pytest.approx(np.delete(each.densities[2], 2))
 
 
-def test_densities_of_files_of_version_1_are_those_of_the_dense_ops():
-    network = random_network(3)
-    (_, first, last) = calibrate(network, split(network)).calibrations[1].densities
-    old = dataclasses.replace(network, calibrations=(Calibration(255, 0.9, (first, last)),))
-    assert [op.density.tolist() for op in lower(old, INT8, prune=False).ops[1:]] == [first.tolist(), last.tolist()]
+def test_densities_of_another_size_than_a_dense_layers_are_refused():
+    foreign = Calibration(255, 0.9, (np.ones(1, np.float32), np.ones(9, np.float32), np.ones(7, np.float32)))
+    with pytest.raises(InputError, match="calibrations: found 9 shares for a dense layer of 16 inputs, need one"):
+        lower(dataclasses.replace(random_network(), calibrations=(foreign,)))

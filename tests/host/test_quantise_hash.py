@@ -13,7 +13,8 @@ from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Flatten, MaxPool2d, ReLU
 from host.quantise.graph import Graph
 from host.quantise.lower import lower
-from host.quantise.ops import Codes, Conv, Dense, DoubleRounding, Pool, Preconv
+from host.quantise.ops import Codes, Conv, Dense, Pool, Preconv
+from host.quantise.requantisers import DoubleRounding
 
 INT8 = WeightFormat.INT8
 

@@ -9,7 +9,8 @@ from networks import random_network
 
 from host.nn.formats import WeightFormat
 from host.quantise.lower import lower
-from host.quantise.ops import Codes, Conv, Dense, DoubleRounding, Pool
+from host.quantise.ops import Codes, Conv, Dense, Pool
+from host.quantise.requantisers import DoubleRounding
 
 
 def with_op(graph, at, op):

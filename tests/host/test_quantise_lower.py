@@ -86,7 +86,7 @@ def test_with_six_bits_sums_fit_sixteen_bits_behind_the_first_layer_that_reads_t
     narrow = [op for op in with_numbers(graph) if op.source.high == 63]
     assert len(narrow) == len(with_numbers(graph)) - (0 if name in BEHIND else 1)
     for op in narrow:
-        low, high = op.rows.bounds(op.source)
+        low, high = op.rows.sum_bounds(op.source.high)
         assert low.min() >= -(2**15) and high.max() < 2**15
 
 

@@ -12,9 +12,10 @@ from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Dense, Flatten, ReLU
 from host.quantise import ops
 from host.quantise.lower import lower
-from host.quantise.ops import Codes, DoubleRounding
+from host.quantise.ops import Codes
 from host.quantise.prune import pruned
 from host.quantise.reference import infer
+from host.quantise.requantisers import DoubleRounding
 
 FLOATS = (WeightFormat.FLOAT32, WeightFormat.FLOAT16)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import LAYERS, LIMITED, drawn_images, qat_network
+from networks import LAYERS, LIMITED, drawn_images, frozen_scores, qat_network
 
 from host.compile.candidates import candidates
 from host.nn.formats import WEIGHT_TOPS, WeightFormat
@@ -13,7 +13,6 @@ from host.quantise.lower import lower
 from host.quantise.ops import Conv
 from host.quantise.ops import Dense as DenseOp
 from host.quantise.reference import infer
-from host.train.qat import freeze
 
 FORMATS = tuple(WEIGHT_TOPS)
 FRONT_END = preconv_layers(255)
@@ -25,7 +24,7 @@ NETS = LAYERS | {
 
 
 def rounded_scores(network, fmt, images):
-    return freeze.scores_of(network, network.qat_for(fmt), images)
+    return frozen_scores(network, network.qat_for(fmt), images)
 
 
 def score_unit(network, fmt):

@@ -16,8 +16,9 @@ from host.nn.layers import AveragePool2d, Conv2d, Dense, FixedConv2d, Flatten, M
 from host.nn.network import float_scores
 from host.quantise import ops
 from host.quantise.lower import lower
-from host.quantise.ops import Codes, DoubleRounding, HalfUp
+from host.quantise.ops import Codes
 from host.quantise.reference import activations, infer, op_inputs
+from host.quantise.requantisers import DoubleRounding, HalfUp
 
 INT8, FLOAT32, FLOAT16 = WeightFormat.INT8, WeightFormat.FLOAT32, WeightFormat.FLOAT16
 NETS = LAYERS | {

@@ -45,4 +45,4 @@ def test_a_layer_of_one_scale_rounds_its_biases_in_that_scale() -> None:
 def test_scores_of_narrow_codes_fit_16_bits_unless_their_scale_was_learned(learned: bool) -> None:
     inputs = rounding.Inputs(1.0, Codes(63))
     rows, step = rounding.scores_by_row(layer([[120.0] * 10], [0.0]), inputs, np.ones(1), learned=learned)
-    assert (int(rows.bounds(inputs.codes).max()) > 32767) == (step == 1.0) == learned
+    assert (int(rows.sum_bounds(inputs.codes.high).max()) > 32767) == (step == 1.0) == learned

@@ -4,11 +4,11 @@ from statistics import mean
 
 import numpy as np
 import pytest
+from unrolled_chains import expected_cycles
 
 from host.compile.boards import board
 from host.compile.budget import predict
 from host.compile.exports import export_for
-from host.compile.kernels.unrolled.blocks import expected_cycles
 from host.data import Dataset, Split, load
 from host.errors import InputError
 from host.modelfile import file as model_file

@@ -134,7 +134,7 @@ def test_unusable_values_are_refused(preset, options, message):
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("preconv-sed", "did you mean 'preconv-seed'?"), ("PRECONV", "did you mean 'preconv'?"), ("zzz", "choose one")],
+    [("preconv-sed", "did you mean preconv-seed?"), ("PRECONV", "did you mean preconv?"), ("zzz", "choose one")],
 )
 def test_an_unknown_preset_is_refused_with_the_near_one(name, near):
     with pytest.raises(InputError, match=f"preset: name: found '{name}'") as caught:

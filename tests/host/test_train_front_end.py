@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from networks import frozen_scores
 from test_train_fit import BARS
 from test_train_runs import same
 
@@ -16,7 +17,6 @@ from host.train import PRESETS, Wishes, train, train_preset
 from host.train.optimisers import Adam, Schedule
 from host.train.overrides import customised
 from host.train.phases import checkpoint_files
-from host.train.qat import freeze
 from host.train.qat.narrow import narrowed, widened
 from host.train.qat.recipe import named, standard
 from host.train.recipe import Recipe, Teacher
@@ -181,13 +181,21 @@ def test_a_net_on_codes_of_fewer_levels_says_nearly_the_same(rule, top):
 
 def test_a_top_above_the_nets_own_is_refused():
     recipe = replace(CNN, layers=(*preconv_layers(63), *CNN.layers[3:]), epochs=1, qat=(standard("int8-8", 3),))
-    with pytest.raises(InputError, match="train: qat: found activations to 255, need 63 at most"):
+    with pytest.raises(InputError, match="train: qat: found 'int8-8' behind a fixed front end, need 6 bits"):
         train(BARS, recipe)
+
+
+@pytest.mark.parametrize("name", ["int8-5", "int4-4", "ternary-4"])
+def test_bits_that_the_codes_of_a_front_end_cannot_have_are_refused_before_training(name):
+    seen = []
+    with pytest.raises(InputError, match=f"train: qat: found '{name}' behind a fixed front end, need 6 or 8 bits, .*;"):
+        train(BARS, recipe_of("preconv", epochs=1, validation_run=False, qat=[name]), progress=seen.append)
+    assert seen == []
 
 
 @pytest.fixture(scope="module")
 def rounded():
-    wanted = ("int8", "int4", "int4-6", "ternary", "ternary-4")
+    wanted = ("int8", "int4", "int4-6", "ternary", "ternary-6")
     return train(BARS, recipe_of("preconv", epochs=20, validation_run=False, qat=[",".join(wanted)]))
 
 
@@ -197,13 +205,13 @@ def test_each_format_and_top_is_trained_for_behind_the_front_end(rounded):
         ("int4", 255),
         ("int4", 63),
         ("ternary", 255),
-        ("ternary", 15),
+        ("ternary", 63),
     ]
     for result in rounded.qat:
         assert result.parameters.architecture == rounded.architecture
-        said = freeze.scores_of(rounded, result, BARS.test.images).argmax(axis=1)
+        said = frozen_scores(rounded, result, BARS.test.images).argmax(axis=1)
         assert (said == BARS.test.labels).mean() > 0.9, (result.format, result.top)
-    assert {"int4-6_loss", "ternary-4_accuracy"} <= set(rounded.provenance.history)
+    assert {"int4-6_loss", "ternary-6_accuracy"} <= set(rounded.provenance.history)
 
 
 def integers(network, result, images):
@@ -227,7 +235,7 @@ def integers(network, result, images):
 
 def test_integers_say_what_the_rounded_net_says(rounded):
     for result in rounded.qat:
-        said = freeze.scores_of(rounded, result, BARS.test.images)
+        said = frozen_scores(rounded, result, BARS.test.images)
         whole = integers(rounded, result, BARS.test.images)
         assert (said.argmax(axis=1) == whole.argmax(axis=1)).mean() >= 0.95, (result.format, result.top)
 
@@ -236,7 +244,7 @@ def test_names_of_formats_have_bits_where_they_differ_from_the_nets_own():
     assert named(["int4-6", "ternary,int4,int4-6"]) == ("int4", "int4-6", "ternary")
     assert standard("int4-6", 9).bits == 6 and standard("int4-6", 9).name == "int4-6"
     for wrong in ("int4-", "int4-7", "int4-06", "-6"):
-        with pytest.raises(InputError, match="need formats among int8, int4, ternary, each alone or with"):
+        with pytest.raises(InputError, match="need formats among int8, int4, ternary, each alone or, as in int4-6,"):
             named([wrong])
 
 

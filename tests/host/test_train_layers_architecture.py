@@ -17,9 +17,9 @@ from host.nn.layers import (
     Flatten,
     MaxPool2d,
     ReLU,
-    from_plain,
 )
 from host.nn.parameters import initial, slots
+from host.nn.plain import from_plain, plain
 from host.train import PRESETS
 
 
@@ -43,7 +43,7 @@ def test_presets_cost_what_their_recipes_say(preset, side, weights, macs):
 
 @pytest.mark.parametrize("net", [*NETS.values(), WITH_DROPOUT])
 def test_the_plain_form_survives_json(net):
-    assert from_plain(json.loads(json.dumps(net.plain()))) == net
+    assert from_plain(json.loads(json.dumps(plain(net)))) == net
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_layers_that_do_not_fit_are_refused(layers, message):
 
 def test_a_pool_that_does_not_overlap_is_described_as_ever():
     """The description is part of a model's hash, which has to outlive the layer's stride."""
-    plain, overlapping = (
+    pool, overlapping = (
         Architecture((1, 8, 8), (pool, Flatten(), Dense(3))) for pool in (MaxPool2d(), MaxPool2d(3, 2))
     )
-    assert plain.plain()["layers"][0] == {"kind": "MaxPool2d", "size": 2}
-    assert plain.layers[0] == MaxPool2d(2, 2)
-    assert overlapping.plain()["layers"][0] == {"kind": "MaxPool2d", "size": 3, "stride": 2}
+    assert plain(pool)["layers"][0] == {"kind": "MaxPool2d", "size": 2}
+    assert pool.layers[0] == MaxPool2d(2, 2)
+    assert plain(overlapping)["layers"][0] == {"kind": "MaxPool2d", "size": 3, "stride": 2}
     assert overlapping.shapes[1] == (1, 3, 3)
 
 

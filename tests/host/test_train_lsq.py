@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from networks import frozen_scores
 from test_train_runs import LARGER, RECIPE, bars
 
 from host.data import Dataset
@@ -15,7 +16,7 @@ from host.quantise.reference import infer
 from host.train import train
 from host.train.optimisers import Schedule
 from host.train.overrides import Wishes, customised
-from host.train.qat import freeze, scales
+from host.train.qat import scales
 from host.train.qat.recipe import QatRecipe, named, standard
 from host.train.recipe import Teacher
 
@@ -64,7 +65,7 @@ def test_it_learns_and_the_integers_agree_with_the_rounded_net(dataset, network)
     for tuned in network.qat:
         losses = history[f"{tuned.format}_loss"]
         assert len(losses) == 2 and len(history[f"{tuned.format}_validation_loss"]) == 2
-        scores = freeze.scores_of(network, tuned, images)
+        scores = frozen_scores(network, tuned, images)
         found = infer(lower(network, WeightFormat[tuned.format.upper()]), images)
         assert np.mean(scores.argmax(axis=1) == found.classes) >= 0.99
         loss = network.provenance.metrics["test"] - np.mean(found.classes == labels)

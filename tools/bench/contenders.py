@@ -16,18 +16,21 @@ from host.compile.exports import export_for
 from host.compile.render import c_numbers, write_headers
 from host.errors import InputError
 from host.nn.formats import ACTIVATION_TOPS, WeightFormat
+from host.nn.layers import PRECONV_KERNEL
 from host.nn.network import Network
-from host.nn.preconv import convolve, maxpool, preconv_features
+from host.nn.preconv import convolve, preconv_features
+from host.nn.windows import largest
 from host.quantise.lower import lower
-from host.quantise.ops import Dense, HalfUp, Rows
+from host.quantise.ops import Dense, Rows
 from host.quantise.reference import infer
+from host.quantise.requantisers import HalfUp
 from tools.bench import emlearn_peer
 
 HERE = Path(__file__).resolve().parent
 NN = HERE.parents[1] / "firmware/lib/nn"
 UNO, LARGE = "atmega328p", "atmega1284p"
 NAIVE, EMLEARN = "naive-float", "emlearn"
-_GAUSSIAN = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 16
+_GAUSSIAN = np.array(PRECONV_KERNEL, np.float32) / 16
 _KERNELS = {"portable": "portable C", "asm": "assembly", "unrolled": "weights as code"}
 
 
@@ -112,7 +115,7 @@ def _naive(network: Network, images: NDArray[np.uint8], folder: Path) -> Contend
 
 def _naive_classes(layers: tuple[Rows, ...], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What naive_float.c computes, in its order; convolution and pooling are exact in float32."""
-    pooled = _rows(maxpool(convolve(images.astype(np.float32), _GAUSSIAN, padding=1), 2, 2))
+    pooled = _rows(largest(convolve(images.astype(np.float32), _GAUSSIAN, padding=1), (2, 2), (2, 2)))
     rise = pooled - pooled.min(axis=1, keepdims=True)
     span = rise.max(axis=1, keepdims=True)
     values = (rise / np.where(span > 0, span, np.float32(1)) * np.float32(255)).T

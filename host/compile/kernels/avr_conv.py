@@ -2,80 +2,82 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 
 from host.compile.boards import Chip
 from host.compile.kernels import avr_patch, layouts, portable
-from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
 from host.quantise.ops import Conv
 
 
-class PatchConv(OneOpOnAvr[Conv]):
-    """nn_avr_conv: one group, a kernel row of at most 255 inputs."""
+class _BlockConv(OneOpOnAvr[Conv]):
+    """All outputs of a block at once, at each position."""
 
-    name = "nn_avr_conv"
     template = "avr8/conv.j2"
     runs = Conv
     stack = portable.CONV_STACK
 
-    def refusal(self, op: Conv) -> str | None:
-        if op.groups != 1:
-            return f"found {op.groups} groups, need 1"
-        if op.kernel[1] * op.input_shape[0] > avr_patch.RUN_MAX:
-            return (
-                f"found {op.kernel[1] * op.input_shape[0]} inputs in a kernel's row, need {avr_patch.RUN_MAX} at most"
-            )
-        return portable.conv_refusal(op) or avr_patch.sums_refusal(op)
+    @abstractmethod
+    def blocks(self, op: Conv) -> avr_patch.Blocks:
+        """What its outputs are cut into."""
+
+    @abstractmethod
+    def block_cycles(self, op: Conv, chip: Chip, size: int, y: int, x: int) -> float:
+        """The sums of a block of `size` where so many of the kernel's rows and columns lie inside the map."""
 
     def packed(self, op: Conv) -> Packed:
-        blocks = avr_patch.cut(op.rows)
+        blocks = self.blocks(op)
         return Packed(avr_patch.block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
-        blocks, total = avr_patch.cut(op.rows), 0.0
+        sizes, total = self.blocks(op).sizes, 0.0
         share = portable.positive_share(op, alive)
-        ends = sum(avr_patch.activate_cycles(op, size, share * size) for size in blocks.sizes)
+        ends = sum(avr_patch.activate_cycles(op, size, share * size) for size in sizes)
         for (y, x), count in portable.windows(op).items():
-            run = x * op.input_shape[0]
-            total += count * (
-                ends + sum(avr_patch.patch_cycles(blocks, chip, size, y, run, op.share) for size in blocks.sizes)
-            )
+            total += count * (ends + sum(self.block_cycles(op, chip, size, y, x) for size in sizes))
         return total
 
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
-        return _around(self.name, op)
+        positions, sizes = op.used[0] * op.used[1], self.blocks(op).sizes
+        return {
+            self.name: 1,
+            f"{self.name} position": positions,
+            f"{self.name} size of blocks": positions * len(set(sizes)),
+            f"{self.name} block": positions * len(sizes),
+        }
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return _walking(self.name, avr_patch.cut(op.rows))
+        return whole(self.name, "nn_walk_load", "nn_walk", "nn_avr_activate24") | self.blocks(op).routines
 
     def calls(self, op: Conv) -> Mapping[str, float]:
         return {"a step of nn_avr_conv": 1}
 
 
-def _around(name: str, op: Conv) -> dict[str, float]:
-    """What C does around the blocks of a convolution."""
-    positions = op.used[0] * op.used[1]
-    return {
-        name: 1,
-        f"{name} position": positions,
-        f"{name} size of blocks": positions * len(set(avr_patch.cut(op.rows).sizes)),
-        f"{name} block": positions * len(avr_patch.cut(op.rows).sizes),
-    }
+class PatchConv(_BlockConv):
+    """nn_avr_conv: one group, a kernel row of at most 255 inputs."""
+
+    name = "nn_avr_conv"
+
+    def refusal(self, op: Conv) -> str | None:
+        if op.groups != 1:
+            return f"found {op.groups} groups, need 1"
+        run = op.kernel[1] * op.input_shape[0]
+        if run > avr_patch.RUN_MAX:
+            return f"found {run} inputs in a kernel's row, need {avr_patch.RUN_MAX} at most"
+        return portable.conv_refusal(op) or avr_patch.sums_refusal(op)
+
+    def blocks(self, op: Conv) -> avr_patch.Blocks:
+        return avr_patch.cut(op.rows)
+
+    def block_cycles(self, op: Conv, chip: Chip, size: int, y: int, x: int) -> float:
+        return avr_patch.patch_cycles(self.blocks(op), chip, size, y, x * op.input_shape[0], op.share)
 
 
-def _walking(name: str, blocks: avr_patch.Blocks) -> dict[str, dict[str, float]]:
-    """What the linker keeps of a convolution."""
-    names = (name, "nn_walk_load", "nn_walk", "nn_avr_activate24")
-    return {symbol: {symbol: 1.0} for symbol in names} | blocks.routines
-
-
-class DepthConv(OneOpOnAvr[Conv]):
+class DepthConv(_BlockConv):
     """nn_avr_depth: an output for each channel, int8."""
 
     name = "nn_avr_depth"
-    template = "avr8/conv.j2"
-    runs = Conv
-    stack = portable.CONV_STACK
 
     def refusal(self, op: Conv) -> str | None:
         if not op.is_depthwise:
@@ -84,24 +86,9 @@ class DepthConv(OneOpOnAvr[Conv]):
             return f"found {op.rows.format.label} weights, need int8"
         return portable.conv_refusal(op) or avr_patch.sums_refusal(op)
 
-    def packed(self, op: Conv) -> Packed:
-        blocks = avr_patch.cut(op.rows, is_depthwise=True)
-        return Packed(avr_patch.block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
+    def blocks(self, op: Conv) -> avr_patch.Blocks:
+        return avr_patch.cut(op.rows, is_depthwise=True)
 
-    def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
-        sizes, total = avr_patch.cut(op.rows).sizes, 0.0
-        share = portable.positive_share(op, alive)
-        ends = sum(avr_patch.activate_cycles(op, size, share * size) for size in sizes)
-        for (y, x), count in portable.windows(op).items():
-            row = 17 + 3 * chip.far_flash
-            total += count * (ends + sum(98 + 15 * size + row * y + y * x * (5 + 11 * size) for size in sizes))
-        return total
-
-    def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
-        return _around(self.name, op)
-
-    def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return _walking(self.name, avr_patch.cut(op.rows, is_depthwise=True))
-
-    def calls(self, op: Conv) -> Mapping[str, float]:
-        return {"a step of nn_avr_conv": 1}
+    def block_cycles(self, op: Conv, chip: Chip, size: int, y: int, x: int) -> float:
+        row = 17 + 3 * chip.far_flash
+        return 98 + 15 * size + row * y + y * x * (5 + 11 * size)

@@ -9,8 +9,9 @@ import numpy as np
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import OneOpOnAvr, Packed
-from host.quantise.ops import Dense, HalfUp
+from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
+from host.quantise.ops import Dense
+from host.quantise.requantisers import HalfUp
 
 MAX_NEAR_BYTES = 2**15 - 1
 """What an object may be at most where pointers and sizes have 16 bits."""
@@ -47,16 +48,15 @@ class BlockDense(OneOpOnAvr[Dense]):
         return self.bits  # of the kernels' requantisers
 
     def refusal(self, op: Dense) -> str | None:
-        refusal = portable.dense_refusal(op)
-        if refusal is not None:
+        if refusal := portable.dense_refusal(op):
             return refusal
-        bounds, rule = op.rows.bounds(op.source), op.rows.requantiser
-        if bounds.min() < -(2 ** (self.bits - 1)) or bounds.max() >= 2 ** (self.bits - 1):
-            return f"found sums {bounds.min()}..{bounds.max()}, need {self.bits} bits"
+        if refusal := layouts.sums_refusal(op.rows.sum_bounds(op.source.high), self.bits):
+            return refusal
         if op.rows.flat.size > MAX_NEAR_BYTES:
             return f"found {op.rows.flat.size:,} bytes of weights, need {MAX_NEAR_BYTES:,} at most for near flash reads"
         if op.inputs > self.max_inputs:
             return f"found {op.inputs} inputs, need {self.max_inputs} at most with {self.bits}-bit sums"
+        rule = op.rows.requantiser
         if isinstance(rule, HalfUp) and rule.shared is None:
             return "found a multiplier for each output, need one for all"
         return layouts.rule_refusal(op.rows, self._shift)
@@ -102,7 +102,7 @@ class BlockDense(OneOpOnAvr[Dense]):
             names = [f"nn_avr_requantize{self.bits}"]
         else:
             names = ["nn_avr_argmax32", *(["nn_avr_widen16"] if self.bits == 16 else [])]
-        return found | {name: {name: 1} for name in names}
+        return found | whole(*names)
 
     def calls(self, op: Dense) -> Mapping[str, float]:
         blocks = len(layouts.even_blocks(op.rows.outputs, self.block_max))

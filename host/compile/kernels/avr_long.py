@@ -10,7 +10,7 @@ import numpy as np
 
 from host.compile.boards import Chip
 from host.compile.kernels import avr_patch, layouts, portable
-from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
 from host.quantise.ops import Dense
 
 MAX_PIECES = 255
@@ -86,10 +86,7 @@ class LongDense(OneOpOnAvr[Dense]):
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         end = portable.end_of(op)
         names = (f"nn_avr_long_{end}", "nn_avr_add24", "nn_avr_activate32" if end == "hidden" else "nn_argmax_i32")
-        return {name: {name: 1} for name in names} | avr_patch.cut(op.rows).routines
-
-    def calls(self, op: Dense) -> Mapping[str, float]:
-        return {"a step of nn_avr_long": 1}
+        return whole(*names) | avr_patch.cut(op.rows).routines
 
 
 def cut(op: Dense) -> list[Piece]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
 from host.quantise.ops import Conv, Dense, Rows
 
 BLOCK_MAX = 6
@@ -86,9 +86,8 @@ def sums_refusal(op: Conv | Dense) -> str | None:
     """What none of these kernels can compute."""
     if refusal := portable.rows_refusal(op.rows, op.source) or layouts.block_refusal(op.rows):
         return refusal
-    bounds, bits = op.rows.bounds(op.source), SUM_BITS[op.rows.format.bits]
-    if bounds.min() < -(2 ** (bits - 1)) or bounds.max() >= 2 ** (bits - 1):
-        return f"found sums {bounds.min()}..{bounds.max()}, need {bits} bits"
+    if refusal := layouts.sums_refusal(op.rows.sum_bounds(op.source.high), SUM_BITS[op.rows.format.bits]):
+        return refusal
     if op.rows.flat.shape[1] > WEIGHTS_MAX:
         return f"found {op.rows.flat.shape[1]} inputs of one output, need {WEIGHTS_MAX} at most"
     return None
@@ -104,10 +103,10 @@ def patch_cycles(blocks: Blocks, chip: Chip, size: int, rows: int, run: int, den
     """One call of a patch kernel."""
     present, absent = 11 + 6 * size + 2 * blocks.stride(size), 9 + chip.far_flash
     products = rows * run * (density * present + (1 - density) * absent)
-    return 124 + 18 * size + (28 + 3 * chip.far_flash) * rows + products + _unpacking(size, blocks.bits)
+    return 124 + 18 * size + (28 + 3 * chip.far_flash) * rows + products + unpacking_cycles(size, blocks.bits)
 
 
-def _unpacking(size: int, bits: int) -> int:
+def unpacking_cycles(size: int, bits: int) -> int:
     """What taking the sums of packed weights apart costs, as nn_avr_patch.h does it."""
     if bits == 8:
         return 0
@@ -153,10 +152,7 @@ class PatchDense(OneOpOnAvr[Dense]):
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         end = portable.end_of(op)
         names = ("nn_avr_activate24",) if end == "hidden" else ("nn_avr_widen24", "nn_argmax_i32")
-        return {name: {name: 1} for name in (f"nn_avr_dense_{end}", *names)} | cut(op.rows).routines
-
-    def calls(self, op: Dense) -> Mapping[str, float]:
-        return {"a step of nn_avr_dense": 1}
+        return whole(f"nn_avr_dense_{end}", *names) | cut(op.rows).routines
 
 
 def pieces(inputs: int) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
 from host.compile.kernels.avr_dense import Block, argmax_cycles, routines, sums16_cycles
-from host.compile.kernels.kernel import OneOpOnAvr, Packed
+from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
 from host.quantise.ops import Dense
 
 
@@ -30,12 +30,7 @@ class SumsDense(OneOpOnAvr[Dense]):
         return f"nn_avr_sums{self.bits}"
 
     def refusal(self, op: Dense) -> str | None:
-        if refusal := portable.dense_refusal(op):
-            return refusal
-        bounds, limit = op.rows.bounds(op.source), 2 ** (self.bits - 1)
-        if bounds.min() < -limit or bounds.max() >= limit:
-            return f"found sums {bounds.min()}..{bounds.max()}, need {self.bits} bits"
-        return None
+        return portable.dense_refusal(op) or layouts.sums_refusal(op.rows.sum_bounds(op.source.high), self.bits)
 
     def scratch(self, op: Dense) -> int:
         return self.bits // 8 * op.rows.outputs
@@ -70,7 +65,7 @@ class SumsDense(OneOpOnAvr[Dense]):
         names = [f"nn_avr_activate{self.bits}"]
         if op.rows.requantiser is None:
             names = [f"nn_avr_widen{self.bits}", "nn_avr_argmax32"]
-        return found | {name: {name: 1} for name in names}
+        return found | whole(*names)
 
     def calls(self, op: Dense) -> Mapping[str, float]:
         blocks = len(layouts.even_blocks(op.rows.outputs, self.block_max))

@@ -14,7 +14,8 @@ from host.compile.kernels.kinds import CODE
 from host.compile.kernels.unrolled.compiler import Source, Unrolled, least_flash_bytes, unroll
 from host.compile.memory import Place
 from host.errors import InputError
-from host.quantise.ops import Dense, HalfUp, computes_floats
+from host.quantise.ops import Dense, computes_floats
+from host.quantise.requantisers import HalfUp
 
 _SUM_BITS = 24
 

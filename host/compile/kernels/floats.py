@@ -8,7 +8,7 @@ import numpy as np
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, pools, portable
-from host.compile.kernels.kernel import OneOp, Packed
+from host.compile.kernels.kernel import OneOp, Packed, whole
 from host.nn.formats import WeightFormat
 from host.quantise.ops import Conv, Dense, Pool, Rows
 
@@ -37,10 +37,9 @@ def _counted(products: float, chip: Chip) -> float:
     return _LONG_CALL_PRODUCT * products if chip.long_calls else 0.0
 
 
-def _functions(names: list[str], rows: Rows) -> dict[str, dict[str, float]]:
-    """These, and how a weight of 16 bits becomes a float."""
-    halves = ["nn_half_to_float"] if rows.format is WeightFormat.FLOAT16 else []
-    return {name: {name: 1} for name in (*names, *halves)}
+def _halves(rows: Rows) -> dict[str, dict[str, float]]:
+    """How a weight of 16 bits becomes a float."""
+    return whole("nn_half_to_float") if rows.format is WeightFormat.FLOAT16 else {}
 
 
 class FloatConv(OneOp[Conv]):
@@ -79,7 +78,7 @@ class FloatConv(OneOp[Conv]):
         return inside * op.rows.outputs * (op.input_shape[0] // op.groups)
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return _functions([f"nn_conv_{_called(op)}"], op.rows)
+        return whole(f"nn_conv_{_called(op)}") | _halves(op.rows)
 
     def calls(self, op: Conv) -> Mapping[str, float]:
         return {"a step of nn_conv_float": 1}
@@ -112,7 +111,8 @@ class FloatDense(OneOp[Dense]):
         }
 
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return _functions([f"nn_dense_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])], op.rows)
+        names = [f"nn_dense_{_called(op)}", *([] if op.rows.relu else ["nn_argmax_f32"])]
+        return whole(*names) | _halves(op.rows)
 
     def calls(self, op: Dense) -> Mapping[str, float]:
         return {"a step of nn_dense_float": 1}
@@ -136,8 +136,7 @@ class FloatPool(OneOp[Pool]):
         return {f"nn_pool_float {name}": count for name, count in counts.items()}
 
     def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        name = f"nn_pool_f32_{'average' if op.is_average else 'max'}"
-        return {name: {name: 1}}
+        return whole(f"nn_pool_f32_{'average' if op.is_average else 'max'}")
 
     def calls(self, op: Pool) -> Mapping[str, float]:
         return {"a step of nn_pool_float": 1}

@@ -83,6 +83,11 @@ class Kernel(Protocol):
         """`alive`: how many outputs are not zero on average, None where they are scores or nobody knows."""
 
 
+def whole(*names: str) -> dict[str, dict[str, float]]:
+    """Functions that are measured as they are, for `OneOp.functions`."""
+    return {name: {name: 1} for name in names}
+
+
 OpT = TypeVar("OpT", Preconv, Conv, Dense, Pool)
 
 
@@ -94,6 +99,11 @@ class OneOp(ABC, Generic[OpT]):
     runs: type[OpT]
     on_floats = False
     stack = 0
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As Kernel.name."""
 
     def takes(self, ops: Ops) -> int:
         return int(isinstance(ops[0], self.runs) and computes_floats(ops[0]) == self.on_floats)
@@ -142,7 +152,7 @@ class OneOp(ABC, Generic[OpT]):
 
     def calls(self, op: OpT) -> Mapping[str, float]:
         """What a step has for itself, likewise: its description, and the code that calls it."""
-        return {}
+        return {f"a step of {self.name}": 1}
 
 
 class OneOpOnAvr(OneOp[OpT]):

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.errors import InputError
 from host.quantise.numerics import MULTIPLIER_MAX, ROW_SHIFTS
-from host.quantise.ops import Conv, Dense, DoubleRounding, Rows
+from host.quantise.ops import Conv, Dense, Rows
+from host.quantise.requantisers import DoubleRounding, HalfUp
 
-SHORT_SHIFT, LONG_SHIFT = min(ROW_SHIFTS), max(ROW_SHIFTS)
+SHIFTS = SHORT_SHIFT, LONG_SHIFT = min(ROW_SHIFTS), max(ROW_SHIFTS)
+"""By which boards shift, the first that will do: whole bytes."""
 
 
 def map_order(op: Conv | Dense) -> NDArray[Any]:
@@ -43,34 +44,45 @@ def row_bytes(op: Conv | Dense) -> bytes:
 
 
 def board_rule(rows: Rows, shift: int | None = None) -> tuple[NDArray[np.uint16], int]:
-    """Multipliers and shift as boards have them, where the shift is 16 or 24 (or the given one): a smaller shift is a
-    larger multiplier. (zeros, 0) for scores. Raise InputError where there is none; see `rule_refusal`."""
+    """Multipliers and shift as boards have them, of rows without a `rule_refusal`; (zeros, 0) for scores."""
     rule = rows.requantiser
     if rule is None:
         return np.zeros(rows.outputs, np.uint16), 0
-    if isinstance(rule, DoubleRounding):
-        raise InputError(rule_refusal(rows) or "")
-    for wanted in (SHORT_SHIFT, LONG_SHIFT) if shift is None else (shift,):
-        if rule.shift <= wanted:
-            grown = rule.multipliers.astype(np.int64) << (wanted - rule.shift)
-            if grown.max() <= MULTIPLIER_MAX:
-                return grown.astype(np.uint16), wanted
-    raise InputError(rule_refusal(rows, shift) or "")
+    assert isinstance(rule, HalfUp)
+    found = at_whole_bytes(int(rule.multipliers.max()), rule.shift, SHIFTS if shift is None else (shift,))
+    assert found is not None
+    return rule.multipliers << np.uint16(found[1] - rule.shift), found[1]
+
+
+def at_whole_bytes(multiplier: int, shift: int, shifts: tuple[int, ...] = SHIFTS) -> tuple[int, int] | None:
+    """The same rule at the first of `shifts` at which its multiplier fits 16 bits: a smaller shift is a larger
+    multiplier."""
+    wide = ((multiplier << (whole - shift), whole) for whole in shifts if whole >= shift)
+    return next((found for found in wide if found[0] <= MULTIPLIER_MAX), None)
 
 
 def rule_refusal(rows: Rows, shift: int | None = None) -> str | None:
-    """Why an op's sums cannot be brought to activations by a 16-bit multiplier and a shift of 16 or 24."""
+    """Why an op's sums cannot be brought to activations by a 16-bit multiplier and one of SHIFTS, or the given one."""
     rule = rows.requantiser
     if isinstance(rule, DoubleRounding):
         return "found a requantiser that rounds twice, need one multiplier and one shift"
     if rule is None:
         return None
-    for wanted in ROW_SHIFTS if shift is None else (shift,):
-        if rule.shift <= wanted and int(rule.multipliers.max()) << (wanted - rule.shift) <= MULTIPLIER_MAX:
-            return None
-    need = " or ".join(map(str, sorted(ROW_SHIFTS if shift is None else (shift,))))
-    found = f"found multiplier {int(rule.multipliers.max())} at shift {rule.shift}"
-    return f"{found}, need one below {MULTIPLIER_MAX + 1} at shift {need}"
+    return shift_refusal(int(rule.multipliers.max()), rule.shift, SHIFTS if shift is None else (shift,))
+
+
+def shift_refusal(multiplier: int, shift: int, shifts: tuple[int, ...] = SHIFTS) -> str | None:
+    """Why a rule cannot be had at any of `shifts`."""
+    if at_whole_bytes(multiplier, shift, shifts) is not None:
+        return None
+    need = f"one below {MULTIPLIER_MAX + 1} at shift {' or '.join(map(str, shifts))}"
+    return f"found multiplier {multiplier} at shift {shift}, need {need}"
+
+
+def sums_refusal(bounds: NDArray[np.int64], bits: int) -> str | None:
+    """Why sums of such bounds are none of `bits`."""
+    low, high = int(bounds.min()), int(bounds.max())
+    return f"found sums {low}..{high}, need {bits} bits" if max(-low, high + 1) > 1 << (bits - 1) else None
 
 
 def pack_fields(weights: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from host.compile.boards import Chip
-from host.compile.kernels.kernel import OneOp, OneOpOnAvr
+from host.compile.kernels.kernel import OneOp, OneOpOnAvr, whole
 from host.compile.kernels.portable import CONV_STACK, MAX_POOL, MAX_SIDE, map_refusal
 from host.quantise.ops import Pool, elements
 
@@ -26,10 +26,7 @@ class PortablePool(OneOp[Pool]):
 
     def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         name = f"nn_pool_{'average' if op.is_average else 'max'}"
-        return {name: {name: 1}}
-
-    def calls(self, op: Pool) -> Mapping[str, float]:
-        return {"a step of nn_pool": 1}
+        return whole(name)
 
 
 def pool_counts(op: Pool) -> dict[str, float]:
@@ -78,7 +75,4 @@ class AvrPool(OneOpOnAvr[Pool]):
         return {"nn_avr_pool": 1, "nn_avr_pool row": height, "nn_avr_pool window": height * width}
 
     def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return {name: {name: 1} for name in ("nn_avr_pool", f"nn_avr_window_{'mean' if op.is_average else 'max'}")}
-
-    def calls(self, op: Pool) -> Mapping[str, float]:
-        return {"a step of nn_avr_pool": 1}
+        return whole("nn_avr_pool", f"nn_avr_window_{'mean' if op.is_average else 'max'}")

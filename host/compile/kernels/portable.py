@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts
-from host.compile.kernels.kernel import OneOp, Packed
+from host.compile.kernels.kernel import OneOp, Packed, whole
 from host.quantise.ops import Codes, Conv, Dense, Pool, Rows, elements
 
 MAX_SIDE = 255
@@ -98,10 +98,7 @@ class PortableConv(OneOp[Conv]):
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         kind = _kind(op.rows)
         sums = "nn_patch_sum" if kind == "i8" else "nn_packed_sum"
-        return {name: {name: 1} for name in ("nn_walk_load", f"nn_conv_{kind}_run", sums)}
-
-    def calls(self, op: Conv) -> Mapping[str, float]:
-        return {"a step of nn_conv": 1}
+        return whole("nn_walk_load", f"nn_conv_{kind}_run", sums)
 
 
 def conv_refusal(op: Conv) -> str | None:
@@ -164,10 +161,7 @@ class PortableDense(OneOp[Dense]):
         called = "nn_dense_" if kind == "i8" else "nn_dense_packed_"
         names = [called + end_of(op), "nn_run_sum" if kind == "i8" else "nn_packed_run_sum"]
         names += ["nn_argmax_i32"] if end_of(op) == "scores" else []
-        return {name: {name: 1} for name in names}
-
-    def calls(self, op: Dense) -> Mapping[str, float]:
-        return {"a step of nn_dense": 1}
+        return whole(*names)
 
 
 def end_of(op: Dense) -> str:

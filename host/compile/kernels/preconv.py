@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from host.compile.boards import Chip
 from host.compile.kernels import portable
-from host.compile.kernels.kernel import OneOp, OneOpOnAvr
+from host.compile.kernels.kernel import OneOp, OneOpOnAvr, whole
 from host.quantise.ops import Preconv, elements
 
 SIZES = ((16, 16), (28, 28))
@@ -31,7 +31,10 @@ class PortablePreconv(OneOp[Preconv]):
         return {"nn_preconv": 1, "nn_preconv column": columns, "nn_preconv feature": rows * columns}
 
     def functions(self, op: Preconv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return {"nn_preconv": {"nn_preconv": 1}}
+        return whole("nn_preconv")
+
+    def calls(self, op: Preconv) -> Mapping[str, float]:
+        return {}
 
 
 def preconv_refusal(op: Preconv) -> str | None:
@@ -73,4 +76,7 @@ class AvrPreconv(OneOpOnAvr[Preconv]):
 
     def functions(self, op: Preconv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         size = "x".join(map(str, op.input_shape[1:]))
-        return {name: {name: 1} for name in (f"nn_avr_preconv_{size}", "nn_avr_normalize")}
+        return whole(f"nn_avr_preconv_{size}", "nn_avr_normalize")
+
+    def calls(self, op: Preconv) -> Mapping[str, float]:
+        return {}

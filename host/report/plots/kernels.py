@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.nn.formats import WeightFormat
-from host.nn.layers import Conv2d
+from host.nn.layers import PRECONV_KERNEL, Conv2d
 from host.nn.network import Network
 from host.quantise.ops import Conv, Dense, Op, Preconv
 from host.report.plots.canvas import NothingToShow, new_figure
 from host.report.plots.measured import model_name
 from host.report.plots.mosaic import columns_for, mosaic, ticks
-from host.report.plots.steps import GAUSSIAN, deployed
+from host.report.plots.steps import deployed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def kernels(network: Network, fmt: WeightFormat) -> list[Kernels]:
         found = [op.rows.weights for op in graph.ops if isinstance(op, Conv)]
     shown = [Kernels(_name(number, weights), weights) for number, weights in enumerate(found, 1)]
     if graph is not None and isinstance(graph.ops[0], Preconv):
-        shown = [Kernels("Gaussian, sixteenths", GAUSSIAN[None, None]), *_units(graph.ops[1]), *shown]
+        shown = [Kernels("Gaussian, sixteenths", np.array([[PRECONV_KERNEL]])), *_units(graph.ops[1]), *shown]
     if not shown:
         raise NothingToShow("kernels: found no convolution in the model, need one; choose another picture")
     return shown

@@ -13,15 +13,13 @@ from host.errors import InputError
 from host.nn import numpy as layers
 from host.nn.fixed import codes
 from host.nn.formats import WeightFormat
-from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
+from host.nn.layers import PRECONV_KERNEL, AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
 from host.nn.network import Network, float_scores
-from host.nn.preconv import convolve, maxpool
+from host.nn.preconv import convolve
+from host.nn.windows import largest
 from host.quantise import ops
 from host.quantise.graph import Graph
 from host.quantise.reference import activations, as_maps, infer
-
-GAUSSIAN = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
-"""The front end's kernel, in sixteenths."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +61,9 @@ def _of_graph(graph: Graph, image: NDArray[np.uint8]) -> list[Step]:
     found = []
     for op in graph.ops[:-1]:
         if isinstance(op, ops.Preconv):
-            blurred = convolve(image, GAUSSIAN, padding=1)
-            found.append(Step("Gaussian 3×3, sixteenths", blurred[None]))
-            found.append(Step("max-pool 2×2", maxpool(blurred, 2, 2)[None]))
+            blurred = convolve(image[None], PRECONV_KERNEL, padding=1)
+            found.append(Step("Gaussian 3×3, sixteenths", blurred))
+            found.append(Step("max-pool 2×2", largest(blurred, (2, 2), (2, 2))))
         values = activations(op, values)
         found.append(Step(_op_name(op), values[0]))
     return [*found, Step("scores", infer(graph, image[None]).scores[0])]

@@ -1,16 +1,13 @@
-"""Between scales in training and the frozen numbers of a finished rounded net, whose scores deployment must meet."""
+"""The frozen numbers of a finished rounded net, and its scores, which deployment must meet."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from host.nn import inference
-from host.nn.fixed import codes
-from host.nn.formats import WEIGHT_TOPS
-from host.nn.network import Network, QatResult, Scaling
+from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters
 from host.train.qat.fake_quantise import RoundedSequential
-from host.train.qat.narrow import narrowed
-from host.train.qat.scales import Scales, empty
+from host.train.qat.scales import Scales
 
 
 def freeze(fmt: str, parameters: Parameters, scales: Scales) -> QatResult:
@@ -31,18 +28,6 @@ def freeze(fmt: str, parameters: Parameters, scales: Scales) -> QatResult:
     return QatResult(fmt, rounded, tuple(weight_steps), tuple(output_steps), scales.activation_top)
 
 
-def scales_of(result: QatResult) -> Scales:
-    """Return the scales that `freeze` was given."""
-    scales = empty(result.parameters.architecture, WEIGHT_TOPS[result.format], result.top)
-    for index, logs in scales.weights.items():
-        known = result.weight_steps[index]
-        assert known is not None
-        logs[...] = np.log(known[: len(logs)])
-    for index, log in scales.outputs.items():
-        log[...] = np.log(result.output_steps[index])
-    return scales
-
-
 def scores(parameters: Parameters, scales: Scales, scaling: Scaling, given: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return float32 scores (N, classes) of the rounded net for codes (N, ...)."""
 
@@ -50,9 +35,3 @@ def scores(parameters: Parameters, scales: Scales, scaling: Scaling, given: NDAr
         return RoundedSequential(parameters, scales, 1 / scaling.divisor, size)
 
     return inference.through(make, parameters.architecture, scaling, given)
-
-
-def scores_of(network: Network, result: QatResult, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return what the net that was trained for a format says of u8 images (N, H, W), with activations 0..result.top."""
-    parameters, scaling = narrowed(result.parameters, network.scaling, result.top)
-    return scores(parameters, scales_of(result), scaling, codes(parameters.architecture, images))

@@ -16,24 +16,15 @@ from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters
 
 
-def own_top(architecture: Architecture) -> int | None:
-    """Return the largest code of a front end; None where there is none."""
-    last = architecture.layers[architecture.fixed - 1] if architecture.fixed else None
-    return last.top if isinstance(last, MinMaxNormalise) else None
-
-
 def narrowed(parameters: Parameters, scaling: Scaling, top: int) -> tuple[Parameters, Scaling]:
     """Return a net of its own numbers, and its scaling, of the same scores on codes 0..top.
 
-    Offsets are whole numbers: what rounding them changes goes into the first biases. Raises InputError where `top` is
-    larger than the net's own.
+    Offsets are whole numbers: what rounding them changes goes into the first biases.
     """
     architecture = parameters.architecture
-    own = own_top(architecture)
+    own = architecture.front_end_top
     if own is None or own == top:
         return parameters.copy(), scaling
-    if top > own:
-        raise InputError(f"train: qat: found activations to {top}, need {own} at most, as the net's; choose fewer bits")
     place = architecture.fixed - 1
     layers = (*architecture.layers[:place], MinMaxNormalise(top), *architecture.layers[place + 1 :])
     changed = Parameters(
@@ -47,7 +38,7 @@ def narrowed(parameters: Parameters, scaling: Scaling, top: int) -> tuple[Parame
 def widened(result: QatResult, architecture: Architecture, scaling: Scaling) -> QatResult:
     """Return a result that was trained on the codes 0..result.top of `narrowed` as one of the net of `architecture` and
     `scaling`, which is given them as codes of its own."""
-    own = own_top(architecture)
+    own = architecture.front_end_top
     if own is None or own == result.top:
         return result
     numbers = Parameters(architecture, result.parameters.flat.copy(), result.parameters.measured.copy())

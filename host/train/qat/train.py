@@ -3,7 +3,7 @@
 See docs/quantisation.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.errors import InputError
 from host.nn import inference
 from host.nn import numpy as layers
-from host.nn.activations import rectifiers
-from host.nn.formats import ACTIVATION_TOPS, FULL_TOP, WEIGHT_TOPS
+from host.nn.activations import activation_tops, rectifiers
+from host.nn.formats import ACTIVATION_TOPS, WEIGHT_TOPS
+from host.nn.layers import Architecture
 from host.nn.network import QatResult, Scaling
 from host.nn.parameters import Parameters
 from host.train.qat import freeze
 from host.train.qat.engine import LsqEngine
-from host.train.qat.narrow import own_top, widened
+from host.train.qat.narrow import widened
 from host.train.qat.recipe import QatRecipe
 from host.train.qat.scales import start
 from host.train.recipe import Recipe
@@ -29,11 +31,21 @@ _PERCENTILE = 99.99
 _IMAGES = 1000  # evenly spread over the training images: enough for where the steps of activations start
 
 
+def check_bits(formats: Iterable[QatRecipe], architecture: Architecture) -> None:
+    """Raise InputError for activations of bits that the net cannot have."""
+    possible = activation_tops(architecture)
+    for wanted in formats:
+        if wanted.bits is not None and wanted.bits not in possible:
+            need = f"{' or '.join(map(str, sorted(possible)))} bits, as its codes can have"
+            do = "choose those, or for others a net without a front end"
+            raise InputError(f"train: qat: found '{wanted.name}' behind a fixed front end, need {need}; {do}")
+
+
 def top_for(wanted: QatRecipe, parameters: Parameters) -> int:
     """Return the largest activation that a net is trained for: what is wanted, else that of its front end, else 255."""
     if wanted.bits is not None:
         return ACTIVATION_TOPS[wanted.bits]
-    return own_top(parameters.architecture) or FULL_TOP
+    return parameters.architecture.top
 
 
 def qat_recipe(recipe: Recipe, wanted: QatRecipe) -> Recipe:

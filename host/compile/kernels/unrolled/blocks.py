@@ -1,9 +1,7 @@
-"""Which outputs share a block of registers in unrolled code, so that they share the most products; and what a weight
-matrix costs so, without compiling anything."""
+"""Which outputs share a block of registers in unrolled code, so that they share the most products."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
@@ -25,27 +23,6 @@ _AT_ONCE = 48
 Blocks = tuple[tuple[int, ...], ...]
 
 
-def expected_cycles(
-    weights: NDArray[np.int64],
-    density: NDArray[np.float64],
-    levels: int,
-    blocks: Blocks,
-    sum_bytes: NDArray[np.int64] | None = None,
-) -> float:
-    """Mean cycles that the inputs of a layer cost, weights (outputs, inputs), density (inputs,) of non-zero inputs.
-
-    Sums have two bytes, or as many as `sum_bytes` (outputs,) says. Biases, requantising and scores come on top: about
-    17 cycles an output. Within a percent of the compiled code, which also holds frequent factors in registers.
-    """
-    prices = _Prices(weights, density, levels, sum_bytes)
-    return sum(prices.of_block(block) for block in blocks)
-
-
-def block_cycles(weights: NDArray[np.int64], density: NDArray[np.float64], levels: int) -> float:
-    """Mean cycles of the inputs of one block, weights (outputs of the block, inputs), sums of two bytes."""
-    return _Prices(weights, density, levels).of_block(range(len(weights)))
-
-
 def split_blocks(
     weights: NDArray[np.int64],
     density: NDArray[np.float64],
@@ -57,7 +34,7 @@ def split_blocks(
     sizes = np.full(len(weights), 2) if sum_bytes is None else sum_bytes
     blocks = _first_blocks(sizes)
     if not keep_order and len(blocks) > 1:
-        prices = _Prices(weights, density, levels, sizes)
+        prices = Prices(weights, density, levels, sizes)
         for _ in range(SWAP_ROUNDS):
             taken = [_swap(prices, sizes, one, two) for one, two in combinations(blocks, 2)]
             if not any(taken):
@@ -86,7 +63,7 @@ def _first_blocks(sizes: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [np.array(sorted(block)) for block in blocks]
 
 
-class _Prices:
+class Prices:
     """What blocks of the outputs of one layer cost. `sets` and `adding` (outputs, inputs) are the magnitude that each
     weight needs, and the cycles of adding its product: one for each byte of the sum."""
 
@@ -110,16 +87,11 @@ class _Prices:
         total: NDArray[np.float64] = np.cumsum(cycles, axis=-1)[..., -1]
         return total
 
-    def of_block(self, block: Iterable[int]) -> float:
-        """Mean cycles of the outputs `block`."""
-        rows = np.array(list(block))
-        return float(self.of(union(self.sets[rows]), self.adding[rows].sum(axis=0)))
-
 
 class _Block:
     """One block, and what it would cost with another output in place of one of its members."""
 
-    def __init__(self, prices: _Prices, members: NDArray[np.int64]) -> None:
+    def __init__(self, prices: Prices, members: NDArray[np.int64]) -> None:
         self._prices = prices
         others = np.array([np.delete(members, k) for k in range(len(members))], np.int64).T
         self._rest = union(prices.sets[others])
@@ -132,7 +104,7 @@ class _Block:
         return prices.of(self._rest[places] | prices.sets[outputs], self._adding[places] + prices.adding[outputs])
 
 
-def _swap(prices: _Prices, sizes: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]) -> bool:
+def _swap(prices: Prices, sizes: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]) -> bool:
     """Tries every swap between two blocks once, in order, and takes each that saves: the blocks are changed in place.
     Sums of different sizes stay where they are. Returns whether any swap was taken."""
     i, j = np.nonzero(sizes[first][:, None] == sizes[second])

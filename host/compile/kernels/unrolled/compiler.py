@@ -62,11 +62,6 @@ class Unrolled:
     parts: tuple[Part, ...]
 
     @property
-    def flash_bytes(self) -> int:
-        """Bytes of flash, all of them code."""
-        return 2 * sum(avr.words(part.ops) for part in self.parts)
-
-    @property
     def machine_code(self) -> bytes:
         """The routine as it lies in flash."""
         return machine_code(op for part in self.parts for op in part.ops)
@@ -77,18 +72,6 @@ class Unrolled:
         for part in self.parts:
             share = 1.0 if part.input < 0 else float(densities[part.layer][part.input])
             total += share * part.cycles_nonzero + (1.0 - share) * part.cycles_zero
-        return total
-
-    def cycles(self, nonzero: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
-        """Cycles of each of N inferences, call and return included; nonzero[layer] is (N, inputs): the inputs of that
-        layer that are not 0. What they do not tell is left out: a hidden sum that is not negative and rounds to 0 takes
-        some ten to forty cycles more, and each score that is larger than all before it takes one, or three if long."""
-        total = np.full(len(nonzero[0]), CALL_CYCLES, dtype=np.int64)
-        for part in self.parts:
-            if part.input < 0:
-                total += part.cycles_nonzero
-            else:
-                total += np.where(nonzero[part.layer][:, part.input], part.cycles_nonzero, part.cycles_zero)
         return total
 
 

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from host.compile.kernels import layouts
 from host.compile.kernels.unrolled.requantise import Requantise
 from host.errors import InputError
-from host.quantise.numerics import MULTIPLIER_MAX
+from host.quantise.numerics import sum_bounds
 
 CHEAPEST_SHIFT = 3
 """Below it a multiplication is as quick as the rotations."""
 CLASSES_MAX = 255
-SHIFTS = (16, 24)
-"""Whole bytes; every other shift is brought to one of these, the first that will do."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,9 @@ class Source:
         return not np.any(self.multiplier)
 
     @property
-    def lowest(self) -> NDArray[np.int64]:
-        """The lowest sum that each output can have, (outputs,)."""
-        found: NDArray[np.int64] = self.bias + self.levels * np.minimum(self.weights, 0).sum(axis=1)
-        return found
-
-    @property
-    def highest(self) -> NDArray[np.int64]:
-        """The highest sum that each output can have, (outputs,)."""
-        found: NDArray[np.int64] = self.bias + self.levels * np.maximum(self.weights, 0).sum(axis=1)
-        return found
+    def bounds(self) -> NDArray[np.int64]:
+        """The lowest and the highest sum that each output can have, (2, outputs)."""
+        return sum_bounds(self.weights, self.bias, self.levels)
 
     @property
     def multipliers(self) -> list[int]:
@@ -63,7 +55,8 @@ class Source:
     @property
     def sum_bytes(self) -> NDArray[np.int64]:
         """How many bytes hold every sum of each output, (outputs,): 2 or 3, the same for all scores."""
-        fits = (self.lowest >= -(2**15)) & (self.highest < 2**15)
+        lowest, highest = self.bounds
+        fits = (lowest >= -(2**15)) & (highest < 2**15)
         if self.is_scores:
             fits = np.broadcast_to(fits.all(), fits.shape)
         return np.where(fits, 2, 3)
@@ -73,7 +66,7 @@ class Source:
         if self.is_scores:
             return ()
         top = self.levels if self.output_levels is None else self.output_levels
-        sums, multipliers = self.highest[list(outputs)], np.array(self.multipliers)[list(outputs)]
+        sums, multipliers = self.bounds[1, list(outputs)], np.array(self.multipliers)[list(outputs)]
         # Those of one multiplier have one rule, made for the largest of their sums.
         may_rotate = bool((self.sum_bytes[list(outputs)] == 2).all())
         return tuple(_rule(int(m), self.shift, top, int(sums[multipliers == m].max()), may_rotate) for m in multipliers)
@@ -82,34 +75,28 @@ class Source:
 def check(layer: Source, index: int, sum_bits: int) -> None:
     """Raise InputError for what the code cannot hold, its sums having `sum_bits` at most. Whoever asked for code says
     what to do instead."""
-    subject = f"layer {index + 1}"
-    low, high = int(layer.lowest.min()), int(layer.highest.max())
-    if low < -(1 << sum_bits - 1) or high >= 1 << sum_bits - 1:
-        raise InputError(f"{subject}: sums: found {low}..{high}, need {sum_bits} bits")
+    refusal = layouts.sums_refusal(layer.bounds, sum_bits) or _end_refusal(layer)
+    if refusal is not None:
+        raise InputError(f"layer {index + 1}: {refusal}")
+
+
+def _end_refusal(layer: Source) -> str | None:
     if layer.is_scores:
-        if len(layer.bias) > CLASSES_MAX:
-            raise InputError(f"{subject}: classes: found {len(layer.bias)}, need {CLASSES_MAX} at most")
-        return
-    for multiplier in layer.multipliers:
-        if _at_whole_bytes(multiplier, layer.shift) is None:
-            raise InputError(
-                f"{subject}: requantising: found multiplier {multiplier}, shift {layer.shift}, need one of "
-                f"1..{MULTIPLIER_MAX} at shift 16 or 24"
-            )
+        return f"found {len(layer.bias)} classes, need {CLASSES_MAX} at most" if len(layer.bias) > CLASSES_MAX else None
+    if 0 in layer.multipliers:
+        return "found multiplier 0, need one above"
+    refusals = (layouts.shift_refusal(*_lowest_terms(multiplier, layer.shift)) for multiplier in layer.multipliers)
+    return next((refusal for refusal in refusals if refusal), None)
 
 
-def _at_whole_bytes(multiplier: int, shift: int) -> tuple[int, int] | None:
-    """The same rule at one of SHIFTS, where its multiplier then fits 16 bits."""
-    for whole in SHIFTS:
-        wide = multiplier << max(0, whole - shift)
-        scaled, left = divmod(wide, 1 << max(0, shift - whole))
-        if left == 0 and 0 < scaled <= MULTIPLIER_MAX:
-            return scaled, whole
-    return None
+def _lowest_terms(multiplier: int, shift: int) -> tuple[int, int]:
+    """The same rule by an odd multiplier."""
+    twos = (multiplier & -multiplier).bit_length() - 1
+    return multiplier >> twos, shift - twos
 
 
 def _rule(multiplier: int, shift: int, top: int, highest: int, may_rotate: bool) -> Requantise:
-    found = _at_whole_bytes(multiplier, shift)
+    found = layouts.at_whole_bytes(*_lowest_terms(multiplier, shift))
     assert found is not None
     multiplier, shift = found
     clamp = (highest * multiplier + (1 << (shift - 1))) >> shift > top
