@@ -28,7 +28,7 @@ def run(
     """An answer for each row of features: the arena, the scores, and what lies behind each."""
     path = folder / "code.S"
     path.write_text(assembly(unrolled))
-    chip = make(sources=(path,), has_learned=False)
+    chip = make(sources=(path,), has_convolutions=False)
     last = sources[-1]
     held, scored = arena_bytes(sources), 4 * len(last.bias) if last.is_scores else 0
     arena, scores = chip.room, chip.room + held + 4
