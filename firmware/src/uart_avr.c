@@ -151,7 +151,7 @@ static void wait_until_sent(void)
     _delay_loop_2((uint16_t)((UBRR0 + 1u) * 2u * 10u * 8u / 4u));
 }
 
-void uart_begin(uint32_t baud)
+void __attribute__((noinline)) uart_begin(uint32_t baud)
 {
     wait_until_sent();
     /* Double speed, whose finer divisor comes closer to 115200 at 16 MHz. Before UBRR0, because simavr takes the rate

@@ -13,7 +13,8 @@ typedef char cobs_layout_is_known[offsetof(wire_cobs, crc) == 0 && offsetof(wire
                                       : -1];
 #endif
 
-static void start_frame(wire_decoder *d)
+/* Not inlined, since it is called from several places: 100 bytes of an AVR's flash. */
+static void __attribute__((noinline)) start_frame(wire_decoder *d)
 {
     d->count = 0;
     d->cobs.crc = WIRE_CRC_INIT;
