@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from firmware_build import need
-from optional_modules import need_module
+from needed import need, need_module
 
 from tools import fuzz
 

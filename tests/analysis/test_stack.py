@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from firmware_build import LIB, ROOT, need
+from firmware_build import LIB, ROOT
+from needed import need
 from networks import network_of
 
 from host.compile.boards import BOARDS

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from firmware_build import LIB, need
+from firmware_build import LIB
+from needed import need
 
 from host.errors import FrameError
 from host.link import wire

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
-from firmware_build import LIB, compile_c, need
+from firmware_build import LIB, compile_c
+from needed import need
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c, need
+from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c
+from needed import need
 from nn_stages import random_float_rows, random_rows, rom_of
 from patience import LIMIT_S
 
