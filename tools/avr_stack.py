@@ -20,8 +20,9 @@ from pathlib import Path
 _SUMS = ("nn_avr_patch*", "nn_avr_depth24*")
 INDIRECT = {
     "wire_encode": ("put",),
-    "pool": ("window_max", "window_mean"),
+    "pool": ("window_*",),
     "nn_walk": ("convolve*",),
+    "walk_line": ("convolve*",),
     "convolve": _SUMS,
     "convolve_depth": _SUMS,
     "convolve_either": _SUMS,
