@@ -20,6 +20,8 @@ from host.compile.export import Export
 from host.link import build, project
 
 DIGITS = 2007
+SLOW_DIGITS = 400
+"""Of floats on the Uno, where the other of two nets of one shape adds no kernel: a digit takes a tenth of a second."""
 PRESETS = ("preconv-seed", "preconv")
 FORMATS = ("int8", "float16", "float32")
 CONTRACT = {
@@ -57,17 +59,18 @@ def assert_contract(result: dict[str, Any]) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_digit_agrees_bit_for_bit(trained: Model, tmp_path: Path, preset: str, fmt: str, board: str) -> None:
     model = trained(preset)
-    code, result = verify_usps(tmp_path, model, "--board", board, "--format", fmt)
-    assert (code, result["verdict"], result["n"]) == (0, "pass", DIGITS)
-    assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == DIGITS
-    assert result["agreement"]["float_classes_equal"] >= DIGITS - (20 if fmt == "int8" else 1)
+    digits = SLOW_DIGITS if (preset, board) == ("preconv", "uno") and fmt != "int8" else DIGITS
+    code, result = verify_usps(tmp_path, model, "--board", board, "--format", fmt, "--limit", digits)
+    assert (code, result["verdict"], result["n"]) == (0, "pass", digits)
+    assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == digits
+    assert result["agreement"]["float_classes_equal"] >= digits - (20 if fmt == "int8" else 1)
     rounding = "post-training, per tensor" if fmt == "int8" else None
     digest = exported(model, fmt, board).graph.hash
     assert result["model"] == {"hash": digest, "format": fmt, "rounding": rounding, "preset": preset}
     assert result["accuracy"]["device"] == result["accuracy"]["quantised"]
     assert abs(result["accuracy"]["float"] - result["accuracy"]["device"]) <= LOST[preset, fmt == "int8"]
     assert result["mismatches"] == []
-    assert sum(map(sum, result["confusion"])) == DIGITS
+    assert sum(map(sum, result["confusion"])) == digits
     assert (result["link"]["retries"], result["link"]["overruns"], result["link"]["resets"]) == (0, 0, 0)
     if board == "uno":
         assert_contract(result)

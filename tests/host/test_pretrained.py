@@ -21,6 +21,9 @@ from host.nn.formats import WeightFormat
 from host.nn.network import float_scores
 from host.quantise.reference import infer
 
+# One worker measures what several of them ask for.
+pytestmark = pytest.mark.xdist_group("pretrained")
+
 NAMES = ["preconv-usps", "preconv-cheap-usps", "preconv-mnist", "uno-cnn-usps", "uno-cnn-mnist"]
 LARGEST = 300_000
 """Bytes of a file."""
