@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bars import same
 from needed import need_module
 from test_train_fit import BARS
-from test_train_runs import same
 
 from host.errors import InputError
 from host.nn import fixed, inference

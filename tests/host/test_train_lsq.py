@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_train_runs import LARGER, RECIPE, bars
+from bars import bars
+from test_train_runs import LARGER, RECIPE
 
 from host.data import Dataset
 from host.errors import InputError
