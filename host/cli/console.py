@@ -33,13 +33,13 @@ class Console:
 
     def say(self, text: str = "") -> None:
         """One line for a person."""
-        _write(f"{text}\n", sys.stderr if self._json_target == "-" else sys.stdout)
+        write(f"{text}\n", sys.stderr if self._json_target == "-" else sys.stdout)
 
     def document(self, content: dict[str, Any]) -> None:
         """Write the JSON where the user asked for it, if he did."""
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         if self._json_target == "-":
-            _write(text, sys.stdout)
+            write(text, sys.stdout)
         elif self._json_target is not None:
             write_text(Path(self._json_target), text)
 
@@ -70,7 +70,7 @@ def _unseen(done: int, total: int, note: str = "", seconds_left: float | None = 
     """No bar to move."""
 
 
-def _write(text: str, stream: TextIO) -> None:
+def write(text: str, stream: TextIO) -> None:
     """Write and flush. A reader that has gone (`host … | head`) takes nothing from the work or its exit code."""
     try:
         stream.write(text)

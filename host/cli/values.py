@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+import sys
+from typing import Any, NoReturn
+
+from host.cli.console import write
 
 _NO_FILE = "found no FILE, need one; name a file, or - for standard output"
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that says what a bare --json wants; its subcommands are of the same kind."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Python before 3.11.4 takes a reader that has gone (`host --help | head`) for an error."""
+        if message:
+            write(message, file or sys.stderr)
 
     def error(self, message: str) -> NoReturn:
         if message == "argument --json: expected one argument":

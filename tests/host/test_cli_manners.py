@@ -52,7 +52,11 @@ def test_help_and_version_answer_at_once() -> None:
 @pytest.mark.parametrize(
     "arguments", [["train", "--list"], ["--help"], ["evaluate", "firmware/model/default.h5", "--data", "digits"]]
 )
-def test_a_reader_that_goes_away_is_no_error(repository: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, repository: Path, arguments: list[str], unbuffered: str
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     assert closed_output(repository, arguments) == (0, "")
 
 
