@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from counting import arrange, counted, group
 from hypothesis import HealthCheck, settings
+from needed import lacking
 
 from host.link import avr_gcc
 
@@ -86,12 +87,9 @@ def private_cache(run_folder: Path) -> Iterator[None]:
 def real_data() -> Path:
     """The directory with the genuine digits; without it a test skips with the reason, and fails in CI."""
     value = os.environ.get("DIGITDUINO_DATA")
-    if value and Path(value).is_dir():
-        return Path(value)
-    reason = f"DIGITDUINO_DATA: found {value or 'nothing'}, need the directory with usps.h5 and mnist/"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if not value or not Path(value).is_dir():
+        lacking(f"DIGITDUINO_DATA: found {value or 'nothing'}, need the directory with usps.h5 and mnist/")
+    return Path(value)
 
 
 @pytest.fixture(scope="session")

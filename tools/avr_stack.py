@@ -20,7 +20,7 @@ from pathlib import Path
 _SUMS = ("nn_avr_patch*", "nn_avr_depth24*")
 INDIRECT = {
     "wire_encode": ("put",),
-    "pool": ("window_max", "window_mean", "nn_avr_window_*"),
+    "pool": ("window_*", "nn_avr_window_*"),
     "nn_walk": ("convolve*",),
     "walk_line": ("convolve*",),
     "convolve": _SUMS,

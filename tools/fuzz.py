@@ -32,6 +32,8 @@ from host.nn.formats import WeightFormat  # noqa: E402
 FUZZ = ROOT / "firmware/fuzz"
 LIB = ROOT / "firmware/lib"
 SEEDS = FUZZ / "corpus"
+HANGS_S = 1800
+"""Whatever one input takes on the slowest machine, it is done long before."""
 FLAGS = ["-std=c99", "-O2", "-g", "-ffp-contract=off", *(f"-I{LIB / name}" for name in ("nn", "wire", "app"))]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 WATCHED = ["-fsanitize=fuzzer-no-link", "-fno-sanitize-coverage=trace-cmp,indirect-calls"]
@@ -119,7 +121,7 @@ def run(what: Target, runs: int, seed: int, corpus: Path, findings: Path) -> Rep
     places = [str(corpus), *map(str, [seeds_of(what.name)] if seeds_of(what.name).is_dir() else [])]
     options = [
         f"-runs={runs}",
-        "-timeout=60",
+        f"-timeout={HANGS_S}",
         "-report_slow_units=100000",  # a paused or busy machine is no finding; what hangs is, by -timeout
         f"-seed={seed}",
         f"-max_len={what.longest}",

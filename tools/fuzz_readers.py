@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 with atheris.instrument_imports(
     include=["host.data", "host.link", "host.modelfile", "host.nn", "host.report", "host.train.checkpoint"]
 ):
+    from host.data import sandbox
     from host.data.files import load_path
     from host.errors import DigitduinoError, FrameError, InputError
     from host.link import wire
@@ -33,6 +34,8 @@ with atheris.instrument_imports(
 
 FACTS = {"model": "0" * 16, "dataset": "digits", "split": "test", "format": "int8"}
 IMAGES = 8
+SHORT_YARDSTICKS = 40
+"""Of processor time in the sandbox. What is short takes few, what is endless is refused so much sooner."""
 _PLACE = Path(tempfile.mkdtemp(prefix="fuzz-"))
 
 
@@ -141,6 +144,7 @@ def main() -> None:
             if not isinstance(error, InputError) or "\n" in str(error):
                 raise AssertionError(f"{type(error).__name__}: {error}") from error
 
+    sandbox.BASE_YARDSTICKS = SHORT_YARDSTICKS
     warnings.simplefilter("error")
     atheris.Setup([sys.argv[0], *sys.argv[2:]], one)
     atheris.Fuzz()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from counting import HOST_COUNTER, HOST_GROUP
-from firmware_build import need
+from needed import need
 
 from tools import coverage_c
 

@@ -7,15 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from firmware_build import need
-from optional_modules import need_module
+from needed import need, need_module
 
 from tools import fuzz
 
 RUNS = {"decode": 100_000, "app": 40_000, "infer_int8": 10_000}
 NET_RUNS = 2_000
 """Of a slow net: one run is three inferences under two sanitizers."""
-PYTHON_RUNS = 60
+PYTHON_RUNS = 30
 
 
 @pytest.mark.parametrize("name", [*fuzz.C_TARGETS, *fuzz.PYTHON])

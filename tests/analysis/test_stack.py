@@ -6,59 +6,64 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
-from firmware_build import LIB, ROOT, need
-from programs import NETS
+from firmware_build import LIB, ROOT
+from needed import need
+from programs import NETS, graph_of
 
-from host.compile.boards import BOARDS
+from host.compile.boards import BOARDS, Board
 from host.compile.budget import predict
-from host.compile.export import Export
-from host.compile.exports import export_for
+from host.compile.kernels.catalogue import CATALOGUE
+from host.compile.select import choose
 from host.link.boards import connect_board
 from host.link.build import build_firmware
 from host.link.run import identity, stream
-from host.modelfile import file as model_file
-from host.nn.formats import WeightFormat
 from tools import avr_stack
 
-UNO = BOARDS["uno"]
 STACK_SLACK = 20
 """What the bound may be above the prediction: it takes every path for one that can be taken."""
-KINDS = {
-    "int8 portable": ("int8", "portable"),
-    "int8 asm": ("int8", "asm"),
-    "int8 unrolled": ("int8", "unrolled"),
-    "float16 portable": ("float16", "portable"),
-    "conv portable": ("padded", "portable"),
-    "conv asm": ("padded", "asm"),
-    "pools and depthwise asm": ("separable", "asm"),
-}
+PROGRAMS = [
+    ("front end, 6 bits", "portable"),
+    ("front end, 6 bits", "unrolled"),
+    ("front end, int4", "asm"),
+    ("lean, int4", "asm"),
+    ("padded, int4", "portable"),
+    ("overlapping", "asm"),
+    ("pools, float16", "portable"),
+    ("strided depthwise", "asm"),
+    ("in turns, depthwise", "asm"),
+    ("in turns, depthwise", "portable"),
+    ("far", "asm"),
+]
+"""Nets of programs.py, of each the board that it names first, and how they are to run."""
 
 
-def exported(net: str, kernel: str) -> Export:
-    if net in NETS:
-        return export_for(NETS[net].make(), WeightFormat.INT8, UNO, kernel)
-    return export_for(model_file.load(ROOT / "firmware/model/default.h5"), WeightFormat[net.upper()], UNO, kernel)
+def board_of(net: str) -> Board:
+    return BOARDS[NETS[net].boards[0]]
+
+
+def test_each_kind_of_kernel_is_among_the_programs() -> None:
+    exports = [(choose(graph_of(net)[0], board_of(net), kernel), board_of(net)) for net, kernel in PROGRAMS]
+    assert {step.kernel.name for export, board in exports for step in export.on(board).steps} == {
+        kernel.name for kernel in CATALOGUE
+    }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_stack_always_fits(kind: str) -> None:
+@pytest.mark.parametrize(("net", "kernel"), PROGRAMS)
+def test_the_stack_always_fits(net: str, kernel: str) -> None:
     need("avr-gcc", "gcc-avr avr-libc")
-    export = exported(*KINDS[kind])
-    built = build_firmware(export, UNO)
-    assert built.ram_static is not None
+    (graph, images), board = graph_of(net), board_of(net)
+    export = choose(graph, board, kernel)
+    built = build_firmware(export, board)
+    assert built.ram_static is not None and board.ram is not None
     bound = avr_stack.depths(avr_stack.disassemble(built.program)).total
-    height, width = export.graph.image_shape
-    images = np.random.default_rng(0).integers(0, 256, (6, height * width), np.uint8)
-    with connect_board(UNO, built) as line:
+    with connect_board(board, built) as line:
         outcome = stream(line.transport, [image.tobytes() for image in images], [identity(export)])
-    used = UNO.ram - built.ram_static - outcome.stats.stack_free
-    print(f"{kind}: static {built.ram_static}, stack at most {bound}, seen {used}, of {UNO.ram}")  # noqa: T201  (shown with -rP)
-    predicted = predict(export.on(UNO), UNO).stack
+    used = board.ram - built.ram_static - outcome.stats.stack_free
+    predicted = predict(export.on(board), board).stack
     assert used <= bound <= predicted + STACK_SLACK and used <= predicted
-    assert built.ram_static + bound <= UNO.ram
+    assert built.ram_static + bound <= board.ram
 
 
 def compiled(folder: Path, sources: list[Path]) -> Path:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import serial
-from firmware_build import make_simulators, need
+from firmware_build import make_simulators
+from needed import need
 from patience import LIMIT_S
 from workbench import Workbench
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from firmware_build import need
+from needed import need
 
 from host.data import load
 from host.data.dataset import Split

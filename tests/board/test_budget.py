@@ -50,7 +50,13 @@ def test_a_trained_net_costs_what_its_export_says(trained: Callable[..., Path], 
     assert_foretold(tmp_path, trained("preconv-seed"), "usps", "--kernel", kernel, "--activation-bits", "6")
 
 
-def test_what_does_not_fit_is_known_before_compiling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_fit_is_known_before_compiling(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiled(*_: object) -> None:
+        raise AssertionError("it was compiled")
+
+    monkeypatch.setattr("host.cli.verify.build_firmware", compiled)
     uno, network, model = BOARDS["uno"], random_network(shape=(16, 16), hidden=90, classes=10), tmp_path / "net.h5"
     export = export_for(network, WeightFormat.FLOAT32, uno)
     assert predict(export.on(uno), uno).flash > 32_256

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -16,16 +15,12 @@ from commands import LIMIT_S, run_host, simulated
 from host.compile.boards import BOARDS
 from host.compile.budget import fits
 from host.modelfile import file as model_file
+from tools import render_default_model
 
 
-@pytest.fixture(scope="module")
-def tool(repository: Path) -> ModuleType:
-    """tools/render_default_model.py."""
-    spec = importlib.util.spec_from_file_location("render", repository / "tools/render_default_model.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def tool() -> ModuleType:
+    return render_default_model
 
 
 @pytest.fixture

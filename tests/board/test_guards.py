@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import LIMIT_S
-from firmware_build import ROOT, need
+from firmware_build import ROOT
+from needed import need
 
 from host.compile.boards import BOARDS
 from host.compile.export import Export

@@ -43,7 +43,8 @@ def verify(model: Path, target: Path, *arguments: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("board", "extra"), [("native", ["--split", "train"]), ("uno", ["--limit", "500"]), ("uno", ["--baud", "500000"])]
+    ("board", "extra"),
+    [("native", ["--split", "train"]), ("uno", ["--limit", "500"]), ("uno", ["--limit", "500", "--baud", "500000"])],
 )
 def test_a_bad_line_and_ten_resets_change_nothing_but_the_counters(
     trained: Model, tmp_path: Path, board: str, extra: list[str], journals: Path

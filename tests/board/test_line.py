@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import exported
+from commands import LIMIT_S, exported
 
 from host.cli import main
 from host.link import wire
@@ -42,16 +43,14 @@ def assert_clean(link: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("baud", "share"), [(115_200, 0.98), (250_000, 0.98), (500_000, 0.90)])
 def test_the_line_is_never_idle_while_digits_are_classified(run: Any, baud: int, share: float) -> None:
-    reached = 0.0
-    # A host that gets no processor for long leaves the line idle, which is not the board's doing: the best of a few.
-    for _ in range(5):
+    reached, end = 0.0, time.monotonic() + LIMIT_S
+    # A host that gets no processor for long leaves the line idle, which is not the board's doing: once is enough.
+    while reached <= share:
+        assert time.monotonic() < end, f"{reached:.3f} of the line's limit at {baud}, need {share}"
         link = run(baud, "--kernel", "asm", "--limit", DIGITS)["link"]
         assert_clean(link)
         assert link["images_per_s"] <= 1.001 * link["line_limit_images_per_s"]
         reached = max(reached, link["images_per_s"] / link["line_limit_images_per_s"])
-        if reached > share:
-            return
-    raise AssertionError(f"{reached:.3f} of the line's limit at {baud}, need {share}")
 
 
 @pytest.mark.parametrize("options", [("--kernel", "portable"), ("--format", "float32"), ("--format", "float16")])
@@ -72,8 +71,7 @@ def test_ram_is_what_the_sketch_shares_out(run: Any, trained: Model, options: tu
     memory = result["memory"]
     program = exported(trained("preconv-seed"), result["model"]["format"]).on_avr
     ring = len(wire.encode(wire.Frame(wire.MessageType.IMAGE, 1, b"\1" * program.image_bytes))) + RING_SPARE
-    assert (
-        memory["ram_static"] - program.image_bytes - ring - program.arena_bytes <= OTHERS + 64
-    )  # asm's arena is larger
+    # What asm's arena is larger by counts among the others.
+    assert memory["ram_static"] - program.image_bytes - ring - program.arena_bytes <= OTHERS + 64
     assert memory["ram_static"] <= 1250
     assert memory["stack_max"] <= STACK / 3

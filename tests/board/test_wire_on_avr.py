@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from firmware_build import LIB, need
+from firmware_build import LIB
+from needed import need
 
 from host.errors import FrameError
 from host.link import wire
@@ -32,8 +33,8 @@ CALL_CYCLES = 80
 
 
 def build(folder: Path, switch: str, mcu: str) -> Path:
-    elf = folder / f"wire_twin{switch}.elf"
-    sources = [PROGRAMS / "wire_twin.c", *sorted(WIRE.glob("*.c")), *sorted(WIRE.glob("avr/*.S"))]
+    elf = folder / f"wire_vectors{switch}.elf"
+    sources = [PROGRAMS / "wire_vectors.c", *sorted(WIRE.glob("*.c")), *sorted(WIRE.glob("avr/*.S"))]
     flags = [f"-mmcu={mcu}", "-Os", "-std=gnu99", f"-I{WIRE}", *filter(None, [switch])]
     command = [need("avr-gcc", "gcc-avr avr-libc"), *flags, *map(str, sources), "-o", str(elf)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
-from firmware_build import LIB, compile_c, need
+from firmware_build import LIB, compile_c
+from needed import need
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
@@ -57,7 +59,23 @@ class Call:
         return 2 * len(self.arguments) + 4
 
 
-LEARNED = ("nn_avr_patch", "nn_avr_depth", "nn_avr_windows")
+CONVOLUTIONS = ("nn_avr_patch", "nn_avr_depth", "nn_avr_windows")
+MONITOR = (HERE / "avr_monitor.c", HERE / "avr_call.S")
+KERNELS = sorted(AVR.glob("*.S"))
+FLAGS = ("-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror", f"-I{LIB / 'nn'}")
+
+
+def _compiler() -> str:
+    return need("avr-gcc", "gcc-avr avr-libc")
+
+
+@functools.cache
+def _compiled(source: Path, folder: Path, mcu: str, room_bytes: int) -> Path:
+    """The object that all machines of this chip share, in a folder of this run's."""
+    found = folder / f"{source.stem}-{mcu}-{room_bytes}.o"
+    flags = (f"-mmcu={mcu}", *FLAGS, "-ffunction-sections", f"-DROOM_BYTES={room_bytes}")
+    compile_c([_compiler(), *flags, "-c", source, "-o", found])
+    return found
 
 
 @dataclass(frozen=True)
@@ -82,7 +100,7 @@ class Machine:
         cyclecount: Path,
         blob: bytes = b"\0",
         sources: Sequence[Path] = (),
-        has_learned: bool = True,
+        has_convolutions: bool = True,
         mcu: str = "atmega328p",
         blob_at: int | None = None,
         room_bytes: int = 1500,
@@ -92,18 +110,16 @@ class Machine:
         self._mcu = mcu
         self._folder = folder
         (folder / "blob.S").write_text(_blob_text(blob, ".progmem.data" if blob_at is None else ".blob"))
-        kernels = [
-            *(path for path in sorted(AVR.glob("*.S")) if has_learned or not path.stem.startswith(LEARNED)),
-            *sources,
-        ]
-        parts = [HERE / "avr_monitor.c", HERE / "avr_call.S", folder / "blob.S", *kernels]
-        flags = [] if blob_at is None else [f"-Wl,--section-start=.blob={blob_at:#x}"]
-        flags += [f"-mmcu={mcu}", "-O2", "-std=gnu99", "-Wall", "-Wextra", "-Werror"]
-        flags += [f"-DROOM_BYTES={room_bytes}", f"-I{folder}", f"-I{LIB / 'nn'}"]
+        flags = [f"-mmcu={mcu}", *FLAGS, f"-I{folder}"]
+        if blob_at is not None:
+            flags.append(f"-Wl,--section-start=.blob={blob_at:#x}")
         if root is not None:
             flags += ["-ffunction-sections", "-Wl,--gc-sections", "-Wl,-u,room", f"-Wl,-u,{root}"]
+        kernels = [path for path in KERNELS if has_convolutions or not path.stem.startswith(CONVOLUTIONS)]
+        parts = [_compiled(path, cyclecount.parent, mcu, room_bytes) for path in (*MONITOR, *kernels)]
+        parts += [folder / "blob.S", *sources]
         self._elf = folder / "machine.elf"
-        compile_c([need("avr-gcc", "gcc-avr avr-libc"), *flags, *parts, "-lm", "-o", self._elf])
+        compile_c([_compiler(), *flags, *parts, "-lm", "-o", self._elf])
         with self._elf.open("rb") as file:
             table = ELFFile(file).get_section_by_name(".symtab")
             self._symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from avr_machine import Machine
-from firmware_build import CORE_FLAGS, CORE_SOURCES, FIXTURE_MODEL, ROOT, compile_c, make_simulators, need
+from firmware_build import CORE_FLAGS, CORE_SOURCES, FIXTURE_MODEL, ROOT, compile_c, make_simulators
+from needed import need
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from needed import lacking, need
 
 ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "firmware/lib"
@@ -18,25 +16,14 @@ CORE_FLAGS = ["-std=c99", "-ffp-contract=off", *WARNINGS, *(f"-I{LIB / name}" fo
 CORE_SOURCES = sorted(path for name in ("nn", "wire", "app") for path in (LIB / name).glob("*.c"))
 
 
-def need(tool: str, package: str) -> str:
-    """Path of `tool`; without it the test is skipped, but fails in CI, where nothing may be skipped in silence."""
-    path = shutil.which(tool)
-    if path is None:
-        message = f"{tool}: not found; apt install {package}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
-
-
 def make_simulators(build: Path, *programs: str) -> None:
     """The named programs of firmware/sim, or all, in `build`; without libsimavr the test goes as without a tool."""
     need("make", "make")
     command = ["make", "-s", "-C", str(ROOT / "firmware/sim"), f"BUILD={build}", f"CC={need('cc', 'gcc')}"]
     targets = [str(build / program) for program in programs]
     result = subprocess.run([*command, *targets], capture_output=True, text=True, check=False)
-    if "libsimavr-dev" in result.stderr and not os.environ.get("CI"):
-        pytest.skip(result.stderr.strip().splitlines()[0])
+    if "libsimavr-dev" in result.stderr:
+        lacking(result.stderr.strip().splitlines()[0])
     assert result.returncode == 0, result.stderr
 
 

@@ -321,13 +321,12 @@ def test_an_unknown_type_is_refused_by_name(board: Board, kind: int) -> None:
 
 
 @pytest.mark.parametrize("kind", EXACT_LENGTH)
-@pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 6, 15, 16, 17, 255, 784])
-def test_every_wrong_length_is_refused(board: Board, kind: MessageType, length: int) -> None:
-    if length != EXACT_LENGTH[kind]:
+def test_every_wrong_length_is_refused(board: Board, kind: MessageType) -> None:
+    for length in {0, 1, 3, 4, 5, 6, 15, 16, 17, 255, 784} - {EXACT_LENGTH[kind]}:
         assert board.ask(kind, b"\7" * length) == refusal(ErrorCode.BAD_LENGTH, length)
 
 
-@pytest.mark.parametrize("garbage", [b"\1", b"\xff" * 70_000, b"\5ab", bytes.fromhex("0303c0ffee")])
+@pytest.mark.parametrize("garbage", [b"\1", b"\xff" * 70_000, b"\5ab", bytes.fromhex("0303c0ffee")], ids=len)
 def test_garbage_is_answered_once_and_forgotten_at_the_delimiter(board: Board, garbage: bytes) -> None:
     ping = wire.encode(Frame(MessageType.PING, 4, b"abcd"))
     pong = Frame(MessageType.PONG, 4, b"abcd")

@@ -104,7 +104,7 @@ def run(chip: Machine, kernel: Kernel, blocks: list[Block], far: Callable[[int],
 
 
 def check(make: Make, kernel: Kernel, blocks: list[Block]) -> None:
-    chip = make(b"".join(block.rom(kernel.bits) for block in blocks), has_learned=False)
+    chip = make(b"".join(block.rom(kernel.bits) for block in blocks), has_convolutions=False)
     for block, answer in zip(blocks, run(chip, kernel, blocks), strict=True):
         stated = kernel.cycles(block.x, len(block.bias))
         assert abs(answer.cycles - stated) <= SLACK_CYCLES, (block.weights.shape, answer.cycles - stated)
@@ -180,11 +180,11 @@ def test_blocks_that_lie_across_the_banks_of_far_flash(machine: Make, kernel: Ke
         block = random_block(random, kernel, 5408, outputs, density)
         rom = block.rom(kernel.bits)
         for start in (0xFFFF - 2 * outputs, 0x20000 - len(rom) // 2, 0x10000):
-            chip = machine(rom, mcu="atmega2560", blob_at=start, room_bytes=6000, has_learned=False)
+            chip = machine(rom, mcu="atmega2560", blob_at=start, room_bytes=6000, has_convolutions=False)
             run(chip, kernel, [block], Far)
 
 
 def test_near_blocks_where_flash_is_far(machine: Make) -> None:
     block = random_block(np.random.default_rng(3), DENSE16, 1300, 11, 0.5)
-    chip = machine(block.rom(16), mcu="atmega2560", has_learned=False)
+    chip = machine(block.rom(16), mcu="atmega2560", has_convolutions=False)
     run(chip, DENSE16, [block])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from firmware_build import need
 from graphs import REQUANTISERS, dense_graph
+from needed import need
 from unrolled_chains import LARGEST, assembly, chain
 
 from host.compile.boards import ATMEGA328P

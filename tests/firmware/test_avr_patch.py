@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from conv_definition import patch_starts
-from dense_layout import PATCH_KERNELS, SUM_BITS
+from avr_blocks import PATCH_KERNELS, SUM_BITS, packed, patch_starts
 from numpy.typing import NDArray
 from patch_bench import Make, Walk, check
 
@@ -29,18 +28,7 @@ class Patch(Walk):
     @property
     def rom(self) -> bytes:
         starts = patch_starts(self.bias.tolist(), self.bits)
-        fields = self.weights + 2 ** (self.bits - 1)
-        rows = [b"".join(self.joined(one) for one in row) for row in fields]
-        return self.block(starts, rows)
-
-    @property
-    def in_a_byte(self) -> int:
-        return 8 // self.bits
-
-    def joined(self, fields: NDArray[np.int64]) -> bytes:
-        """One input's weights."""
-        groups = [fields[at : at + self.in_a_byte] for at in range(0, len(fields), self.in_a_byte)]
-        return bytes(sum(int(f) << (self.bits * place) for place, f in enumerate(group)) for group in groups)
+        return self.block(starts, [b"".join(packed(one, self.bits) for one in row) for row in self.weights])
 
     @property
     def inputs(self) -> bytes:
@@ -54,7 +42,7 @@ class Patch(Walk):
     def cycles(self) -> int:
         rows, run, outputs = self.weights.shape
         zero, ends = int(np.count_nonzero(self.x == 0)), int(np.count_nonzero(self.x[:, -1] == 0))
-        size = -(-outputs // self.in_a_byte)
+        size = -(-outputs * self.bits // 8)
         once = 124 + 18 * outputs + 27 * rows + 2 * ends + unpacking_cycles(outputs, self.bits)
         return once + (rows * run - zero) * (11 + 2 * size + 6 * outputs) + 9 * zero
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avr_machine import AVR, Byte, Call, Machine
-from firmware_build import LIB, compile_c, need
+from firmware_build import LIB, compile_c
+from needed import need
 from numpy.typing import NDArray
 
 from host.data import load

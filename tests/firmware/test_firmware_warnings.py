@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from firmware_build import CORE_FLAGS, CORE_SOURCES, FIXTURE_MODEL, ROOT, compile_c, need
+from firmware_build import CORE_FLAGS, CORE_SOURCES, FIXTURE_MODEL, ROOT, compile_c
+from needed import need
 
 SRC = ROOT / "firmware/src"
 MCUS = ["atmega328p", "atmega168", "atmega1284p", "atmega2560"]

@@ -15,7 +15,7 @@ from host.link import wire
 from host.link.faults import Event, Faults, Stall
 
 FAST = 500_000
-RANDOM_FAULTS = int(os.environ.get("DIGITDUINO_FAULTS", "1000000"))
+RANDOM_FAULTS = int(os.environ.get("DIGITDUINO_FAULTS", "250000"))
 """`make soak` injects more."""
 SHARES = 4
 """Tests that share them, for as many processes."""

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from firmware_build import LIB, ROOT, need
+from firmware_build import LIB, ROOT
+from needed import need
 
 from host.compile.boards import BOARDS
 from host.compile.exports import export_for

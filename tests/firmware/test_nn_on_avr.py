@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c, need
-from float_definition import row_bytes
+from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c
+from needed import need
+from nn_stages import random_float_rows, random_rows, rom_of
 from patience import LIMIT_S
+
+from host.quantise.ops import Dense, Rows
+from host.quantise.requantisers import HalfUp
 
 HERE = Path(__file__).parent
 NN_SOURCES = [path for path in CORE_SOURCES if path.parent.name == "nn"]
@@ -21,41 +26,31 @@ def c_array(ctype: str, name: str, numbers: list[str]) -> str:
     return f"static const {ctype} {name}[] NN_ROM = {{{', '.join(numbers)}}};\n"
 
 
-def row_literals(random: np.random.Generator, rows: int, inputs: int, kind: type) -> list[str]:
-    """The bytes of a float layer's numbers."""
-    weights, bias = random.normal(0, 0.2, (rows, inputs)), random.normal(0, 3, rows)
-    return [str(byte) for byte in row_bytes(weights.astype(kind), bias.astype(np.float32))]
-
-
-def dense_literals(random: np.random.Generator, rows: int, inputs: int, *, scores: bool) -> list[str]:
-    """The bytes of an integer layer's numbers."""
-    head = [("bias", "<i4")] + ([] if scores else [("multiplier", "<u2")])
-    numbers = np.zeros(rows, np.dtype([*head, ("weights", "i1", inputs)]))
-    numbers["bias"] = random.integers(-9000, 9000, rows)
-    if not scores:
-        numbers["multiplier"] = random.integers(50, 200, rows)
-    numbers["weights"] = random.integers(-127, 128, (rows, inputs))
-    return [str(byte) for byte in numbers.tobytes()]
+def literals(rows: Rows) -> list[str]:
+    """The bytes of a layer's numbers."""
+    return [str(byte) for byte in rom_of(Dense(rows.weights.shape[1:], rows))]
 
 
 def vectors() -> str:
     random = np.random.default_rng(2026)
-    return "".join(
-        [
-            c_array("uint8_t", "hidden_rows", dense_literals(random, 20, 64, scores=False)),
-            c_array("uint8_t", "score_rows", dense_literals(random, 10, 20, scores=True)),
-            c_array("uint8_t", "first_rows", row_literals(random, 3, 15, np.float16)),
-            c_array("uint8_t", "half_rows", row_literals(random, 10, 12, np.float16)),
-            c_array("uint8_t", "float_rows", row_literals(random, 10, 12, np.float32)),
-        ]
+    hidden = replace(
+        random_rows(random, (20, 64)), requantiser=HalfUp(random.integers(50, 200, 20).astype(np.uint16), 16)
     )
+    layers = {
+        "hidden_rows": hidden,
+        "score_rows": random_rows(random, (10, 20), scores=True),
+        "first_rows": random_float_rows(random, (3, 15), is_half=True, relu=False),
+        "half_rows": random_float_rows(random, (10, 12), is_half=True, relu=False),
+        "float_rows": random_float_rows(random, (10, 12), is_half=False, relu=False),
+    }
+    return "".join(c_array("uint8_t", name, literals(rows)) for name, rows in layers.items())
 
 
 @pytest.mark.parametrize("optimisation", ["-Os", "-O2"])
 def test_avr_and_pc_agree(cc: str, tmp_path: Path, optimisation: str) -> None:
     avr_gcc, simavr = need("avr-gcc", "gcc-avr avr-libc"), need("simavr", "simavr")
     (tmp_path / "vectors.h").write_text(vectors())
-    sources = ["-ffunction-sections", "-Wl,--gc-sections", f"-I{tmp_path}", HERE / "avr_twin.c", *NN_SOURCES]
+    sources = ["-ffunction-sections", "-Wl,--gc-sections", f"-I{tmp_path}", HERE / "avr_vectors.c", *NN_SOURCES]
     compile_c([cc, "-O2", *CORE_FLAGS, *sources, "-o", tmp_path / "pc"])
     compile_c([avr_gcc, optimisation, "-mmcu=atmega328p", *CORE_FLAGS, *sources, "-lm", "-o", tmp_path / "avr.elf"])
     on_pc = subprocess.run([tmp_path / "pc"], capture_output=True, text=True, check=True, timeout=LIMIT_S).stdout

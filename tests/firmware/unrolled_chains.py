@@ -80,14 +80,10 @@ def _numbers(
     return weights, random.integers(-BIAS_MAX, BIAS_MAX + 1, shape[0])
 
 
-def arena_bytes(sources: Sequence[Source]) -> int:
-    return sources[-1].target + (0 if sources[-1].is_scores else len(sources[-1].bias))
-
-
 def layer_values(
     sources: Sequence[Source], features: NDArray[np.uint8]
 ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int64]]]:
-    """The inputs of every layer, and of a run without scores its outputs; and the sums of every layer."""
+    """The inputs and the sums of every layer."""
     values, sums = [features], []
     for source in sources:
         sums.append(values[-1].astype(np.int64) @ source.weights.T + source.bias)

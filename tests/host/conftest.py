@@ -1,4 +1,4 @@
-"""Fixtures of the tests of files made to harm (test_hostile_*.py)."""
+"""Fixtures that several files share: a net for all kernels, a data set to train on, files made to harm."""
 
 from __future__ import annotations
 
@@ -9,8 +9,27 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from bars import bars
 from hostile_refusals import Runner, save_model
+from networks import random_images, random_network
+
+from host.data import Dataset, Split
+from host.nn.network import Network
+from host.quantise.calibrate import calibrate
+
+
+@pytest.fixture(scope="session")
+def network() -> Network:
+    """A net of images 16x16 that kernels of every kind can run."""
+    found = random_network(1, shape=(16, 16), hidden=12, classes=10, scale=0.005)
+    return calibrate(found, Split(random_images(2, 100, (16, 16)), np.zeros(100, np.int64)))
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    return Dataset("bars", bars(400, 0), bars(120, 1), "0" * 64, ("row", "column", "diagonal"))
 
 
 @pytest.fixture(scope="session")

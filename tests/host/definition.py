@@ -82,8 +82,8 @@ def pooled(op, values):
         elif values.dtype == np.uint8:
             found[c, y, x] = (sum(window) + len(window) // 2) // len(window)
         else:
-            total = window[0]
-            for value in window[1:]:
+            total = np.float32(0)
+            for value in window:
                 total = np.float32(total + value)
             found[c, y, x] = np.float32(total / np.float32(len(window)))
     return found
@@ -115,7 +115,7 @@ def summed(op, output, factors):
     """Exact for integers; for floats every product and every sum is rounded to float32."""
     if op.rows.format.is_integer:
         return int(op.rows.bias[output]) + sum(int(weight) * int(value) for weight, value in factors)
-    total = np.float32(op.rows.bias[output])
+    total = np.float32(op.rows.bias[output] + np.float32(0))  # -0 counts as +0
     for weight, value in factors:
         total = np.float32(total + np.float32(np.float32(weight) * np.float32(value)))
     return total

@@ -36,7 +36,7 @@ def test_the_list_holds_every_preset_with_its_figure(capsys: Capture) -> None:
         assert f"{entry['name']} " in shown and entry["summary"] in shown and entry["figure"] in shown
 
 
-def test_a_learned_net_goes_from_training_to_a_board(tmp_path: Path, capsys: Capture) -> None:
+def test_a_net_with_a_convolution_goes_from_training_to_a_board(tmp_path: Path, capsys: Capture) -> None:
     model = tmp_path / "m.h5"
     options = ("--epochs", 2, "--holdout", 0.2, "--rate", 0.004, "--batch", 32, "--json", tmp_path / "t.json")
     assert main(train(model, *options)) == 0

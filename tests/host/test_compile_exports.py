@@ -4,27 +4,18 @@ import dataclasses
 
 import numpy as np
 import pytest
-from networks import network_of, qat_network, random_images, random_network
+from networks import network_of, qat_network, random_network
 
 from host.compile.boards import BOARDS
 from host.compile.exports import export_for, formats, lowered, plain_export, refusal
 from host.compile.kernels.kinds import KINDS
-from host.data import Split
 from host.errors import InputError
 from host.nn.formats import WeightFormat
 from host.nn.layers import Dense, Flatten, ReLU
-from host.quantise.calibrate import calibrate
 from host.quantise.graph import AFTER, AWARE, PER_TENSOR
 
 INT8, INT4, FLOAT16 = WeightFormat.INT8, WeightFormat.INT4, WeightFormat.FLOAT16
 UNO, NATIVE = BOARDS["uno"], BOARDS["native"]
-
-
-@pytest.fixture(scope="module")
-def network():
-    """A net of images 16x16 that every kernel can run."""
-    found = random_network(1, shape=(16, 16), hidden=12, classes=10, scale=0.005)
-    return calibrate(found, Split(random_images(2, 100, (16, 16)), np.zeros(100, np.int64)))
 
 
 def test_the_bits_asked_for_or_those_that_cost_nothing(network):

@@ -3,10 +3,9 @@
 import dataclasses
 import itertools
 
-import numpy as np
 import pytest
 from graphs import graph_of, half_up
-from networks import LAYERS, network_of, random_images, random_network
+from networks import LAYERS, network_of, random_network
 
 from host.compile import advice
 from host.compile.advice import check_fit
@@ -16,22 +15,13 @@ from host.compile.kernels.catalogue import CATALOGUE
 from host.compile.kernels.kinds import ASSEMBLY, CODE, KINDS, PORTABLE
 from host.compile.program import alive_behind
 from host.compile.select import AUTO, CHOICES, all_exports, choose, plain, tile
-from host.data import Split
 from host.errors import FitError, InputError
 from host.nn.formats import WeightFormat
 from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU, preconv_layers
-from host.quantise.calibrate import calibrate
 from host.quantise.lower import lower
 
 INT8, INT4, TERNARY = WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY
 UNO, MEGA, NATIVE = BOARDS["uno"], BOARDS["mega"], BOARDS["native"]
-
-
-@pytest.fixture(scope="module")
-def network():
-    """A net of images 16x16 that kernels of every kind can run."""
-    found = random_network(1, shape=(16, 16), hidden=12, classes=10, scale=0.005)
-    return calibrate(found, Split(random_images(2, 100, (16, 16)), np.zeros(100, np.int64)))
 
 
 @pytest.fixture(scope="module")

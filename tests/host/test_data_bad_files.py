@@ -3,7 +3,9 @@
 import gzip
 import os
 import struct
+import tempfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,9 +205,21 @@ def test_a_name_with_a_newline_stays_one_line(tmp_path):
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file(tmp_path):
-    path = write_csv(tmp_path / "d.csv", TRAIN)
+@pytest.fixture
+def folder_of_anyone():
+    """The tests' user here is nobody where it was root, who may read everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        was_root = os.geteuid() == 0
+        if was_root:
+            os.seteuid(65534)
+        yield Path(folder)
+        if was_root:
+            os.seteuid(0)
+
+
+def test_an_unreadable_file(folder_of_anyone):
+    path = write_csv(folder_of_anyone / "d.csv", TRAIN)
     path.chmod(0)
     assert "Permission denied" in refused(path)
 

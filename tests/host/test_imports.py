@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import LIMIT_S
 
 CODE = """
 import json, sys
@@ -31,7 +32,7 @@ COMMANDS = {
 
 def imported(arguments: list[str]) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", CODE, json.dumps(arguments)], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", CODE, json.dumps(arguments)], capture_output=True, text=True, timeout=LIMIT_S, check=True
     )
     code, names = json.loads(done.stdout.splitlines()[-1])
     assert code == 0, done.stdout + done.stderr
@@ -49,7 +50,7 @@ def test_a_command_imports_what_it_needs(repository: Path, tmp_path: Path, comma
 def test_no_command_begins_with_what_few_of_its_runs_need(command: str) -> None:
     """SciPy's optimiser trains by L-BFGS-B alone, scikit-learn has one data set, tqdm serves terminals."""
     code = f"import sys, host.cli.{command}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S, check=True)
     top = {name.split(".")[0] for name in done.stdout.split()}
     assert "numpy" in top or command in ("simulate", "doctor")
     assert top & {"scipy", "sklearn", "pooch", "matplotlib", "torch", "tqdm", "elftools"} == set()

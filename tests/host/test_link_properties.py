@@ -168,6 +168,17 @@ class SessionMachine(RuleBasedStateMachine):
         output = self.session.take_output()
         self.to_board.extend(piece + wire.DELIMITER for piece in output.split(wire.DELIMITER) if piece)
 
+    def carry(self) -> bool:
+        """One frame, if there is any."""
+        self.pump()
+        if self.to_board:
+            self.board.feed(self.to_board.popleft())
+            return True
+        if self.board.answers:
+            self.receive(self.board.take())
+            return True
+        return False
+
     @precondition(alive)
     @rule(count=st.integers(1, 20))
     def deliver(self, count: int) -> None:
@@ -175,11 +186,7 @@ class SessionMachine(RuleBasedStateMachine):
         for _ in range(count):
             if not self.alive():
                 return
-            self.pump()
-            if self.to_board:
-                self.board.feed(self.to_board.popleft())
-            elif self.board.answers:
-                self.receive(self.board.take())
+            self.carry()
 
     @precondition(alive)
     @rule(back=st.booleans(), keep=st.booleans())
@@ -251,12 +258,7 @@ class SessionMachine(RuleBasedStateMachine):
         for _ in range(20_000):
             if not self.alive():
                 break
-            self.pump()
-            if self.to_board:
-                self.board.feed(self.to_board.popleft())
-            elif self.board.answers:
-                self.receive(self.board.take())
-            else:
+            if not self.carry():
                 self.let_time_pass()
         assert not self.alive(), f"no end in {self.session.state}"
         if self.ended is None:

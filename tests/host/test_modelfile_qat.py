@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
+from broken_models import complaint_of
 from networks import qat_network, random_network
 
-from host.errors import InputError
 from host.modelfile import file as model_file
 from host.nn.formats import WEIGHT_TOPS
 from host.nn.network import QatResult
@@ -74,12 +73,7 @@ BREAKAGES = {
 
 @pytest.mark.parametrize("complaint", BREAKAGES)
 def test_a_broken_file_is_refused_in_one_line(saved, complaint):
-    with h5py.File(saved, "r+") as file:
-        BREAKAGES[complaint](file)
-    with pytest.raises(InputError) as caught:
-        model_file.load(saved)
-    message = str(caught.value)
-    assert message.startswith(f"{saved}: ") and "\n" not in message and complaint in message
+    assert complaint in complaint_of(saved, BREAKAGES[complaint])
 
 
 def narrow_result(network, top, output_step):

@@ -85,7 +85,7 @@ def test_validation_is_drawn_where_there_is_one():
     assert [line.get_ydata().tolist() for line in below.lines] == [[50, 75], [25, 50]]
 
 
-def test_a_rehearsals_validation_is_a_line_across():
+def test_a_validation_runs_figure_is_a_line_across():
     network = random_network(preset="preconv")
     object.__setattr__(network.provenance, "metrics", {"validation": 0.625})
     _, below = loss_figure(with_history(network, loss=[1], accuracy=[0.5])).axes

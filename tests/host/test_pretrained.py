@@ -1,10 +1,8 @@
 """The models that come with the package: listed truly, found by name, refused when they are not the index's."""
 
 import hashlib
-import importlib.util
 import json
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -20,6 +18,10 @@ from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 from host.nn.network import float_scores
 from host.quantise.reference import infer
+from tools import make_pretrained
+
+# One worker measures what several of them ask for.
+pytestmark = pytest.mark.xdist_group("pretrained")
 
 NAMES = ["preconv-usps", "preconv-cheap-usps", "preconv-mnist", "uno-cnn-usps", "uno-cnn-mnist"]
 LARGEST = 300_000
@@ -27,13 +29,8 @@ LARGEST = 300_000
 
 
 @pytest.fixture(scope="module")
-def tool(repository):
-    """tools/make_pretrained.py."""
-    spec = importlib.util.spec_from_file_location("make_pretrained", repository / "tools/make_pretrained.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look for their own types
-    spec.loader.exec_module(module)
-    return module
+def tool():
+    return make_pretrained
 
 
 @pytest.fixture(scope="module")

@@ -142,6 +142,7 @@ def test_an_export_finds_the_densities_of_its_own_top_and_of_the_units_it_keeps(
     network = random_network(3)
     network.parameters.of(6)["weights"][:, 2] = 0  # unit 2 is heard by no one
     calibrated = calibrate(network, split(network))
+    assert len(calibrated.calibrations) == 2
     for each in calibrated.calibrations:
         first, last = lower(calibrated, INT8, top=each.top).ops[1:]
         assert first.rows.outputs == 6

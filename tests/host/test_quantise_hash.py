@@ -102,7 +102,7 @@ def test_each_number_counts(place, name):
     assert changed(graph, place, **{name: numbers}).hash != graph.hash
 
 
-def test_what_a_graph_learned_to_say_later_is_described_only_where_it_is_said():
+def test_what_a_graph_came_to_say_later_is_described_only_where_it_is_said():
     """Sides that are the same are one number, as when there was but one; a field at its default is not there."""
     random = np.random.default_rng(0)
     first = conv(random, (1, 9, 9), 4, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), pool=(2, 2))

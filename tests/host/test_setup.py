@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from optional_modules import need_module
+from needed import lacking, need_module
 from patience import LIMIT_S
 
 EVERYDAY = ("sh", "env", "cat", "grep", "head", "mktemp", "rm", "test", "printf", "gcc", "make", "id")
@@ -94,7 +94,7 @@ def test_a_failing_apt_ends_in_its_own_words(repository: Path, machine: Path) ->
 def test_nothing_is_printed_where_nothing_is_missing(repository: Path) -> None:
     listed = run_setup(repository, Path(os.environ["PATH"]), "--list").stdout.split()
     if listed:
-        pytest.skip(f"this machine lacks {' '.join(listed)}")
+        lacking(f"this machine lacks {' '.join(listed)}; run `make setup`")
     done = run_setup(repository, Path(os.environ["PATH"]))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

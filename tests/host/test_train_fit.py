@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(preset):
     assert (layers_of(train_preset(BARS, preset, seed=6, epochs=4))[0].weights != layers_of(first)[0].weights).any()
 
 
-def test_the_rehearsal_changes_nothing_in_the_network():
+def test_the_validation_run_changes_nothing_in_the_network():
     with_it, without = (
         train_preset(BARS, "preconv", epochs=3),
         train_preset(BARS, "preconv", epochs=3, validation_run=False),
@@ -183,7 +183,7 @@ def test_an_interrupt_hands_over_the_best_so_far_and_goes_on(preset):
     assert layers_of(network)[0].output_max > 0
 
 
-def test_an_interrupt_of_the_rehearsal_hands_over_the_finished_network():
+def test_an_interrupt_of_the_validation_run_hands_over_the_finished_network():
     kept = []
     with pytest.raises(KeyboardInterrupt):
         train_preset(BARS, "preconv", epochs=4, progress=interrupt_at(12), interrupted=kept.append)

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bars import same
+from needed import need_module
 from networks import frozen_scores
 from test_train_fit import BARS
-from test_train_runs import same
 
 from host.errors import InputError
 from host.nn import fixed, inference
@@ -140,7 +141,7 @@ def test_an_option_without_a_field_is_refused_by_the_recipe(preset, wish, messag
 
 
 def test_either_engine_trains_behind_the_front_end():
-    pytest.importorskip("torch", reason="torch: found none, need the extra digitduino[torch]")
+    need_module("torch", "pip install torch")
     recipe = recipe_of("preconv", epochs=8, validation_run=False)
     one, other = (train(BARS, recipe, engine=engine) for engine in ("numpy", "torch"))
     assert other.provenance.engine == "torch"

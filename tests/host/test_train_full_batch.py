@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_train_runs import bars
+from bars import bars
 
-from host.data import Dataset
 from host.errors import InputError
 from host.nn.layers import BatchNorm, Conv2d, Dropout, Flatten, MaxPool2d, ReLU
 from host.nn.network import Scaling
@@ -19,11 +18,6 @@ from host.train.targets import target_rows
 
 LAYERS = (Conv2d(16, 3), ReLU(), MaxPool2d(), Flatten())
 RECIPE = Recipe(LAYERS, epochs=40, schedule=Schedule(1.0), optimiser=LbfgsB(reg=1e-4), holdout=0.25)
-
-
-@pytest.fixture(scope="module")
-def dataset():
-    return Dataset("bars", bars(400, 0), bars(120, 1), "0" * 64, ("row", "column", "diagonal"))
 
 
 @pytest.mark.parametrize("count", [3, 150])  # less than a chunk, and several with a rest

@@ -99,7 +99,9 @@ def test_the_views_cover_the_vectors_once():
 
 def test_first_numbers_have_the_deviations_of_their_rule():
     net = Architecture((1, 20, 20), (Conv2d(50, 10), ReLU(), Flatten(), Dense(40), Dense(10)))
-    he, seed = initial(net, 0), initial(net, 0, "seed-001")
+    he, first, seed = (initial(net, 0, rule) for rule in ("he", "seed-000", "seed-001"))
+    for layer in (0, 3):
+        assert first.of(layer)["weights"].std() == pytest.approx(1e-5, rel=0.05)
     assert he.of(0)["weights"].std() == pytest.approx((2 / 100) ** 0.5, rel=0.05)
     assert seed.of(0)["weights"].std() == pytest.approx((1 / 5000) ** 0.5, rel=0.05)
     assert he.of(3)["weights"].std() == pytest.approx((2 / 6050) ** 0.5, rel=0.05)

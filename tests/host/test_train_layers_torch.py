@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from needed import need_module
 from networks import NETS
-from optional_modules import need_module
 
 from host.errors import InputError, ToolMissing
 from host.nn import numpy as layers

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bars import bars
 from networks import frozen_scores
-from test_train_runs import LARGER, RECIPE, bars
+from test_train_runs import LARGER, RECIPE
 
 from host.data import Dataset
 from host.errors import InputError

@@ -4,7 +4,7 @@ net is smooth in its inputs, by finite differences; against torch where there is
 
 import numpy as np
 import pytest
-from optional_modules import need_module
+from needed import need_module
 
 from host.nn import numpy as layers
 from host.nn.activations import rectifiers

@@ -19,7 +19,7 @@ from host.train.checkpoint import Checkpoint
 from host.train.optimisers import Adam, Schedule, Sgd, optimiser
 
 
-def test_crew_gathers_in_the_order_of_the_workers():
+def test_workers_gather_in_their_order():
     workers = Workers(3)
 
     def work(number):
@@ -30,7 +30,7 @@ def test_crew_gathers_in_the_order_of_the_workers():
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-def test_a_failing_worker_ends_the_crew_with_its_error(failing):
+def test_a_failing_worker_ends_the_others_with_its_error(failing):
     workers = Workers(2)
 
     def work(number):

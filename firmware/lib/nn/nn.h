@@ -117,7 +117,7 @@ void nn_pool_average(const nn_pool *stage, const uint8_t *in, uint8_t *out);
 
 /* Stages of floats: maps are float32 (row, column, channel), or u8 before the first layer, whose values count as they
  * are. A stage's numbers lie as those of integers do, a row for each output: bias float32, weights float32 or, for f16,
- * IEEE binary16 Each sum starts at its bias, -0 counting as +0, and takes the products in the order of its weights,
+ * IEEE binary16. Each sum starts at its bias, -0 counting as +0, and takes the products in the order of its weights,
  * those outside the map left out; each product and each sum is rounded to float32. `relu`: what is not above 0 becomes
  * +0. */
 typedef struct {

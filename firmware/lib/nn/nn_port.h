@@ -15,44 +15,6 @@ static inline void nn_rom_copy(void *to, const void *rom, uint8_t count)
 {
     memcpy_P(to, rom, count);
 }
-static inline uint8_t nn_rom_u8(const uint8_t *p)
-{
-    return pgm_read_byte(p);
-}
-static inline int8_t nn_rom_i8(const int8_t *p)
-{
-    return (int8_t)pgm_read_byte(p);
-}
-static inline uint16_t nn_rom_u16(const uint16_t *p)
-{
-    return pgm_read_word(p);
-}
-static inline int32_t nn_rom_i32(const int32_t *p)
-{
-    return (int32_t)pgm_read_dword(p);
-}
-static inline uint32_t nn_rom_u32(const uint32_t *p)
-{
-    return pgm_read_dword(p);
-}
-static inline float nn_rom_f32(const float *p)
-{
-    return pgm_read_float(p);
-}
-/* Reads and steps on: LPM's own post-increment, which gcc does not find by itself. */
-static inline int8_t nn_rom_next_i8(const int8_t **p)
-{
-    int8_t value;
-    __asm__("lpm %0, %a1+" : "=r"(value), "+z"(*p));
-    return value;
-}
-/* Likewise from RAM: left to itself, gcc gives an unrolled loop displacements, which the X register has not. */
-static inline uint8_t nn_next_u8(const uint8_t **p)
-{
-    uint8_t value;
-    __asm__ volatile("ld %0, %a1+" : "=r"(value), "+x"(*p) : : "memory");
-    return value;
-}
 #if defined(__AVR_HAVE_ELPM__)
 typedef uint32_t nn_far;
 #define NN_FAR(object)        ((nn_far)pgm_get_far_address(object))
@@ -80,38 +42,6 @@ static inline int32_t nn_far_i32(nn_far at)
 static inline void nn_rom_copy(void *to, const void *rom, uint8_t count)
 {
     memcpy(to, rom, count);
-}
-static inline uint8_t nn_rom_u8(const uint8_t *p)
-{
-    return *p;
-}
-static inline int8_t nn_rom_i8(const int8_t *p)
-{
-    return *p;
-}
-static inline uint16_t nn_rom_u16(const uint16_t *p)
-{
-    return *p;
-}
-static inline int32_t nn_rom_i32(const int32_t *p)
-{
-    return *p;
-}
-static inline uint32_t nn_rom_u32(const uint32_t *p)
-{
-    return *p;
-}
-static inline float nn_rom_f32(const float *p)
-{
-    return *p;
-}
-static inline int8_t nn_rom_next_i8(const int8_t **p)
-{
-    return *(*p)++;
-}
-static inline uint8_t nn_next_u8(const uint8_t **p)
-{
-    return *(*p)++;
 }
 typedef const uint8_t *nn_far;
 #define NN_FAR(object) ((nn_far)(const void *)&(object))

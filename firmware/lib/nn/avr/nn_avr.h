@@ -31,10 +31,9 @@ void nn_avr_preconv_28x28(const uint8_t *image, uint8_t levels, uint8_t *feature
 void nn_avr_normalize(uint16_t *pooled, uint16_t count, uint16_t smallest, uint16_t largest, uint8_t levels,
                       uint8_t *features);
 
-/* One block of B outputs, B up to NN_AVR_DENSE16_MAX. inputs: 1..65535. block, in flash:
+/* One block of B outputs, B up to 12. inputs: 1..65535. block, in flash:
  * int16 bias[B], then int8 weight[inputs][B]. Sums are exact where they fit 16 bits. nn_avr_sums16 is the same with its
  * block anywhere in flash. */
-#define NN_AVR_DENSE16_MAX 12
 typedef void nn_avr_sums16(const uint8_t *in, uint16_t inputs, nn_far block, int16_t *sums);
 nn_avr_sums16 nn_avr_sums16_1, nn_avr_sums16_2, nn_avr_sums16_3, nn_avr_sums16_4, nn_avr_sums16_5, nn_avr_sums16_6,
     nn_avr_sums16_7, nn_avr_sums16_8, nn_avr_sums16_9, nn_avr_sums16_10, nn_avr_sums16_11, nn_avr_sums16_12;
@@ -53,9 +52,8 @@ NN_AVR_DENSE16(10);
 NN_AVR_DENSE16(11);
 NN_AVR_DENSE16(12);
 
-/* The same with 24-bit sums. inputs: 1..255. block, in flash: bias[B] of three bytes each, low byte first, then
- * uint8 weight[inputs][B], each weight + 128. */
-#define NN_AVR_DENSE24_MAX 7
+/* The same with 24-bit sums, B up to 7. inputs: 1..255. block, in flash: bias[B] of three bytes each, low byte first,
+ * then uint8 weight[inputs][B], each weight + 128. */
 #define NN_AVR_DENSE24(b)                                                                                              \
     void nn_avr_dense24_##b(const uint8_t *in, uint16_t inputs, const uint8_t *block, int32_t *sums)
 NN_AVR_DENSE24(1);

@@ -1,43 +1,20 @@
-"""Dense layers as the kernels of nn_avr.h have them in flash: small pure functions, and the slow definition."""
+"""Layers in blocks, as the kernels of nn_avr.h have them in flash: small pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Weights = NDArray[np.int64]
+from host.quantise.ops import Conv, Dense
+
+Weights = NDArray[np.int8]
 BLOCK_MAX = 6
 RUN_MAX = 255
 PATCH_KERNELS = {8: "nn_avr_patch24", 4: "nn_avr_patch4", 2: "nn_avr_patch2"}
 SUM_BITS = {8: 24, 4: 20, 2: 18}
 """What the sum of a call must fit, by the bits of a weight."""
-
-
-@dataclass(frozen=True)
-class Dense:
-    """weights (outputs, inputs) of `bits`; multipliers at `shift`, or None for scores."""
-
-    weights: Weights
-    bias: Weights
-    multipliers: Weights | None
-    shift: int
-    top: int
-    bits: int = 8
-
-    def sums(self, x: NDArray[np.uint8]) -> list[int]:
-        values = [int(value) for value in x]
-        rows = zip(self.weights.tolist(), self.bias.tolist(), strict=True)
-        return [bias + sum(w * v for w, v in zip(row, values, strict=True)) for row, bias in rows]
-
-    def outputs(self, x: NDArray[np.uint8]) -> list[int]:
-        """Scores or activations."""
-        if self.multipliers is None:
-            return self.sums(x)
-        pairs = zip(self.sums(x), self.multipliers.tolist(), strict=True)
-        return [min(max((total * m + (1 << (self.shift - 1))) >> self.shift, 0), self.top) for total, m in pairs]
 
 
 def block_sizes(outputs: int, most: int = BLOCK_MAX) -> list[int]:
@@ -63,7 +40,7 @@ def piece_shapes(weights: Weights, top: int, bits: int) -> list[tuple[int, int]]
     while inputs - at >= RUN_MAX:
         rows = 0
         while rows < RUN_MAX and at + (rows + 1) * RUN_MAX <= inputs:
-            part = weights[:, at : at + (rows + 1) * RUN_MAX]
+            part = weights[:, at : at + (rows + 1) * RUN_MAX].astype(np.int64)
             highest, lowest = np.maximum(part, 0).sum(axis=1) * top, np.minimum(part, 0).sum(axis=1) * top
             if highest.max() >= limit or lowest.min() < -limit:
                 break
@@ -74,20 +51,51 @@ def piece_shapes(weights: Weights, top: int, bits: int) -> list[tuple[int, int]]
     return [*shapes, (1, inputs - at)] if at < inputs else shapes
 
 
+def block_bytes(layer: Conv) -> bytes:
+    """What nn_avr_conv reads of a layer of one group or a depthwise one: each block's biases, multipliers, weights."""
+    bits, rule = layer.rows.format.bits, layer.rows.requantiser
+    rows = layer.rows.weights.transpose(0, 2, 3, 1).reshape(layer.rows.outputs, -1)
+    parts, first = [], 0
+    for size in block_sizes(len(rows)):
+        block = slice(first, first + size)
+        starts = patch_starts(layer.rows.bias[block].tolist(), bits)
+        parts += [(start % 2**24).to_bytes(3, "little") for start in starts]
+        parts.append(rule.multipliers[block].astype("<u2").tobytes())
+        columns = rows[block].T
+        if layer.groups > 1:
+            parts.append(columns.tobytes())
+        else:
+            parts += [packed(column, bits) for column in columns.tolist()]
+        first += size
+    return b"".join(parts)
+
+
+def patch_starts(bias: list[int], bits: int) -> list[int]:
+    """With what a patch kernel's sums start: of outputs in one byte, 2^(bits * place) times its bias, and the next
+    one's start."""
+    starts, in_a_byte = list(bias), 8 // bits
+    for index in reversed(range(len(starts))):
+        place = index % in_a_byte
+        following = starts[index + 1] if index + 1 < len(starts) and place + 1 < in_a_byte else 0
+        starts[index] = starts[index] * 2 ** (bits * place) + following
+    return starts
+
+
 def long_bytes(layer: Dense, shapes: Sequence[tuple[int, int]]) -> bytes:
     """What nn_avr_long reads."""
+    rows = layer.rows
     parts = [bytes(number for shape in shapes for number in shape)]
     first = 0
-    for size in block_sizes(len(layer.bias)):
+    for size in block_sizes(rows.outputs):
         block = slice(first, first + size)
-        parts.append(layer.bias[block].astype("<i4").tobytes())
-        if layer.multipliers is not None:
-            parts.append(layer.multipliers[block].astype("<u2").tobytes())
+        parts.append(rows.bias[block].astype("<i4").tobytes())
+        if rows.requantiser is not None:
+            parts.append(rows.requantiser.multipliers[block].astype("<u2").tobytes())
         at = 0
-        for rows, run in shapes:
-            columns = layer.weights[block, at : at + rows * run].T
-            parts += [bytes(3 * size), *(packed(column, layer.bits) for column in columns.tolist())]
-            at += rows * run
+        for count, run in shapes:
+            columns = rows.weights[block, at : at + count * run].T
+            parts += [bytes(3 * size), *(packed(column, rows.format.bits) for column in columns.tolist())]
+            at += count * run
         first += size
     return b"".join(parts)
 
