@@ -248,6 +248,10 @@ def main() -> int:
     parser.add_argument("--boards", default=",".join(BOARDS), help="where to measure; none: nothing that is not kept")
     chosen = parser.parse_args()
     records = measure(chosen.keep, set(chosen.boards.split(",")))
+    lacking = {board.name for _, board, _, _ in programs()} - {record.board for record in records.values()}
+    if chosen.update and lacking:
+        print(f"--update: found nothing of {', '.join(sorted(lacking))}, need programs on each; leave --boards out")
+        return 1
     if chosen.update:
         file = measured.file_of(target_board("uno").chip.compiler)
         file.write_text(json.dumps(fit(records), indent=1, sort_keys=True) + "\n", encoding="utf-8")
