@@ -15,7 +15,7 @@ from host.nn.formats import WeightFormat
 from host.quantise.reference import infer
 from host.report.compare import accuracy
 
-SEEDS = range(3)
+SEEDS = range(5)
 Model = Callable[..., Path]
 
 
@@ -42,7 +42,7 @@ def test_the_published_recipe_reaches_its_published_accuracy(trained: Model) -> 
     assert all(abs(one["test"] - 0.935) <= 0.01 and one["train"] > 0.985 for one in metrics)
 
 
-def test_the_default_recipe_reaches_96_percent_over_three_seeds(trained: Model) -> None:
+def test_the_default_recipe_reaches_96_percent_over_five_seeds(trained: Model) -> None:
     reached = [model_file.load(trained("preconv", seed)).provenance.metrics["test"] for seed in SEEDS]
     assert mean(reached) >= 0.96, reached
 

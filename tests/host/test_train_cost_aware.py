@@ -187,13 +187,12 @@ def test_the_model_file_keeps_the_step(network, tmp_path):
 
 @pytest.mark.slow
 def test_the_default_wish_gives_96_percent_in_10700_cycles_on_usps(real_data):
-    """Of two seeds, within the deviation that docs/cost-aware-training.md states of five: 96.17 ± 0.35 %."""
     usps = load("usps")
     right, spent = [], []
-    for seed in range(2):
+    for seed in range(3):
         network = calibrate(train_preset(usps, "preconv-cheap", seed=seed, validation_run=False), usps.train)
         program = program_for(network)
         right.append(np.mean(infer(program.graph, usps.test.images).classes == usps.test.labels))
         spent.append(predict(program, board("uno")).cycles)
-    assert mean(right) >= 0.9582
+    assert mean(right) >= 0.96
     assert mean(spent) <= 10700
