@@ -100,5 +100,5 @@ def test_it_is_refused_where_no_op_would_hold_it():
 
 
 def test_text_matrices_refuse_it():
-    with pytest.raises(InputError, match="text: found a layer ReLU, need dense layers alone"):
+    with pytest.raises(InputError, match="text: found ReLU among the layers, need dense layers alone"):
         matrices(network_of((Flatten(), Dense(4), ReLU(1.0))))
