@@ -32,7 +32,7 @@ from host.nn.network import Network
 from host.quantise.calibrate import calibrate
 from host.train import presets, train
 
-PRESETS = ("uno-cnn", "simple-cnn", "scratch-cnn", "sequential-cnn")
+PRESETS = ("uno-cnn", "simple-cnn", "scratch-cnn", "sequential-cnn", "mega-cnn", "preconv-cnn", "tiny")
 PLACES = ("native", "uno", "mega")
 BOARD_DIGITS = 1000
 HEAD = (
