@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host.data import load
 from host.errors import DigitduinoError
+from host.nn.layers import PRECONV_KERNEL
 from host.nn.preconv import convolve, preconv_features
 from host.nn.windows import largest
 
-KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
+KERNEL = np.array(PRECONV_KERNEL) / 16
 EDGE = 1e-6  # a float this close under an integer was meant to be it
 
 
@@ -49,7 +50,7 @@ def general_features(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The same by the general vectorised operations, in floating point."""
     pooled = largest(convolve(images, KERNEL, padding=1), (2, 2), (2, 2)).reshape(len(images), -1)
     rise = pooled - pooled.min(axis=1, keepdims=True)
-    return (rise / rise.max(axis=1, keepdims=True) * 255 + EDGE).astype(np.int64)
+    return (rise / np.maximum(rise.max(axis=1, keepdims=True), EDGE) * 255 + EDGE).astype(np.int64)
 
 
 def timed(

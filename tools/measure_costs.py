@@ -18,7 +18,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,20 +33,22 @@ from workbench import Workbench  # noqa: E402
 
 from host.cli.target import target_board  # noqa: E402
 from host.compile import company, firmware_size, measured  # noqa: E402
-from host.compile.boards import BOARDS, Board  # noqa: E402
+from host.compile.boards import BOARDS, COMPILERS, Board  # noqa: E402
 from host.compile.budget import predict  # noqa: E402
 from host.compile.export import Export  # noqa: E402
 from host.compile.kernels.kernel import OneOp  # noqa: E402
 from host.compile.program import Program, Step, alive_behind  # noqa: E402
 from host.errors import DeviceError  # noqa: E402
+from host.link import avr_gcc  # noqa: E402
 from host.link.build import build_firmware  # noqa: E402
 
 
 @dataclass(frozen=True)
 class Record:
-    """One program: bytes of flash and of RAM, mean cycles of the whole, and of each mark, none where a profiling build
-    has no room for its stack; bytes of each function of ours that is still one."""
+    """One program, by its compiler's version: bytes of flash and of RAM, mean cycles of the whole, and of each mark,
+    none where a profiling build has no room for its stack; bytes of each function of ours that is still one."""
 
+    compiler: str
     net: str
     board: str
     kernels: str
@@ -54,7 +56,7 @@ class Record:
     ram: int
     cycles: float
     parts: tuple[float, ...]
-    symbols: dict[str, int] = field(default_factory=dict)
+    symbols: dict[str, int]
 
 
 _TRUST, _LITTLE = 1e-2, 1e-6
@@ -76,17 +78,16 @@ def programs() -> Iterator[tuple[str, Board, Export, str]]:
 
 def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], Record]:
     """All on these boards, one after the other; what `keep` has already is not measured again."""
+    version = avr_gcc.builder_version()
     lines = keep.read_text().splitlines() if keep is not None and keep.exists() else []
     known = [Record(**json.loads(line)) for line in lines]
+    if others := {record.compiler for record in known} - {version}:
+        sys.exit(f"--keep: found programs of avr-gcc {', '.join(sorted(others))}, need {version}'s; name another file")
     found = {(record.net, record.board, record.kernels): record for record in known}
     bench = Workbench()
     for name, board, export, kernels in programs():
         key = (name, board.name, kernels)
-        if board.name not in boards or (key in found and found[key].symbols):
-            continue
-        if key in found:
-            found[key] = replace(found[key], symbols=symbol_sizes(export, board))
-            _write_down(found[key], keep)
+        if board.name not in boards or key in found:
             continue
         images = graph_of(name)[1]
         has_room = predict(export.on(board), board, profile=True).fits(board)
@@ -97,16 +98,12 @@ def measure(keep: Path | None, boards: set[str]) -> dict[tuple[str, str, str], R
             print(f"     {name} on {board.name}: {kernels}: {error}", flush=True)
             continue
         symbols = symbol_sizes(export, board)
-        found[key] = Record(*key, plain.flash, plain.ram_static, plain.cycles, parts, symbols)
+        found[key] = Record(version, *key, plain.flash, plain.ram_static, plain.cycles, parts, symbols)
         print(f"{len(found):4} {name} on {board.name}: {kernels}", flush=True)
-        _write_down(found[key], keep)
+        if keep is not None:
+            with keep.open("a") as file:
+                file.write(json.dumps(asdict(found[key])) + "\n")
     return found
-
-
-def _write_down(record: Record, keep: Path | None) -> None:
-    if keep is not None:
-        with keep.open("a") as file:
-            file.write(json.dumps(asdict(record)) + "\n")
 
 
 def symbol_sizes(export: Export, board: Board) -> dict[str, int]:
@@ -248,12 +245,13 @@ def main() -> int:
     parser.add_argument("--boards", default=",".join(BOARDS), help="where to measure; none: nothing that is not kept")
     chosen = parser.parse_args()
     records = measure(chosen.keep, set(chosen.boards.split(",")))
-    lacking = {board.name for _, board, _, _ in programs()} - {record.board for record in records.values()}
-    if chosen.update and lacking:
-        print(f"--update: found nothing of {', '.join(sorted(lacking))}, need programs on each; leave --boards out")
-        return 1
     if chosen.update:
-        file = measured.file_of(target_board("uno").chip.compiler)
+        version, count = avr_gcc.builder_version(), sum(1 for _ in programs())
+        if version not in COMPILERS:
+            sys.exit(f"--update: found avr-gcc {version}, need one of {', '.join(COMPILERS)}; see DIGITDUINO_AVR_GCC")
+        if len(records) != count:
+            sys.exit(f"--update: found {len(records)} programs measured, need all {count}; leave --boards out")
+        file = measured.file_of(version)
         file.write_text(json.dumps(fit(records), indent=1, sort_keys=True) + "\n", encoding="utf-8")
         print(f"wrote {file}; run again without --update to see how far it is off")
         return 0

@@ -151,6 +151,7 @@ static void wait_until_sent(void)
     _delay_loop_2((uint16_t)((UBRR0 + 1u) * 2u * 10u * 8u / 4u));
 }
 
+/* Not inlined, since it is called rarely and from several places: flash. */
 void __attribute__((noinline)) uart_begin(uint32_t baud)
 {
     wait_until_sent();

@@ -34,12 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
     _check_options(arguments)
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
-    target = target_board(arguments.board)
     if arguments.format == "text":
         for path in seed_text.write(network, Path(arguments.output or ".")):
             console.say(f"wrote {path}")
         return 0
-    fmt = WeightFormat[arguments.format.upper()]
+    target, fmt = target_board(arguments.board), WeightFormat[arguments.format.upper()]
     kernel, bits = arguments.kernel, arguments.activation_bits
     exported = export_for(network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor)
     budget = check_fit(network, exported, target)

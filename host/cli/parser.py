@@ -10,7 +10,7 @@ from host import __version__
 from host.cli.values import Parser, json_file, natural, positive, share
 from host.compile.boards import BOARDS, Runner
 from host.compile.kernels.kinds import AUTO, KINDS
-from host.nn.formats import ACTIVATION_BITS, ACTIVATION_TOPS, WeightFormat
+from host.nn.formats import ACTIVATION_TOPS, BITS_IN_WORDS, WeightFormat
 
 FORMATS = tuple(fmt.label for fmt in WeightFormat)
 _SIMULATED = ", ".join(name for name, board in BOARDS.items() if board.runner is Runner.SIMAVR)
@@ -95,7 +95,7 @@ def _kernel(parser: argparse.ArgumentParser, when: str) -> None:
         "--activation-bits",
         type=int,
         choices=sorted(ACTIVATION_TOPS),
-        help=f"{when}integers only: {ACTIVATION_BITS} (default: int8 takes 6 where that costs no accuracy)",
+        help=f"{when}integers only: {BITS_IN_WORDS} (default: int8 takes 6 where that costs no accuracy)",
     )
 
 
@@ -186,7 +186,7 @@ def _recipe(parser: argparse._ArgumentGroup) -> None:
         action="append",
         metavar="FORMAT",
         help="train on for the rounded weights of int8, int4, ternary or several (int8,int4), with activations of the "
-        f"net's own bits or, as in int4-6, of {ACTIVATION_BITS}; none: not even as the preset would",
+        f"net's own bits or, as in int4-6, of {BITS_IN_WORDS}; none: not even as the preset would",
     )
 
 

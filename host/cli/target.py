@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from host.compile.boards import Board, board
+from host.compile.boards import Board, Family, board
 from host.link import avr_gcc
 
 
 def target_board(name: str) -> Board:
-    """The board, foretold as the compiler that is here builds for it; without one as the first of boards.COMPILERS."""
-    found, builder = board(name), avr_gcc.builder()
-    return found if builder is None else found.compiled_by(builder.version)
+    """The board, foretold as the compiler that builds for it here makes its programs."""
+    found = board(name)
+    return found.compiled_by(avr_gcc.builder_version()) if found.chip.family is Family.AVR else found

@@ -169,7 +169,8 @@ def _say(console: Console, comparison: Comparison, split: data.Split, fmt: str, 
     console.say(f"device = quantised: {agreement['classes_equal']} classes, {agreement['scores_equal']} scores of {n}")
     if cycles := result["cycles"]:
         milliseconds = 1000 * cycles["median"] / result["board"]["f_cpu"]
-        console.say(f"cycles     {cycles['median']:,} median, {cycles['max']:,} at most: {milliseconds:.2f} ms a digit")
+        spread = f"{cycles['median']:,} median, {cycles['mean']:,.0f} mean, {cycles['max']:,} at most"
+        console.say(f"cycles     {spread}: {milliseconds:.2f} ms a digit")
         for name, mean in cycles.get("layers", {}).items():
             console.say(f"  {mean:10,.0f} {name}, mean")
     if predicted := result["predicted"]:

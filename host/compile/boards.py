@@ -64,7 +64,7 @@ class Board:
         return self.flash is not None and self.ram is not None
 
     def compiled_by(self, version: str) -> Board:
-        """The same, foretold as the compiler of COMPILERS builds it whose code is most like avr-gcc `version`'s."""
+        """The same, foretold by the figures of 5.4 where avr-gcc `version` is a 5, else by those of 7.3."""
         compiler = COMPILERS[0] if version.split(".")[0] == "5" else COMPILERS[1]
         return replace(self, chip=replace(self.chip, compiler=compiler))
 

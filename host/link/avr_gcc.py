@@ -20,6 +20,8 @@ VARIABLE = "DIGITDUINO_AVR_GCC"
 POINTER = Path("~/.cache/digitduino/platformio.ini").expanduser()
 """Where platformio.ini looks for more settings; tools/provision_platformio.py names its stand-ins there."""
 _BROUGHT = "digitduino-avr-gcc-"
+_PLATFORMIOS = "7.3.0"
+"""What its platform for AVRs brings."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,19 @@ def compiler() -> Compiler | None:
     return None if path is None else _asked(Path(path))
 
 
-def builder() -> Compiler | None:
-    """The avr-gcc that PlatformIO builds with: its own where it has brought that, else the stand-ins'."""
-    own = core_directory() / "packages" / "toolchain-atmelavr" / "bin" / "avr-gcc"
-    return _asked(own) if own.is_file() else compiler()
+def builder_version() -> str:
+    """Of the avr-gcc that PlatformIO builds with: the stand-ins', else its own, which it may not have fetched yet."""
+    if has_stand_ins():
+        found = compiler()
+    else:
+        own = shutil.which("avr-gcc", path=core_directory() / "packages" / "toolchain-atmelavr" / "bin")
+        found = None if own is None else _asked(Path(own))
+    return _PLATFORMIOS if found is None else found.version
 
 
 def _asked(path: Path) -> Compiler:
-    version = run_tool([str(path), "-dumpversion"]).stdout.strip()
+    try:
+        version = run_tool([str(path), "-dumpversion"]).stdout.strip()
+    except OSError as error:
+        raise ToolMissing(f"{path}: cannot be run: {error.strerror}; name another by {VARIABLE}") from error
     return Compiler(path, version if re.fullmatch(r"[\d.]+", version) else "of an unknown version")

@@ -15,7 +15,7 @@ from host.nn.dense_chain import DenseNumbers, split
 from host.nn.formats import FULL_TOP
 from host.nn.network import Network
 from host.nn.numbers import little_endian
-from host.nn.plain import plain
+from host.nn.plain import to_plain
 
 
 def content_hash(network: Network) -> str:
@@ -28,7 +28,7 @@ def _of_layers(network: Network) -> str:
     """Over architecture, scaling, weights and ranges, and all that was trained for weight formats."""
     offset = network.scaling.offset
     fact = offset if isinstance(offset, int) else "by input"
-    facts = [plain(network.architecture), fact, network.scaling.divisor]
+    facts = [to_plain(network.architecture), fact, network.scaling.divisor]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     if not isinstance(offset, int):
         digest.update(little_endian(offset.astype(np.int16)))

@@ -104,7 +104,10 @@ class Fields:
                 if not 1 <= len(folder) <= most:
                     raise self.wrong(f"{name}/densities", len(folder), f"1..{most}")
                 densities = tuple(self._density(folder, str(index)) for index in range(len(folder)))
-                known.append(Calibration(top, float(self.attribute(group, "accuracy")), densities))
+                accuracy = float(self.attribute(group, "accuracy"))
+                if not 0 <= accuracy <= 1:
+                    raise self.wrong(f"{name}/accuracy", accuracy, "a share of 0..1")
+                known.append(Calibration(top, accuracy, densities))
         return tuple(known)
 
     def _density(self, folder: h5py.Group, name: str) -> NDArray[Any]:

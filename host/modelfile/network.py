@@ -23,7 +23,7 @@ from host.modelfile.qat import load_parameters, load_qat, save_qat
 from host.nn.layers import Architecture, BatchNorm, Dense, Dropout
 from host.nn.network import Network, QatResult, Scaling
 from host.nn.parameters import slots
-from host.nn.plain import from_plain, plain
+from host.nn.plain import from_plain, to_plain
 
 VERSION = 3
 MAX_LAYERS = 80
@@ -33,7 +33,7 @@ ReadQat = Callable[[h5py.File, Fields, Architecture], tuple[QatResult, ...]]
 
 
 def save(network: Network, file: h5py.File) -> None:
-    file.attrs["architecture"] = json.dumps(plain(network.architecture))
+    file.attrs["architecture"] = json.dumps(to_plain(network.architecture))
     offset = network.scaling.offset
     if isinstance(offset, int):
         file.attrs["scaling_offset"] = offset

@@ -3,7 +3,7 @@
 import math
 
 from host.errors import InputError
-from host.nn.formats import ACTIVATION_TOPS, FRONT_END_TOPS
+from host.nn.formats import ACTIVATION_TOPS, FRONT_END_TOPS, bits_in_words
 from host.nn.layers import Architecture, Conv2d, Dense, MaxPool2d, MinMaxNormalise, ReLU
 
 
@@ -32,6 +32,13 @@ def activation_tops(architecture: Architecture) -> dict[int, int]:
     normalises = any(isinstance(layer, MinMaxNormalise) for layer in architecture.layers)
     known = FRONT_END_TOPS if normalises else ACTIVATION_TOPS.values()
     return {bits: top for bits, top in ACTIVATION_TOPS.items() if top in known and top <= architecture.top}
+
+
+def needed_bits(architecture: Architecture) -> str:
+    """What a message says that is needed instead of activations which the net cannot have."""
+    tops = activation_tops(architecture).values() or FRONT_END_TOPS
+    why = "" if len(tops) == len(ACTIVATION_TOPS) else ", as the codes of its fixed front end have"
+    return f"need {bits_in_words(tops)} bits{why}"
 
 
 def code_of_limit(limit: float, step: float, top: int) -> int:

@@ -3,6 +3,7 @@ so that a command line can name them without importing NumPy."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import IntEnum
 
 ACTIVATION_TOPS = {8: 255, 6: 63, 5: 31, 4: 15}
@@ -13,7 +14,15 @@ FULL_TOP = ACTIVATION_TOPS[8]
 """The top where nothing else is said."""
 FRONT_END_TOPS = (NARROW_TOP, FULL_TOP)
 """The largest codes of the fixed front end, and so of all activations behind it."""
-ACTIVATION_BITS = "4, 5, 6 or 8, behind a fixed front end 6 or 8"
+
+
+def bits_in_words(tops: Collection[int] = tuple(ACTIVATION_TOPS.values())) -> str:
+    """The activation bits that have these tops, such as `6 or 8`."""
+    *some, last = sorted(bits for bits, top in ACTIVATION_TOPS.items() if top in tops)
+    return f"{', '.join(map(str, some))} or {last}" if some else str(last)
+
+
+BITS_IN_WORDS = f"{bits_in_words()}, behind a fixed front end {bits_in_words(FRONT_END_TOPS)}"
 """For help and messages."""
 
 

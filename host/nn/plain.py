@@ -11,19 +11,19 @@ from host.nn.layers import Architecture, LayerSpec, MaxPool2d, ReLU
 _BY_NAME: Mapping[str, Any] = {kind.__name__: kind for kind in get_args(LayerSpec)}
 
 
-def plain(architecture: Architecture) -> dict[str, Any]:
+def to_plain(architecture: Architecture) -> dict[str, Any]:
     """Return what `from_plain` reads."""
     layers = [_plain_layer(layer) for layer in architecture.layers]
     return {"input_shape": list(architecture.input_shape), "layers": layers}
 
 
 def from_plain(value: Mapping[str, Any]) -> Architecture:
-    """Return the architecture that `plain` describes. Raises InputError on anything else."""
+    """Return the architecture that `to_plain` describes. Raises InputError on anything else."""
     try:
         channels, height, width = (int(side) for side in value["input_shape"])
         return Architecture((channels, height, width), tuple(_layer(entry) for entry in value["layers"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        advice = "use what `plain` returned"
+        advice = "use what `to_plain` returned"
         raise InputError(
             f"architecture: description: found {error!r}, need input_shape and layers; {advice}"
         ) from error

@@ -8,8 +8,8 @@ from typing import cast
 import numpy as np
 
 from host.errors import InputError
-from host.nn.activations import activation_tops
-from host.nn.formats import FRONT_END_TOPS, WeightFormat
+from host.nn.activations import activation_tops, needed_bits
+from host.nn.formats import ACTIVATION_TOPS, WeightFormat, bits_in_words
 from host.nn.layers import (
     PRECONV_KERNEL,
     AveragePool2d,
@@ -50,10 +50,9 @@ def lower(
     naming the layer, for one that no op can be made of, or a top that the net cannot have.
     """
     top = network.top if top is None or not fmt.is_integer else top
-    tops = activation_tops(network.architecture).values()
-    if top not in tops:
-        need = " or ".join(map(str, tops or FRONT_END_TOPS))
-        raise InputError(f"activations: found a largest one of {top}, need {need}; choose --activation-bits 6")
+    if top not in activation_tops(network.architecture).values():
+        found = f"found {bits_in_words([top])} bits" if top in ACTIVATION_TOPS.values() else f"found codes up to {top}"
+        raise InputError(f"{fmt.label}: activations: {found}, {needed_bits(network.architecture)}; choose those")
     qat = None if per_tensor or post_training or not fmt.is_integer else network.qat_for(fmt.label, top)
     walk = _Walk(network, fmt, top, per_tensor, qat)
     while walk.index < len(network.architecture.layers):

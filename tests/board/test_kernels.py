@@ -128,7 +128,9 @@ def test_a_net_trained_for_six_bits_has_no_eight(tmp_path: Path, capsys: Capture
     model, out = tmp_path / "narrow.h5", tmp_path / "out"
     model_file.save(random_network(shape=(16, 16), classes=10, top=63), model)
     assert main(["export", str(model), "--board", "uno", "--activation-bits", "8", "-o", str(out)]) == 2
-    assert "found a largest one of 255, need 63; choose --activation-bits 6" in capsys.readouterr().err
+    assert (
+        "found 8 bits, need 6 bits, as the codes of its fixed front end have; choose those" in capsys.readouterr().err
+    )
 
 
 def test_a_board_tells_which_kernel_it_carries(trained: Model) -> None:

@@ -191,6 +191,15 @@ def test_doctor_says_that_the_compiler_asked_for_is_missing(capsys: Capture, mon
     assert re.search(r"^missing +avr-gcc: DIGITDUINO_AVR_GCC: found 4.9.2, need ", capsys.readouterr().out, re.M)
 
 
+@pytest.mark.parametrize("option", [("--board", "native"), ("--format", "text")])
+def test_a_compiler_that_is_missing_stops_nothing_that_it_does_not_build(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    monkeypatch.setenv("DIGITDUINO_AVR_GCC", "9.9.9")
+    assert main(["export", "preconv-usps", *option, "-o", str(tmp_path)]) == 0
+    assert main(["export", "preconv-usps", "--board", "uno", "-o", str(tmp_path)]) == 4
+
+
 def test_doctor_says_what_is_missing_and_what_brings_it(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

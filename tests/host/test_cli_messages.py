@@ -39,7 +39,7 @@ def refused(capsys: Capture, *arguments: object) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("narrow.h5 --activation-bits 8", "activations: found a largest one of 255, need "),
+        ("narrow.h5 --activation-bits 8", "activations: found 8 bits, need 6 bits"),
         ("m.h5 --kernel ams", "kernel: found 'ams' (did you mean asm?), need auto, portable, asm, unrolled"),
         ("m.h5 --kernel foo --format float32", "kernel: found 'foo', need auto, portable, asm, unrolled"),
         ("conv.h5 --kernel foo", "kernel: found 'foo', need auto, portable, asm, unrolled"),

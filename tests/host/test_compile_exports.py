@@ -29,7 +29,7 @@ def test_the_bits_asked_for_or_those_that_cost_nothing(network):
 
 
 def test_a_net_trained_with_six_bits_cannot_have_eight():
-    with pytest.raises(InputError, match=r"activations: found a largest one of 255, need .*63.*; choose"):
+    with pytest.raises(InputError, match=r"activations: found 8 bits, need 6 bits, .*; choose"):
         export_for(random_network(top=63), INT8, UNO, bits=8)
 
 

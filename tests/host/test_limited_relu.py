@@ -15,7 +15,7 @@ from host.nn.formats import WeightFormat
 from host.nn.layers import Architecture, AveragePool2d, Conv2d, Dense, Flatten, ReLU, preconv_layers
 from host.nn.network import float_scores
 from host.nn.numpy.dense import ClippedRectifier
-from host.nn.plain import from_plain, plain
+from host.nn.plain import from_plain, to_plain
 from host.quantise.lower import lower
 from host.quantise.reference import infer, op_inputs
 
@@ -32,7 +32,7 @@ def test_at_both_ends_no_gradient_passes():
 
 def test_a_relu_without_one_describes_itself_as_before():
     architecture = Architecture((1, 4, 4), (Flatten(), Dense(3), ReLU(), Dense(3), ReLU(6), Dense(2)))
-    described = plain(architecture)
+    described = to_plain(architecture)
     assert (described["layers"][2], described["layers"][4]) == ({"kind": "ReLU"}, {"kind": "ReLU", "limit": 6.0})
     assert from_plain(described) == architecture
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from host.cli.target import target_board
-from host.compile.boards import ATMEGA328P, BOARDS, COMPILERS
+from host.compile.boards import ATMEGA328P, BOARDS
 from host.errors import ToolMissing
 from host.link import avr_gcc
 
@@ -30,6 +30,13 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(avr_gcc.VARIABLE, raising=False)
     monkeypatch.setenv("PLATFORMIO_CORE_DIR", str(tmp_path / "core"))
     return folder
+
+
+@pytest.fixture
+def stand_ins(system: Path, tmp_path: Path) -> Path:
+    """The same, PlatformIO building with it."""
+    (tmp_path / "core/platforms/digitduino-atmelavr").mkdir(parents=True)
+    return system
 
 
 def found() -> tuple[Path, str]:
@@ -69,33 +76,35 @@ def test_what_is_not_there_is_said_in_one_line(
         avr_gcc.compiler()
 
 
-def test_platformio_builds_with_its_own_where_it_has_brought_that(system: Path, tmp_path: Path) -> None:
-    used = avr_gcc.builder()
-    assert used is not None and used.path.parent == system
-    own = fake(tmp_path / "core/packages/toolchain-atmelavr/bin", "7.3.0")
-    used = avr_gcc.builder()
-    assert used is not None and (used.path.parent, used.version) == (own, "7.3.0")
+def test_a_program_is_foretold_by_the_compiler_that_platformio_builds_with(system: Path, tmp_path: Path) -> None:
+    """Its own, of which it may have to fetch one yet; with the stand-in platforms the system's, whatever lies there."""
+    assert target_board("uno").chip.compiler == avr_gcc.builder_version() == "7.3.0"
+    fake(tmp_path / "core/packages/toolchain-atmelavr/bin", "5.1.0")
+    assert avr_gcc.builder_version() == "5.1.0"
+    (tmp_path / "core/platforms/digitduino-atmelavr").mkdir(parents=True)
+    assert target_board("uno").chip.compiler == avr_gcc.builder_version() == "5.4.0"
 
 
 @pytest.mark.parametrize(
     ("version", "foretold"),
     [("5.4.0", "5.4.0"), ("5.1.0", "5.4.0"), ("4.9.2", "7.3.0"), ("14.1.0", "7.3.0"), ("what", "7.3.0")],
 )
-def test_a_board_is_foretold_as_the_most_like_of_the_measured_builds_it(
-    system: Path, version: str, foretold: str
+def test_a_5_is_foretold_by_the_figures_of_5_4_and_any_other_by_those_of_7_3(
+    stand_ins: Path, version: str, foretold: str
 ) -> None:
-    (system / "avr-gcc").write_text(f"#!/bin/sh\necho {version}\n")
+    (stand_ins / "avr-gcc").write_text(f"#!/bin/sh\necho {version}\n")
     target = target_board("uno")
     assert target.chip.compiler == foretold
     assert target == replace(BOARDS["uno"], chip=replace(ATMEGA328P, compiler=foretold))
 
 
-def test_without_a_compiler_a_board_is_foretold_for_the_first(
-    system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert target_board("mega") == BOARDS["mega"]
-    assert BOARDS["mega"].chip.compiler == COMPILERS[0]
+def test_one_that_cannot_run_is_said_in_one_line_and_left_alone_where_it_builds_nothing(stand_ins: Path) -> None:
+    (stand_ins / "avr-gcc").write_text("nothing that runs")
+    with pytest.raises(
+        ToolMissing, match=r"^\S+/avr-gcc: cannot be run: Exec format error; name another by DIGITDUINO"
+    ):
+        target_board("uno")
+    assert target_board("native") == BOARDS["native"]
 
 
 def test_none_at_all(system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

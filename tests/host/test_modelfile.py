@@ -65,8 +65,8 @@ def architecture_with(file, change):
     file.attrs["architecture"] = json.dumps(plain)
 
 
-def with_density(file, *shares):
-    file.create_group("calibrations/63").attrs["accuracy"] = 0.5
+def with_density(file, *shares, accuracy=0.5):
+    file.create_group("calibrations/63").attrs["accuracy"] = accuracy
     file["calibrations/63/densities/0"] = np.array(shares, np.float32)
 
 
@@ -106,6 +106,8 @@ BREAKAGES = {
     "calibrations/63/densities/0: found none, need shares of 0..1": lambda f: with_density(f),
     "calibrations/63/densities/0: found -0.5..1, need shares": lambda f: with_density(f, 1, -0.5),
     "calibrations/63/densities/0: found 0..1.5, need shares": lambda f: with_density(f, 0, 1.5),
+    "calibrations/63/accuracy: found 7.0, need a share of 0..1": lambda f: with_density(f, 1, accuracy=7),
+    "calibrations/63/accuracy: found nan, need a share of 0..1": lambda f: with_density(f, 1, accuracy=np.nan),
     "architecture: found Flatten at its end, need a dense layer": lambda f: architecture_with(
         f, lambda p: p["layers"].pop()
     ),

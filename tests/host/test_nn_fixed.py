@@ -20,7 +20,7 @@ from host.nn.layers import (
     preconv_layers,
 )
 from host.nn.network import Scaling, float_scores
-from host.nn.plain import from_plain, plain
+from host.nn.plain import from_plain, to_plain
 from host.nn.preconv import preconv_features
 
 TAIL = (Flatten(), Dense(3))
@@ -120,13 +120,13 @@ def test_what_one_number_says_is_kept_as_one():
 def test_a_description_in_json_keeps_every_layer():
     layers = (*preconv_layers(63), Conv2d(4, (3, 2), (2, 1), (0, 1, 2, 1)), ReLU(), MaxPool2d((2, 1), 1), *TAIL)
     architecture = Architecture((1, 20, 20), layers)
-    assert from_plain(plain(architecture)) == architecture
-    assert plain(architecture)["layers"][0] == {
+    assert from_plain(to_plain(architecture)) == architecture
+    assert to_plain(architecture)["layers"][0] == {
         "kind": "FixedConv2d",
         "kernel": [[1, 2, 1], [2, 4, 2], [1, 2, 1]],
         "padding": 1,
     }
-    assert Conv2d(4, 3, 1, 1) == from_plain(plain(Architecture((1, 8, 8), (Conv2d(4, 3, 1, 1), *TAIL)))).layers[0]
+    assert Conv2d(4, 3, 1, 1) == from_plain(to_plain(Architecture((1, 8, 8), (Conv2d(4, 3, 1, 1), *TAIL)))).layers[0]
 
 
 def test_each_input_has_its_own_offset():

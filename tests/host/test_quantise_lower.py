@@ -233,9 +233,17 @@ def test_a_fixed_kernel_must_fit_the_format_it_goes_in():
         lower(network, TERNARY)
 
 
-@pytest.mark.parametrize(("own", "asked", "needs"), [(63, 255, "63"), (255, 100, "255"), (63, 64, "63")])
-def test_a_top_that_the_net_cannot_have_is_refused(own, asked, needs):
-    with pytest.raises(InputError, match=f"activations: found a largest one of {asked}, need .*{needs}"):
+@pytest.mark.parametrize(
+    ("own", "asked", "complaint"),
+    [
+        (63, 255, "found 8 bits, need 6 bits, as the codes of its fixed front end have; choose those"),
+        (255, 15, "found 4 bits, need 6 or 8 bits, as the codes of its fixed front end have; choose those"),
+        (255, 100, "found codes up to 100, need 6 or 8 bits, as"),
+        (63, 64, "found codes up to 64, need 6 bits, as"),
+    ],
+)
+def test_a_top_that_the_net_cannot_have_is_refused(own, asked, complaint):
+    with pytest.raises(InputError, match=f"int8: activations: {complaint}"):
         lower(random_network(top=own), top=asked)
     # Floats have no top to choose.
     assert lower(random_network(top=own), WeightFormat.FLOAT32, top=asked).ops[0].top == own

@@ -19,7 +19,7 @@ from host.nn.layers import (
     ReLU,
 )
 from host.nn.parameters import initial, slots
-from host.nn.plain import from_plain, plain
+from host.nn.plain import from_plain, to_plain
 from host.train import PRESETS
 
 
@@ -43,7 +43,7 @@ def test_presets_cost_what_their_recipes_say(preset, side, weights, macs):
 
 @pytest.mark.parametrize("net", [*NETS.values(), WITH_DROPOUT])
 def test_the_plain_form_survives_json(net):
-    assert from_plain(json.loads(json.dumps(plain(net)))) == net
+    assert from_plain(json.loads(json.dumps(to_plain(net)))) == net
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_a_pool_that_does_not_overlap_is_described_as_ever():
     pool, overlapping = (
         Architecture((1, 8, 8), (pool, Flatten(), Dense(3))) for pool in (MaxPool2d(), MaxPool2d(3, 2))
     )
-    assert plain(pool)["layers"][0] == {"kind": "MaxPool2d", "size": 2}
+    assert to_plain(pool)["layers"][0] == {"kind": "MaxPool2d", "size": 2}
     assert pool.layers[0] == MaxPool2d(2, 2)
-    assert plain(overlapping)["layers"][0] == {"kind": "MaxPool2d", "size": 3, "stride": 2}
+    assert to_plain(overlapping)["layers"][0] == {"kind": "MaxPool2d", "size": 3, "stride": 2}
     assert overlapping.shapes[1] == (1, 3, 3)
 
 

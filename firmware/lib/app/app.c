@@ -41,7 +41,7 @@ static uint32_t image_digest(app_state *app)
     return ~wire_crc_add(WIRE_CRC_INIT, image_of(app), APP_IMAGE_BYTES);
 }
 
-/* Not inlined, nor start_frame and uart_begin, which are also called rarely and from several places: flash. */
+/* Not inlined, since it is called rarely and from several places: flash. */
 static void __attribute__((noinline)) forget_partial_frame(app_state *app)
 {
     wire_decoder_init(&app->decoder, image_of(app), APP_IMAGE_BYTES);

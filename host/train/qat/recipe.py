@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from host.errors import InputError
-from host.nn.formats import ACTIVATION_BITS, ACTIVATION_TOPS, WEIGHT_TOPS
+from host.nn.formats import ACTIVATION_TOPS, BITS_IN_WORDS, WEIGHT_TOPS
 from host.train.optimisers import Adam, OptimiserSpec, Schedule
 
 _ADAM = Adam(0.9, 0.99)
@@ -36,7 +36,7 @@ class QatRecipe:
             need = f"one of {', '.join(WEIGHT_TOPS)}"
             raise InputError(f"train: qat: found '{self.format}', need {need}; choose one")
         if self.bits is not None and self.bits not in ACTIVATION_TOPS:
-            raise InputError(f"train: qat: found activations of {self.bits} bits, need {ACTIVATION_BITS}; choose one")
+            raise InputError(f"train: qat: found activations of {self.bits} bits, need {BITS_IN_WORDS}; choose one")
 
     @property
     def name(self) -> str:
@@ -74,7 +74,6 @@ def _parsed(name: str) -> tuple[str, int | None]:
     fmt, dash, bits = name.partition("-")
     is_known = fmt in WEIGHT_TOPS and (not dash or bits in map(str, ACTIVATION_TOPS))
     if not is_known:
-        known = f"{', '.join(WEIGHT_TOPS)}, each alone or, as in int4-6, with activation bits {ACTIVATION_BITS}"
-        need = f"formats among {known}, or none alone"
-        raise InputError(f"train: qat: found '{name}', need {need}; choose among them")
+        need = f"formats among {', '.join(WEIGHT_TOPS)}, each alone or, as in int4-6, with activation bits"
+        raise InputError(f"train: qat: found '{name}', need {need} ({BITS_IN_WORDS}), or none alone; choose among them")
     return fmt, int(bits) if dash else None

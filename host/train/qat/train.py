@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from host.errors import InputError
 from host.nn import inference
 from host.nn import numpy as layers
-from host.nn.activations import activation_tops, rectifiers
+from host.nn.activations import activation_tops, needed_bits, rectifiers
 from host.nn.formats import ACTIVATION_TOPS, WEIGHT_TOPS
 from host.nn.layers import Architecture
 from host.nn.network import QatResult, Scaling
@@ -36,9 +36,8 @@ def check_bits(formats: Iterable[QatRecipe], architecture: Architecture) -> None
     possible = activation_tops(architecture)
     for wanted in formats:
         if wanted.bits is not None and wanted.bits not in possible:
-            need = f"{' or '.join(map(str, sorted(possible)))} bits, as its codes can have"
             do = "choose those, or for others a net without a front end"
-            raise InputError(f"train: qat: found '{wanted.name}' behind a fixed front end, need {need}; {do}")
+            raise InputError(f"train: qat: found '{wanted.name}', {needed_bits(architecture)}; {do}")
 
 
 def top_for(wanted: QatRecipe, parameters: Parameters) -> int:

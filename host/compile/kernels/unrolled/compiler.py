@@ -32,6 +32,7 @@ from host.compile.kernels.unrolled.scores import (
     store_scores,
 )
 from host.compile.kernels.unrolled.source import Source, check
+from host.errors import InputError
 
 __all__ = ["Part", "Source", "Unrolled", "least_flash_bytes", "unroll"]
 
@@ -76,8 +77,11 @@ class Unrolled:
 
 
 def unroll(layers: Sequence[Source], sum_bits: int = 16) -> Unrolled:
-    """Compile `layers`. Raises InputError where sums of `sum_bits` cannot be proved: 16, or 24, where outputs that need
-    them take half as many registers again, and cycles for each weight."""
+    """Compile `layers`, of which the last makes scores. Raises InputError where it does not, and where sums of
+    `sum_bits` cannot be proved: 16, or 24, where outputs that need them take half as many registers again, and cycles
+    for each weight."""
+    if not layers[-1].is_scores:
+        raise InputError("unrolled: found activations behind the last layer, need scores; take another kernel")
     parts = [_fixed(0, "save registers; r28 = 0", _prologue())]
     pointer = 0
     for index, layer in enumerate(layers):
