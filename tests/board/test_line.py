@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import LIMIT_S, exported
+from commands import exported
 
 from host.cli import main
 from host.link import wire
 
 Model = Callable[..., Path]
 DIGITS = 500
+TRIES = 10
 RING_SPARE = 25
 """Of the receive ring, beside one whole IMAGE frame; RAM_RX_SPARE in ram_avr.h, and rounding."""
 OTHERS = 220 + 8 * 10
@@ -43,14 +43,16 @@ def assert_clean(link: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("baud", "share"), [(115_200, 0.98), (250_000, 0.98), (500_000, 0.90)])
 def test_the_line_is_never_idle_while_digits_are_classified(run: Any, baud: int, share: float) -> None:
-    reached, end = 0.0, time.monotonic() + LIMIT_S
-    # A host that gets no processor for long leaves the line idle, which is not the board's doing: once is enough.
-    while reached <= share:
-        assert time.monotonic() < end, f"{reached:.3f} of the line's limit at {baud}, need {share}"
+    reached = 0.0
+    # A host that gets no processor for long leaves the line idle, which is not the board's doing: the best of a few.
+    for _ in range(TRIES):
         link = run(baud, "--kernel", "asm", "--limit", DIGITS)["link"]
         assert_clean(link)
         assert link["images_per_s"] <= 1.001 * link["line_limit_images_per_s"]
         reached = max(reached, link["images_per_s"] / link["line_limit_images_per_s"])
+        if reached > share:
+            break
+    assert reached > share
 
 
 @pytest.mark.parametrize("options", [("--kernel", "portable"), ("--format", "float32"), ("--format", "float16")])

@@ -1,9 +1,11 @@
-"""Random ops with numbers in their usual range, and each op as nn.h describes it to the kernels in C."""
+"""Random ops with numbers in their usual range, and each op as nn.h describes it to the kernels in C, its rows of
+numbers included: written from nn.h, not by what the exporter writes them with."""
 
 from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Collection
 
 import numpy as np
 from c_arguments import pointer
@@ -11,10 +13,6 @@ from definition import scale_half_up
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from host.compile.kernels import layouts
-from host.compile.kernels.floats import FloatConv, FloatDense
-from host.compile.kernels.portable import PortableConv, PortableDense
-from host.compile.memory import Place
 from host.nn.formats import WeightFormat
 from host.quantise.ops import Codes, Conv, Dense, Pool, Rows
 from host.quantise.requantisers import HalfUp
@@ -23,7 +21,8 @@ GUARD = 0xA5
 IN_FRONT = b"\x7f" * 5
 """What lies before a layer's own numbers, which may begin anywhere."""
 FORMATS = {8: WeightFormat.INT8, 4: WeightFormat.INT4, 2: WeightFormat.TERNARY}
-SOMEWHERE = Place(0, 4, backward=False)
+SQUARE = ("kernel_width", "stride_width", "padding_left", "pool_width")
+"""What headers leave out that were rendered before the two directions could differ."""
 Pair = tuple[int, int]
 
 
@@ -70,20 +69,19 @@ class PoolStruct(ctypes.Structure):
     )
 
 
-def conv_fields(op: Conv, rows: int, *, backward: int = 0, is_terse: bool = False) -> dict[str, int]:
-    """nn_conv_i8 or nn_conv_float; `is_terse` leaves out what a square layer with codes up to 255 may leave out."""
+def conv_fields(op: Conv, rows: int, *, backward: int = 0, left_out: Collection[str] = ()) -> dict[str, int]:
+    """nn_conv_i8 or nn_conv_float."""
     (channels, height, width), (outputs, out_height, out_width) = op.input_shape, op.output_shape
     found = {"rows": rows, "height": height, "width": width, "channels": channels, "kernel": op.kernel[0]}
     found |= {"stride": op.strides[0], "padding": op.pads[0], "pool": op.pool[0]}
     found |= {"group_inputs": channels // op.groups, "group_outputs": outputs // op.groups}
     found |= {"out_height": out_height, "out_width": out_width, "outputs": outputs, "backward": backward}
+    found |= dict(zip(SQUARE, (op.kernel[1], op.strides[1], op.pads[1], op.pool[1]), strict=True))
     if op.rows.format.is_integer:
-        found |= {"shift": layouts.board_rule(op.rows)[1], "bits": op.rows.format.bits}
-    if is_terse:
-        return found
-    found |= {"kernel_width": op.kernel[1], "stride_width": op.strides[1], "padding_left": op.pads[1]}
-    last = {"top": op.codes.high} if op.rows.format.is_integer else {"relu": int(op.rows.relu)}
-    return {**found, "pool_width": op.pool[1], **last}
+        found |= {"shift": shift_of(op.rows), "bits": op.rows.format.bits, "top": op.codes.high}
+    else:
+        found["relu"] = int(op.rows.relu)
+    return {name: value for name, value in found.items() if name not in left_out}
 
 
 def dense_fields(op: Dense, rows: int) -> dict[str, int]:
@@ -91,7 +89,7 @@ def dense_fields(op: Dense, rows: int) -> dict[str, int]:
     found = {"rows": rows, "inputs": op.inputs, "outputs": op.rows.outputs}
     if not op.rows.format.is_integer:
         return {**found, "relu": int(op.rows.relu)}
-    return {**found, "shift": layouts.board_rule(op.rows)[1], "bits": op.rows.format.bits, "top": op.codes.high}
+    return {**found, "shift": shift_of(op.rows), "bits": op.rows.format.bits, "top": op.codes.high}
 
 
 def pool_struct(op: Pool, backward: int = 0) -> PoolStruct:
@@ -100,10 +98,36 @@ def pool_struct(op: Pool, backward: int = 0) -> PoolStruct:
     return PoolStruct(width, channels, size, out_height, out_width, backward, stride, size_width, stride_width)
 
 
+def shift_of(rows: Rows) -> int:
+    """The first of the two shifts that boards have at which every multiplier fits 16 bits; 0 for scores."""
+    rule = rows.requantiser
+    if rule is None:
+        return 0
+    largest = int(rule.multipliers.max())
+    return next(shift for shift in (16, 24) if shift >= rule.shift and largest << (shift - rule.shift) < 2**16)
+
+
 def rom_of(op: Conv | Dense) -> bytes:
-    """Its rows in flash."""
-    kinds = (PortableConv, PortableDense) if op.rows.format.is_integer else (FloatConv, FloatDense)
-    return kinds[isinstance(op, Dense)]().pack((op,), SOMEWHERE).rom
+    """Its rows in flash: for each output the bias, the multiplier if it has one, the weights in the order of a map."""
+    rows, rule, parts = op.rows, op.rows.requantiser, []
+    weights = rows.weights.reshape(rows.outputs, *op.input_shape) if isinstance(op, Dense) else rows.weights
+    for k, of_output in enumerate(weights):
+        parts.append(rows.bias[k].astype("<i4" if rows.format.is_integer else "<f4").tobytes())
+        if rule is not None:
+            parts.append((int(rule.multipliers[k]) << (shift_of(rows) - rule.shift)).to_bytes(2, "little"))
+        in_order = of_output.transpose(1, 2, 0) if of_output.ndim == 3 else of_output
+        parts.append(weight_bytes(in_order.ravel(), rows.format))
+    return b"".join(parts)
+
+
+def weight_bytes(weights: NDArray[np.generic], fmt: WeightFormat) -> bytes:
+    """One row's: what is left of its last byte is 0."""
+    kinds = {WeightFormat.INT8: "i1", WeightFormat.FLOAT16: "<f2", WeightFormat.FLOAT32: "<f4"}
+    if fmt in kinds:
+        return weights.astype(kinds[fmt]).tobytes()
+    fields = weights.astype(int) + 2 ** (fmt.bits - 1)
+    in_bytes = np.pad(fields, (0, -len(fields) * fmt.bits % 8 // fmt.bits)).reshape(-1, 8 // fmt.bits)
+    return (in_bytes << np.arange(0, 8, fmt.bits)).sum(axis=1).astype(np.uint8).tobytes()
 
 
 def numbers_of(*ops: Conv | Dense) -> tuple[NDArray[np.uint8], list[int]]:
@@ -195,13 +219,23 @@ def geometries(draw: st.DrawFn, kernel: int, stride: int, pool: int, side: int, 
     kernel inside at every position; each up to the number given, the sides those of `shape` where it is given."""
     axes = []
     for axis in (0, 1):
-        most = shape[axis] if shape else side
-        size = draw(st.integers(1, min(kernel, most) if shape else kernel))
-        before, behind = (draw(st.integers(0, size - 1)) for _ in range(2))
-        length = shape[axis] if shape else draw(st.integers(max(1, size - before - behind), most))
+        length = shape[axis] if shape else draw(st.integers(1, side))
+        size = draw(st.integers(1, kernel))
+        before = draw(st.integers(0, size - 1))
+        behind = draw(st.integers(max(0, size - length - before), size - 1))
         reach = length + before + behind - size
         window = draw(st.integers(1, min(pool, reach + 1)))
         step = draw(st.integers(1, min(stride, reach // (window - 1)) if window > 1 else stride))
         axes.append((length, size, step, before, behind, window))
     lengths, sizes, steps, before, behind, windows = zip(*axes, strict=True)
     return lengths, sizes, steps, (*before, *behind), windows
+
+
+@st.composite
+def square_geometries(draw: st.DrawFn, kernel: int, stride: int, pool: int, side: int):
+    """As `geometries`, but for the sides alike in both directions, and the padding alike on all sides."""
+    size, step, window = (draw(st.integers(1, most)) for most in (kernel, stride, pool))
+    padding = draw(st.integers(0, size - 1))
+    least = max(1, size + (window - 1) * step - 2 * padding)
+    sides = draw(st.tuples(*[st.integers(least, max(least, side))] * 2))
+    return sides, (size, size), (step, step), (padding,) * 4, (window, window)

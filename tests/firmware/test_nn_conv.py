@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nn_stages import (
     GUARD,
+    SQUARE,
     ConvStruct,
     conv_fields,
     from_memory,
@@ -23,6 +26,7 @@ from nn_stages import (
     random_conv,
     random_map,
     random_rows,
+    square_geometries,
     with_guard,
 )
 from numpy.typing import NDArray
@@ -35,17 +39,17 @@ SEEDS = st.integers(0, 2**32 - 1)
 BITS = st.sampled_from([8, 4, 2])
 
 
-def run_conv(core: ctypes.CDLL, op: Conv, image: Map, backward: int = 0, *, is_terse: bool = False) -> Map:
+def run_conv(core: ctypes.CDLL, op: Conv, image: Map, backward: int = 0, left_out: Collection[str] = ()) -> Map:
     numbers, (start,) = numbers_of(op)
-    stage = ConvStruct(**conv_fields(op, start, backward=backward, is_terse=is_terse))
+    stage = ConvStruct(**conv_fields(op, start, backward=backward, left_out=left_out))
     run = core.nn_conv_i8_run if op.rows.format.bits == 8 else core.nn_conv_packed_run
     out = with_guard(run, stage, numbers, in_memory(image), out=np.empty(elements(op.output_shape), np.uint8))
     return from_memory(out, op.output_shape)
 
 
-def check_conv(core: ctypes.CDLL, random: np.random.Generator, op: Conv, *arguments: int, **options: bool) -> None:
+def check_conv(core: ctypes.CDLL, random: np.random.Generator, op: Conv, *arguments: Any) -> None:
     image = random_map(random, op.input_shape)
-    assert np.array_equal(run_conv(core, op, image, *arguments, **options), run_op(op, image))
+    assert np.array_equal(run_conv(core, op, image, *arguments), run_op(op, image))
 
 
 def placed(rows: Rows, channels: int, geometry: tuple, groups: int = 1) -> Conv:
@@ -69,11 +73,22 @@ def test_any_convolution(core, seed, counts, geometry, backward, bits, top) -> N
     check_conv(core, random, placed(rows, groups * inputs, geometry, groups), backward)
 
 
-def test_what_a_square_layer_leaves_out(core: ctypes.CDLL) -> None:
-    """As headers have it that were rendered before the two directions could differ."""
-    random = np.random.default_rng(1)
-    op = random_conv(random, (3, 9, 7), 5, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), pool=(2, 2))
-    check_conv(core, random, op, is_terse=True)
+@settings(max_examples=100)
+@given(
+    seed=SEEDS,
+    counts=st.tuples(*[st.integers(1, 4)] * 3),
+    geometry=square_geometries(kernel=6, stride=3, pool=3, side=9),
+    backward=st.integers(0, 1),
+    bits=BITS,
+    top=st.sampled_from([0, 255, 63, 31, 15]),
+)
+def test_what_a_square_layer_leaves_out(core, seed, counts, geometry, backward, bits, top) -> None:
+    """As headers have it that were rendered before the two directions could differ, and those of top 0 before codes
+    could end below 255."""
+    random, (groups, inputs, outputs) = np.random.default_rng(seed), counts
+    rows = random_rows(random, (groups * outputs, inputs, *geometry[1]), bits=bits, top=top or 255)
+    left_out = SQUARE if top else (*SQUARE, "top")
+    check_conv(core, random, placed(rows, groups * inputs, geometry, groups), backward, left_out)
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2])

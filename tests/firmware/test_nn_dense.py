@@ -32,11 +32,15 @@ def test_rows_of_any_length(core: ctypes.CDLL, inputs: int, bits: int) -> None:
             assert run(core, op, x) == dense_expected(op, x)
 
 
-def test_what_a_layer_of_codes_up_to_255_leaves_out(core: ctypes.CDLL) -> None:
+@pytest.mark.parametrize("bits", [8, 4, 2])
+@pytest.mark.parametrize("inputs", [1, 5, 40, 257, 5408])
+def test_what_a_layer_of_codes_up_to_255_leaves_out(core: ctypes.CDLL, inputs: int, bits: int) -> None:
     """As headers have it that were rendered before there were others."""
-    random = np.random.default_rng(1)
-    op, x = Dense((40,), random_rows(random, (30, 40))), random_map(random, (40,))
-    assert run(core, op, x, top=0) == dense_expected(op, x)
+    random = np.random.default_rng(inputs)
+    x = random_map(random, (inputs,))
+    for scores in (False, True):
+        op = Dense((inputs,), random_rows(random, (30, inputs), scores=scores, bits=bits))
+        assert run(core, op, x, top=0) == dense_expected(op, x)
 
 
 def ruled(bias: list[int], multiplier: int, shift: int, top: int) -> Dense:

@@ -108,6 +108,12 @@ def expected_cycles(
     return total
 
 
+def input_cycles(unrolled: Unrolled, layer: int, density: NDArray[np.float64]) -> float:
+    """Mean cycles of the code for one layer's inputs, without what begins and ends its sums."""
+    parts = [part for part in unrolled.parts if part.layer == layer and part.title.startswith("input ")]
+    return sum(density[p.input] * p.cycles_nonzero + (1 - density[p.input]) * p.cycles_zero for p in parts)
+
+
 def cycles_of(unrolled: Unrolled, nonzero: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
     """Of each of N inferences, call and return included; nonzero[layer] is (N, inputs): the inputs of that layer that
     are not 0. What they do not tell is left out: a hidden sum that is not negative and rounds to 0 takes some ten to

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from definition import requantised, run
 from graphs import conv, dense_graph, random_inputs
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import network_of, random_network
+from nn_stages import random_float_rows, random_rows, rom_of, shift_of
 
 from host.compile.boards import ATMEGA328P, BOARDS
 from host.compile.kernels import avr_patch
@@ -15,14 +18,16 @@ from host.compile.kernels.avr_dense import DENSE16, DENSE24
 from host.compile.kernels.avr_long import LongDense
 from host.compile.kernels.avr_patch import PatchDense
 from host.compile.kernels.avr_sums import SUMS16, SUMS24
+from host.compile.kernels.floats import FloatConv, FloatDense
 from host.compile.kernels.kinds import PORTABLE
-from host.compile.kernels.portable import PortableDense
+from host.compile.kernels.portable import PortableConv, PortableDense
 from host.compile.memory import Place
 from host.compile.program import make_program
 from host.compile.select import choose, plain
 from host.nn.formats import WeightFormat
 from host.quantise.lower import lower
-from host.quantise.ops import Dense, Pool, Rows
+from host.quantise.ops import Codes, Conv, Dense, Pool, Rows
+from host.quantise.requantisers import HalfUp
 
 SOMEWHERE = Place(0, 4, backward=False)
 STORED = {("nn_avr_dense16", 16): 2, ("nn_avr_sums16", 16): 2, ("nn_avr_dense24", 24): 4, ("nn_avr_sums24", 24): 3}
@@ -154,6 +159,35 @@ def test_a_dense_row_over_a_map_follows_the_map_too_and_scores_have_no_multiplie
     assert np.frombuffer(row[:4], "<i4")[0] == op.rows.bias[0]
     weights = np.frombuffer(row[4:], np.int8).reshape(height, width, channels)
     assert np.array_equal(weights.transpose(2, 0, 1).ravel(), op.rows.weights[0])
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    fmt=st.sampled_from(WeightFormat),
+    shape=st.tuples(*[st.integers(1, 5)] * 3),
+    counts=st.tuples(st.integers(1, 3), st.integers(1, 4)),
+    kind=st.sampled_from(["conv", "dense", "map", "scores"]),
+    narrower=st.integers(0, 9),
+)
+def test_rows_are_what_nn_h_says_of_them(seed, fmt, shape, counts, kind, narrower):
+    random, (groups, outputs) = np.random.default_rng(seed), counts
+    (channels, height, width), is_conv = shape, kind == "conv"
+    inputs = (channels, height, width) if is_conv else (channels * height * width,)
+    if fmt.is_integer:
+        rows = random_rows(random, (groups * outputs, *inputs), bits=fmt.bits, scores=kind == "scores")
+        if rule := rows.requantiser:  # boards shift by 16 and 24 alone
+            rule = HalfUp(rule.multipliers >> np.uint16(narrower) | np.uint16(1), rule.shift - narrower)
+            rows = dataclasses.replace(rows, requantiser=rule)
+    else:
+        rows = random_float_rows(random, (groups * outputs, *inputs), fmt is WeightFormat.FLOAT16, relu=True)
+    if is_conv:
+        op, portable, of_floats = Conv((groups * channels, 9, 9), rows, Codes(), groups=groups), PortableConv, FloatConv
+    else:
+        op, portable, of_floats = Dense(inputs if kind == "dense" else shape, rows), PortableDense, FloatDense
+    packed = (portable if fmt.is_integer else of_floats)().pack((op,), SOMEWHERE)
+    assert packed.rom == rom_of(op)
+    assert not fmt.is_integer or packed.fields["shift"] == shift_of(rows)
 
 
 @pytest.mark.parametrize("fmt", [WeightFormat.INT4, WeightFormat.TERNARY])

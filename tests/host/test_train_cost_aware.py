@@ -4,11 +4,12 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from unrolled_chains import expected_cycles
+from unrolled_chains import input_cycles
 
 from host.compile.boards import board
 from host.compile.budget import predict
 from host.compile.exports import export_for
+from host.compile.kernels.unrolled.compiler import Source, unroll
 from host.data import Dataset, Split, load
 from host.errors import InputError
 from host.modelfile import file as model_file
@@ -100,13 +101,17 @@ def test_a_column_goes_before_its_weights_do():
     assert kept.sum(axis=1).tolist() == [0, 12]
 
 
-def test_the_simple_prices_are_close_to_the_compilers():
-    rng = np.random.default_rng(3)
-    density = rng.random(64)
-    weights = rng.choice([0, 0, 0, 0, 1, -1, 2, -2, 3, 4], (36, 64))
-    blocks = tuple(tuple(range(k, k + 12)) for k in (0, 12, 24))
-    exact = expected_cycles(weights.astype(np.int64), density, 63, blocks)
-    assert column_cycles(weights.T != 0, density) == pytest.approx(exact, rel=0.1)
+@pytest.mark.parametrize(("hidden", "wish"), [(24, 1000), (36, 1500), (48, 2000), (48, 3500)])
+def test_the_picture_is_within_a_few_per_cent_of_the_compiled_code(hidden, wish):
+    """For weights as training leaves them: pruned by their worth, of its few magnitudes."""
+    rng = np.random.default_rng(hidden)
+    density, drawn, largest = rng.random(64), rng.normal(0, 1.6, (64, hidden)), max(RULES.magnitudes[0])
+    whole = np.rint(drawn).clip(-largest, largest).astype(np.int64)
+    whole[~prune_to((drawn**2 * density[:, None]).astype(np.float32), density, wish)] = 0
+    first = Source(whole.T, np.zeros(hidden, np.int64), 128, 12, 63, 0, 64, density)
+    last = Source(np.ones((1, hidden), np.int64), np.zeros(1, np.int64), 0, 0, 63, 64, 0, np.ones(hidden))
+    counted = input_cycles(unroll([first, last]), 0, density)
+    assert column_cycles(whole != 0, density) == pytest.approx(counted, rel=0.07)
 
 
 def program_for(network):

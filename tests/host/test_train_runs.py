@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.optimize  # noqa: F401 - so that its BLAS is counted before and after
 from bars import same
+from needed import need_module
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from host.errors import InputError, ToolMissing
@@ -169,6 +170,13 @@ def test_torch_is_named_when_it_is_missing(dataset, monkeypatch):
     monkeypatch.delitem(sys.modules, "host.train.engines.torch_engine", raising=False)
     with pytest.raises(ToolMissing, match=r"train: engine: found no torch .*pip install"):
         train(dataset, RECIPE, engine="torch")
+
+
+def test_a_convolution_learns_with_torch_too(dataset):
+    need_module("torch", "pip install torch")
+    network = train(dataset, replace(RECIPE, epochs=8, layers=LARGER), engine="torch")
+    assert network.provenance.engine == "torch"
+    assert network.provenance.metrics["test"] > 0.9
 
 
 def blas_threads():
