@@ -279,6 +279,7 @@ def source(weights, bias=0, multiplier=0, shift=0, levels=63):
             [source([[1], [2]], multiplier=np.array([1, 0]), shift=16), source([[1, 1]])],
             "found multiplier 0, need one above",
         ),
+        ([source([[1]], multiplier=1, shift=8)], "found activations behind the last layer, need scores"),
     ],
 )
 def test_what_the_code_cannot_hold_is_refused(layers, complaint):
