@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from host.assets import asset_root
 from host.atomic import write_texts
 from host.compile.export import Export
+from host.compile.kernels.unrolled.avr_ops import Op
 from host.errors import InputError
 
 ABI = 1
@@ -45,9 +45,9 @@ def _environment(templates: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["c_numbers"] = c_numbers
-    environment.filters["c_bytes"] = lambda rom: c_numbers(np.frombuffer(rom, np.uint8))
+    environment.filters["asm_ops"] = asm_ops
     environment.filters["asm_lines"] = lambda numbers: numbers.replace(",\n", "\n").split("\n")
-    environment.filters["c_float"] = lambda value: c_literal(np.float32(value))
+    environment.filters["c_float"] = c_float
     environment.filters["c_comment"] = c_comment
     environment.filters["c_hex_byte"] = "0x{:02x}".format
     return environment
@@ -63,25 +63,25 @@ def write_headers(export: Export, directory: Path) -> list[Path]:
     return write_texts(directory, texts)
 
 
-def c_numbers(array: Any) -> str:
-    """The array's numbers as C literals that read back to the same bits, a few on each line."""
-    literals = [c_literal(value) for value in np.asarray(array).ravel()]
+def c_numbers(numbers: Iterable[int]) -> str:
+    """Whole numbers in C, a few on each line."""
+    literals = list(map(str, numbers))
     lines = (literals[start : start + _NUMBERS_PER_LINE] for start in range(0, len(literals), _NUMBERS_PER_LINE))
     return ",\n        ".join(", ".join(line) for line in lines)
 
 
-def c_literal(value: np.generic) -> str:
-    """One number in C. float32 takes the shortest decimal that rounds back to it; float16 its bit pattern.
+def asm_ops(ops: Iterable[Op]) -> str:
+    """Instructions, a line each, behind labels that stand at its beginning."""
+    return "\n".join(op.text if op.text.endswith(":") else f"    {op.text}" for op in ops)
 
-    >>> c_literal(np.float32(0.1)), c_literal(np.float16(1.0)), c_literal(np.int32(-(2**31)))
-    ('0.1f', '0x3c00', '-2147483647 - 1')
+
+def c_float(value: float) -> str:
+    """The shortest decimal that rounds back to the float32.
+
+    >>> c_float(0.1)
+    '0.1f'
     """
-    if isinstance(value, np.float16):
-        return f"0x{int(value.view(np.uint16)):04x}"
-    if isinstance(value, np.float32):
-        return f"{value!s}f"
-    number = int(value)
-    return "-2147483647 - 1" if number == -(2**31) else str(number)
+    return f"{np.float32(value)!s}f"
 
 
 def c_comment(texts: Iterable[str] | str) -> str:

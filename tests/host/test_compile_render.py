@@ -52,7 +52,7 @@ def test_headers_carry_neither_date_nor_path():
 
 @given(st.integers(0, 2**32 - 1).map(lambda bits: np.uint32(bits).view(np.float32)).filter(np.isfinite))
 def test_float_literals_round_trip(value):
-    literal = render.c_literal(value)
+    literal = render.c_float(value)
     assert literal.endswith("f") and ("." in literal or "e" in literal)
     assert np.float32(literal[:-1]).view(np.uint32) == value.view(np.uint32)
 

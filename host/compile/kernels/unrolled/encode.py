@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from host.compile.kernels.unrolled.avr_ops import Op
 
@@ -36,11 +37,13 @@ def machine_code(ops: Iterable[Op]) -> bytes:
     code = bytearray()
     for op in ops:
         if not op.text.endswith(":"):
-            code += _encode(op.text, len(code) // 2, places).to_bytes(2, "little")
+            code += (_word(op.text) | _branch(op.text, len(code) // 2, places)).to_bytes(2, "little")
     return bytes(code)
 
 
-def _encode(text: str, at: int, places: dict[str, int]) -> int:
+@cache
+def _word(text: str) -> int:
+    """An instruction's, of a branch without its distance. There are some thousands, and each stands many times."""
     name, _, rest = text.partition(" ")
     operands = [operand.strip() for operand in rest.split(",")] if rest else []
     if name in _ALIASES:
@@ -57,7 +60,7 @@ def _encode(text: str, at: int, places: dict[str, int]) -> int:
         value = int(operands[1])
         return _PAIR_IMMEDIATE[name] | (value & 0x30) << 2 | (_register(operands[0]) - 24) // 2 << 4 | (value & 0x0F)
     if name in _BRANCHES:
-        return _BRANCHES[name] | (_distance(operands[0], at, places) & 0x7F) << 3
+        return _BRANCHES[name]
     if name == "movw":
         to, source = map(_register, operands)
         return 0x0100 | to // 2 << 4 | source // 2
@@ -88,8 +91,10 @@ def _byte(text: str) -> int:
     return value & 0xFF if half[1] == "lo8" else value >> 8
 
 
-def _distance(target: str, at: int, places: dict[str, int]) -> int:
-    """Words from the instruction after this one to `target`, a label or .+bytes."""
-    if target.startswith(".+"):
-        return int(target[2:]) // 2
-    return places[target] - at - 1
+def _branch(text: str, at: int, places: dict[str, int]) -> int:
+    """The distance of a branch in its place: words from the instruction after it to its target, a label or .+bytes."""
+    name, _, target = text.partition(" ")
+    if name not in _BRANCHES:
+        return 0
+    distance = int(target[2:]) // 2 if target.startswith(".+") else places[target] - at - 1
+    return (distance & 0x7F) << 3
