@@ -18,8 +18,7 @@ from typing import Any
 
 HEAD = ("format", "activations", "kernel", "accuracy", "flash", "RAM", "stack left", "cycles", "ms a digit", "digits/s")
 VARIANTS = (
-    ("float32", None, "portable"),
-    ("float16", None, "portable"),
+    *((fmt, None, kernel) for fmt in ("float32", "float16") for kernel in ("portable", "asm")),
     ("int8", 8, "portable"),
     ("int8", 8, "asm"),
     ("int8", 6, "portable"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from host import data
 from host.cli.console import Console, percent
 from host.cli.evaluate import takes
-from host.cli.rounding import format_of, say_what_is_dropped
+from host.cli.rounding import format_of, say_what_is_dropped, say_what_it_was_trained_for
 from host.cli.target import target_board
 from host.compile.advice import check_fit
 from host.compile.boards import Board
@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     budget = check_fit(network, exported, target)
     measured = _format_accuracy(network, exported)
     _say_budget(console, exported, target, budget, measured)
+    say_what_it_was_trained_for(console, network, fmt)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
     if arguments.check:

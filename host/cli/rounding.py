@@ -13,6 +13,13 @@ def format_of(graph: Graph) -> str:
     return graph.format.label if graph.rounding is None else f"{graph.format.label} ({graph.rounding})"
 
 
+def say_what_it_was_trained_for(console: Console, network: Network, fmt: WeightFormat) -> None:
+    """Say which formats a net was trained on for, where this is none of them."""
+    trained = list(dict.fromkeys(one.format for one in network.qat))
+    if trained and fmt.label not in trained:
+        console.say(f"trained on for {' and '.join(trained)}: `--format {trained[0]}` takes what that gave")
+
+
 def say_what_is_dropped(console: Console, network: Network, fmts: tuple[WeightFormat, ...]) -> None:
     """Say for which of the formats `--per-tensor` passes over weights that were trained for them."""
     dropped = [one.format for one in network.qat if WeightFormat[one.format.upper()] in fmts]

@@ -14,7 +14,7 @@ from host import data
 from host.cli.console import Console, percent
 from host.cli.evaluate import load_split
 from host.cli.resume import journal_of
-from host.cli.rounding import format_of, say_what_is_dropped
+from host.cli.rounding import format_of, say_what_is_dropped, say_what_it_was_trained_for
 from host.cli.target import target_board
 from host.compile.advice import check_fit
 from host.compile.boards import Board, Family
@@ -132,6 +132,7 @@ def _prepare(
         network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor, profile=arguments.profile
     )
     budget = check_fit(network, exported, target, profile=arguments.profile)
+    say_what_it_was_trained_for(console, network, fmt)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
     console.say(f"building {fmt.label} firmware, {_kernel_on(target, exported)}, for {target.name} with PlatformIO")
@@ -168,9 +169,9 @@ def _say(console: Console, comparison: Comparison, split: data.Split, fmt: str, 
     )
     console.say(f"device = quantised: {agreement['classes_equal']} classes, {agreement['scores_equal']} scores of {n}")
     if cycles := result["cycles"]:
-        milliseconds = 1000 * cycles["median"] / result["board"]["f_cpu"]
-        spread = f"{cycles['median']:,} median, {cycles['mean']:,.0f} mean, {cycles['max']:,} at most"
-        console.say(f"cycles     {spread}: {milliseconds:.2f} ms a digit")
+        milliseconds = 1000 * cycles["mean"] / result["board"]["f_cpu"]
+        spread = f"{cycles['median']:,} median, {cycles['max']:,} at most"
+        console.say(f"cycles     {cycles['mean']:,.0f} mean, {milliseconds:.2f} ms a digit; {spread}")
         for name, mean in cycles.get("layers", {}).items():
             console.say(f"  {mean:10,.0f} {name}, mean")
     if predicted := result["predicted"]:

@@ -80,7 +80,8 @@ def simulated_board(mcu: str, program: Path, extra: tuple[str, ...] = ()) -> Ite
     if mcu not in SIMULATED_MCUS:
         raise InputError(f"simulated board: found {mcu}, need one of {', '.join(SIMULATED_MCUS)}; choose uno or mega")
     if not program.is_file():
-        raise InputError(f"{program}: no such ELF file; build it with `pio run -e uno`")
+        name = next(board.environment for board in BOARDS.values() if board.chip.name == mcu)
+        raise InputError(f"{program}: no such ELF file; build it with `pio run -e {name}`")
     # The board ends when its standard input does, so even a killed host leaves none behind. A session of its own keeps
     # Ctrl-C at the terminal with us, and us in charge of the board's end.
     command = [str(build_simulator()), "--mcu", mcu, "--elf", str(program), "--stdin-eof", *extra]

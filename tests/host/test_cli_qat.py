@@ -60,6 +60,16 @@ def test_the_table_names_the_rounding(model: Path, capsys: Capture) -> None:
     assert lines[-1].startswith("recall per class, int8 (%)")
 
 
+@pytest.mark.parametrize(("fmt", "hint"), [("int4", True), ("int8", False)])
+def test_another_format_than_those_trained_for_is_pointed_out(
+    model: Path, tmp_path: Path, capsys: Capture, fmt: str, hint: bool
+) -> None:
+    capsys.readouterr()
+    assert main(["export", str(model), "--board", "native", "--format", fmt, "-o", str(tmp_path)]) == 0
+    line = "trained on for int8 and ternary: `--format int8` takes what that gave\n"
+    assert (line in capsys.readouterr().out) == hint
+
+
 def test_the_model_holds_what_was_asked_for(model: Path, tmp_path: Path) -> None:
     assert [tuned.format for tuned in model_file.load(model).qat] == ["int8", "ternary"]
     plain = tmp_path / "plain.h5"
