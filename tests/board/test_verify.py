@@ -42,8 +42,8 @@ LOST = {
     ("preconv-seed", False): 5e-4,
     ("preconv", False): 5e-4,
 }
-"""Accuracy that seed 0 may lose, by preset and whether its weights are integers. Of preconv-seed's nets int8 changes some
-ten test answers, for the better or the worse: -0.30, +0.10, -0.20, +0.10 and 0 points for seeds 0 to 4."""
+"""Accuracy that seed 0 may lose, by preset and whether its weights are integers. Of preconv-seed's nets int8 changes
+some ten test answers, for the better or the worse: -0.30, +0.10, -0.20, +0.10 and 0 points for seeds 0 to 4."""
 Model = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 
