@@ -37,7 +37,8 @@ from host.compile.boards import BOARDS, COMPILERS, Board  # noqa: E402
 from host.compile.budget import predict  # noqa: E402
 from host.compile.export import Export  # noqa: E402
 from host.compile.kernels.kernel import OneOp  # noqa: E402
-from host.compile.program import Program, Step, alive_behind  # noqa: E402
+from host.compile.program import Program, alive_behind  # noqa: E402
+from host.compile.step import Step  # noqa: E402
 from host.errors import DeviceError  # noqa: E402
 from host.link import avr_gcc  # noqa: E402
 from host.link.build import build_firmware  # noqa: E402

@@ -9,8 +9,8 @@ import numpy as np
 from host.compile.boards import BOARDS, Board
 from host.compile.budget import Budget, fits, predict
 from host.compile.export import Export
-from host.compile.program import Step
 from host.compile.select import choose, plain
+from host.compile.step import Step
 from host.errors import FitError, InputError
 from host.nn.formats import WeightFormat
 from host.nn.layers import Architecture, Dense, ReLU

@@ -5,15 +5,12 @@ nn_avr_long behind activations of it call the loop over the pieces of a block, w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from host.compile import measured
 from host.compile.boards import Chip
 from host.compile.kernels.kinds import PORTABLE
+from host.compile.step import Step
 from host.quantise.ops import Conv, computes_floats
-
-if TYPE_CHECKING:
-    from host.compile.program import Step
 
 TURNS_STACK = 248
 """Of two convolutions that run in turns: their deepest calls take 242 by avr-gcc 7.3, and 241 have been seen.

@@ -14,37 +14,13 @@ from host.compile import company
 from host.compile.boards import Chip
 from host.compile.kernels.kernel import Cost, Kernel, Ops, Packed
 from host.compile.kernels.kinds import CODE, KINDS
-from host.compile.memory import Layout, Pair, Place, RowUse, lay_out, row_use
+from host.compile.memory import Layout, Pair, RowUse, lay_out, row_use
+from host.compile.step import Step
 from host.quantise.graph import Graph
 from host.quantise.ops import Conv, Dense, Preconv, computes_floats, elements, op_name
 
 Tile = tuple[Kernel, Ops]
 """A kernel and the ops that one step of it runs."""
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """`rom` is where its bytes begin in the program's, behind `padding`. `mark` is the profiling build's that ends it;
-    None in the first of a pair. `ends_pair` is that first step, in the second."""
-
-    index: int
-    kernel: Kernel
-    ops: Ops
-    place: Place
-    packed: Packed
-    rom: int
-    padding: int
-    mark: int | None
-    ends_pair: Step | None = None
-
-    @property
-    def template(self) -> str:
-        return self.kernel.template
-
-    @property
-    def name(self) -> str:
-        """For people, such as `conv 5x5 8, pool 2`."""
-        return "dense layers as code" if self.kernel.kind == CODE else op_name(self.ops[0])
 
 
 @dataclass(frozen=True, eq=False)
