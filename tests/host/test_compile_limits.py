@@ -69,9 +69,9 @@ def test_scores_that_are_codes_have_no_kernel_yet(board, kernel):
         choose(graph_of(*first, last), BOARDS[board], kernel)
 
 
-@pytest.mark.parametrize("top", [15, 31])
-def test_a_front_end_of_fewer_bits_is_refused_with_those_that_it_has(top):
-    need = f"activations: found a largest one of {top}, need 255 or 63; choose --activation-bits 6"
+@pytest.mark.parametrize(("top", "bits"), [(15, 4), (31, 5)])
+def test_a_front_end_of_fewer_bits_is_refused_with_those_that_it_has(top, bits):
+    need = f"int8: activations: found {bits} bits, need 6 or 8 bits, as the codes of its fixed front end have; choose"
     with pytest.raises(InputError, match=need):
         lower(random_network(), top=top)
 

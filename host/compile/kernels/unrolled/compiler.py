@@ -81,7 +81,7 @@ def unroll(layers: Sequence[Source], sum_bits: int = 16) -> Unrolled:
     `sum_bits` cannot be proved: 16, or 24, where outputs that need them take half as many registers again, and cycles
     for each weight."""
     if not layers[-1].is_scores:
-        raise InputError("unrolled: found activations behind the last layer, need scores; take another kernel")
+        raise InputError("found activations behind the last layer, need scores")
     parts = [_fixed(0, "save registers; r28 = 0", _prologue())]
     pointer = 0
     for index, layer in enumerate(layers):
