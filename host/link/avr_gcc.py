@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from host.compile.boards import COMPILERS
 from host.errors import ToolMissing
 from host.link.process import run_tool
 
@@ -20,8 +21,6 @@ VARIABLE = "DIGITDUINO_AVR_GCC"
 POINTER = Path("~/.cache/digitduino/platformio.ini").expanduser()
 """Where platformio.ini looks for more settings; tools/provision_platformio.py names its stand-ins there."""
 _BROUGHT = "digitduino-avr-gcc-"
-_PLATFORMIOS = "7.3.0"
-"""What its platform for AVRs brings."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def builder_version() -> str:
     else:
         own = shutil.which("avr-gcc", path=core_directory() / "packages" / "toolchain-atmelavr" / "bin")
         found = None if own is None else _asked(Path(own))
-    return _PLATFORMIOS if found is None else found.version
+    return COMPILERS[1] if found is None else found.version
 
 
 def _asked(path: Path) -> Compiler:
