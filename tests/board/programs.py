@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from given_networks import GIVEN, MEANS, given_network
 from networks import LAYERS, limited_network, network_of, random_network
 from numpy.typing import NDArray
 
@@ -104,6 +105,10 @@ NETS = {
     "far scores, ternary": layered(FAR[:3], TERNARY, ("mega",)),
     "lean": layered(LEAN, side=28),
     "lean, int4": layered(LEAN, INT4, side=28),
+    **{
+        name: Net(functools.partial(given_network, layers, with_means=name in MEANS), boards=BOTH)
+        for name, layers in GIVEN.items()
+    },
     "in turns": layered(TURNS, side=28),
     "in turns, depthwise": layered(DEPTH_TURNS, side=28),
 }
