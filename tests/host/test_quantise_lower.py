@@ -231,7 +231,7 @@ def test_what_no_op_can_be_made_of_is_refused(layers: tuple[LayerSpec, ...], sca
 
 
 def test_padding_around_pixels_with_a_mean_subtracted_is_at_the_mean():
-    """PyTorch's `Normalize` before a padded convolution: 0.0 lies between two codes, the nearer of which stands for it."""
+    """PyTorch's `Normalize` before a padded convolution: the code nearest to 0.0 stands for it."""
     network = network_of((Conv2d(4, 3, padding=1), ReLU(), Flatten()), scaling=Scaling(33.3, 78.5))
     graph = lower(network)
     first, images = graph.ops[0], drawn_images(100)
