@@ -13,10 +13,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from host.modelfile.fields import MAX_NAME, Fields
+from host.modelfile.fields import Fields
 from host.nn.formats import FULL_TOP
 from host.nn.given import Given, GivenRows
 from host.nn.layers import Architecture, AveragePool2d, Conv2d, Dense, weight_shape
+from host.nn.limits import MAX_NAME
 
 _EXPONENTS = -31, 30
 
