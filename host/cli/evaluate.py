@@ -9,10 +9,12 @@ from host.cli.console import Console, table
 from host.cli.original import say_original
 from host.cli.rounding import say_what_is_dropped
 from host.cli.samples import load_samples
-from host.compile.exports import formats
+from host.compile.exports import formats, refusal
 from host.errors import InputError
 from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
 from host.report.formats_table import FLOAT, formats_table
+from host.report.scores_file import Answers, check_scores_file, write_scores
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -20,6 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             "evaluate: --per-tensor: found it with --format float32, need an integer format; leave one of them out"
         )
+    if arguments.scores is not None:
+        check_scores_file(Path(arguments.scores))
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
     asked = load_samples(arguments.data, arguments.split, network, arguments.limit)
@@ -31,11 +35,26 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.per_tensor:
         measured = tuple(fmt for fmt in formats(network) if arguments.format in (None, fmt.label))
         say_what_is_dropped(console, network, measured)
+    if not network.has_ranges and (reason := refusal(network, WeightFormat.INT8)):
+        console.say(f"formats of floats alone: {reason}")
     chosen = found.row(arguments.format)
     if recall := result["recall"][chosen.name]:
         recalls = ("-" if value is None else f"{100 * value:.1f}" for value in recall)
         console.say(f"recall per class, {chosen.name} (%): {' '.join(recalls)}")
     if chosen.against is not None:
         say_original(console, chosen.against, chosen.name, result["n"])
+    if arguments.scores is not None:
+        answers = Answers(
+            answered_by="host",
+            format=chosen.name,
+            model_hash=chosen.model_hash,
+            names=network.labels,
+            labels=asked.samples.labels,
+            classes=chosen.classes,
+            scores=chosen.scores,
+            step=chosen.step,
+        )
+        write_scores(Path(arguments.scores), answers)
+        console.say(f"wrote {arguments.scores}: what {chosen.name} answers")
     console.document(result)
     return 0

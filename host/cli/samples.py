@@ -31,14 +31,21 @@ class Asked:
         """What one of them is called."""
         return "input" if self.part == INPUTS_PART else "digit"
 
+    @property
+    def one(self) -> str:
+        """With its article."""
+        return f"an {self.unit}" if self.part == INPUTS_PART else f"a {self.unit}"
 
-def load_samples(name: str, part: str, network: Network, limit: int | None) -> Asked:
-    """The first `limit` samples of a data set's split `part`, or of a file of inputs, which has none; raise InputError
-    where the net cannot take them."""
-    found = data.load_any(name)
+
+def load_samples(name: str, given: str | None, network: Network, limit: int | None, usual: str = "test") -> Asked:
+    """The first `limit` samples of the split that is `given`, else the `usual` one, or of a file of inputs, which has
+    none; raise InputError where the net cannot take them."""
+    found, part = data.load_any(name), given or usual
     if isinstance(found, data.Inputs):
-        if part == "train":
-            raise InputError(f"{name}: --split: found train for a file of inputs, which has no splits; leave it out")
+        if given is not None:
+            raise InputError(
+                f"{name}: --split: found {given}, need none for a file of inputs, which has no splits; leave it out"
+            )
         asked = Asked(found.name, INPUTS_PART, found.sha256, _encoded(name, found, network))
     else:
         asked = Asked(found.name, part, found.sha256, _fitting(name, found, part, network))

@@ -51,3 +51,10 @@ def share(text: str) -> float:
     if not 0.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"found {value}, need a number from 0 to 1")
     return value
+
+
+def percentile(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value <= 100.0:
+        raise argparse.ArgumentTypeError(f"found {value}, need a number above 0, at most 100")
+    return value

@@ -21,7 +21,7 @@ from host.compile.boards import Board, Family
 from host.compile.budget import Budget
 from host.compile.candidates import Candidate, candidates
 from host.compile.export import Export
-from host.compile.exports import export_for, formats
+from host.compile.exports import export_for, formats, refusal
 from host.data import Samples
 from host.errors import InputError
 from host.link import wire
@@ -37,6 +37,7 @@ from host.quantise.ops import scores_as_codes
 from host.quantise.reference import infer
 from host.report.compare import Comparison
 from host.report.document import RunFacts, verification
+from host.report.scores_file import Answers, check_scores_file, write_scores
 from host.report.show import divergence
 
 EXIT_FAILED = 1
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"verify: --min-accuracy: found {arguments.data} without labels, need some for it; leave it out"
         )
+    if arguments.scores is not None:
+        check_scores_file(Path(arguments.scores))
     if arguments.baud not in (None, *wire.BAUD_RATES):
         rates = ", ".join(map(str, wire.BAUD_RATES))
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
@@ -102,6 +105,9 @@ def run(arguments: argparse.Namespace) -> int:
             console.say(
                 f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
             )
+        if arguments.scores is not None:
+            write_scores(Path(arguments.scores), _answers(comparison, graph))
+            console.say(f"wrote {arguments.scores}: what the board answered")
         console.document(result)
         if journal is not None:
             journal.finish()
@@ -132,6 +138,8 @@ def _prepare(
     """What the board may carry, what it will cost and the build if there is one, and the line to open."""
     if arguments.port is not None:
         wanted = [fmt for fmt in formats(network) if arguments.format in (None, fmt.label)]
+        if not wanted and (reason := refusal(network, WeightFormat[(arguments.format or "int8").upper()])):
+            raise InputError(reason)
         return [each for fmt in wanted for each in candidates(network, fmt)], None, None, connect_port(arguments.port)
     target = target_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
@@ -170,6 +178,19 @@ def _compare(network: Network, graph: Graph, samples: Samples, outcome: Outcome)
     )
 
 
+def _answers(comparison: Comparison, graph: Graph) -> Answers:
+    return Answers(
+        answered_by="device",
+        format=graph.format.label,
+        model_hash=graph.hash,
+        names=graph.labels,
+        labels=comparison.labels,
+        classes=comparison.device_classes,
+        scores=comparison.device_scores,
+        step=graph.score_step,
+    )
+
+
 def _say(console: Console, comparison: Comparison, asked: Asked, fmt: str, result: dict[str, Any]) -> None:
     n, accuracy, agreement = result["n"], result["accuracy"], result["agreement"]
     console.say(f"{result['board']['mcu']}, {fmt}, {result['dataset']} {result['split']}: {n:,} {asked.unit}s")
@@ -184,7 +205,7 @@ def _say(console: Console, comparison: Comparison, asked: Asked, fmt: str, resul
     if cycles := result["cycles"]:
         milliseconds = 1000 * cycles["mean"] / result["board"]["f_cpu"]
         spread = f"{cycles['median']:,} median, {cycles['max']:,} at most"
-        console.say(f"cycles     {cycles['mean']:,.0f} mean, {milliseconds:.2f} ms a {asked.unit}; {spread}")
+        console.say(f"cycles     {cycles['mean']:,.0f} mean, {milliseconds:.2f} ms {asked.one}; {spread}")
         for name, mean in cycles.get("layers", {}).items():
             console.say(f"  {mean:10,.0f} {name}, mean")
     if predicted := result["predicted"]:

@@ -15,6 +15,7 @@ from host.compile.export import Export
 from host.compile.exports import formats, plain_export, refusal
 from host.data import Samples
 from host.errors import InputError
+from host.modelfile.file import content_hash
 from host.nn.activations import activation_tops
 from host.nn.formats import ACTIVATION_TOPS, NARROW_TOP, WeightFormat
 from host.nn.network import Network, float_scores
@@ -32,17 +33,18 @@ _WIDTHS = (ACTIVATION_TOPS[8], NARROW_TOP)
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """Answers of one kind: `classes` (N,), `scores` (N, classes), one step of which is worth `step`. `name` is unique,
-    `title` and `rounding` are for people; `weights` in bytes, None where no board holds them."""
+    """Answers of one kind: `classes` (N,), `scores` (N, classes), one step of which is worth `step`. `name` is unique;
+    `title` and `rounding` are for people, `weights` are bytes. `model_hash` is the graph's; of floats that no board can
+    hold it is the model file's."""
 
     name: str
     title: str
     classes: NDArray[np.integer]
     scores: NDArray[np.int32] | NDArray[np.float32]
     step: float
+    weights: int
+    model_hash: str
     rounding: str | None = None
-    weights: int | None = None
-    model_hash: str | None = None
     against: AgainstOriginal | None = None
 
 
@@ -70,7 +72,7 @@ class FormatsTable:
         baseline = self.row(FLOAT).classes
         has_rounding = any(row.rounding for row in self.rows)
         head = ["format", "rounding" if has_rounding else "", "" if labels is None else "accuracy", "changed"]
-        table = [[*head, "" if original is None else "original changed", "weights"]]
+        table = [[*head, "" if original is None else "unlike original", "weights"]]
         if original is not None:
             right = "" if labels is None else _percent(accuracy(original.classes, labels))
             changed = int(np.sum(original.classes != baseline))
@@ -78,9 +80,8 @@ class FormatsTable:
         for row in self.rows:
             right = "" if labels is None else _percent(accuracy(row.classes, labels))
             other = "" if row.against is None else str(len(self.samples) - row.against.classes_equal)
-            size = "" if row.weights is None else f"{row.weights:,} B"
             changed = int(np.sum(row.classes != baseline))
-            table.append([row.title, row.rounding or "", right, str(changed), other, size])
+            table.append([row.title, row.rounding or "", right, str(changed), other, f"{row.weights:,} B"])
         used = [column for column, name in enumerate(table[0]) if name]
         return [[line[column] for column in used] for line in table]
 
@@ -94,7 +95,7 @@ class FormatsTable:
             self.samples.labels,
             classes if original is None else {**classes, ORIGINAL: original.classes},
             self.count,
-            {row.name: row.weights for row in self.rows if row.weights is not None},
+            {row.name: row.weights for row in self.rows},
             {row.name: row.rounding for row in self.rows if row.rounding},
             {row.name: row.against for row in self.rows if row.against is not None},
         )
@@ -117,7 +118,8 @@ def _float_row(network: Network, samples: Samples) -> Row:
     found = float_scores(network, samples.images)
     classes = found.argmax(axis=1)
     against = _against(samples, classes, found, None)
-    return Row(FLOAT, FLOAT, classes, found, 1.0, weights=4 * int(network.parameters.flat.size), against=against)
+    size = 4 * int(network.parameters.flat.size)
+    return Row(FLOAT, FLOAT, classes, found, 1.0, size, content_hash(network), against=against)
 
 
 def _measured(samples: Samples, name: str, title: str, export: Export) -> Row:
@@ -129,9 +131,9 @@ def _measured(samples: Samples, name: str, title: str, export: Export) -> Row:
         found.classes,
         found.scores,
         graph.score_step,
+        len(export.portable.rom),
+        graph.hash,
         rounding=graph.rounding,
-        weights=len(export.portable.rom),
-        model_hash=graph.hash,
         against=_against(samples, found.classes, found.scores, graph),
     )
 
