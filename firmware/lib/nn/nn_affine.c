@@ -74,6 +74,8 @@ static inline uint32_t shifted(uint32_t size, uint8_t bits)
 __attribute__((noinline)) uint8_t nn_affine_code(int32_t sum, nn_far rule, const nn_affine_range *range)
 {
     const uint8_t is_negative = sum < 0;
+    if (is_negative && range->zero <= range->low)
+        return range->low; /* as it is behind a ReLU, and half of the sums are so */
     const int8_t exponent = (int8_t)nn_far_u8(rule + 4);
     uint32_t size = is_negative ? (uint32_t)0 - (uint32_t)sum : (uint32_t)sum;
     for (int8_t left = exponent; left > 0; left--)

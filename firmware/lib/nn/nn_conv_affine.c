@@ -21,7 +21,7 @@ static int32_t weights_sum(const nn_patch *patch, nn_far weights)
 }
 
 /* Where the kernel reaches outside the map, what lies there counts as 0.0: the sum starts at the bias that no zero code
- * has gone into, and each weight inside takes its own share out. */
+ * has gone into, and each weight inside takes its own share out. Where 0.0 is the code 0, all is as inside. */
 static int32_t window_sum(const nn_conv_affine *layer, const nn_window *at, const uint8_t *in, nn_far row,
                           uint8_t is_whole)
 {
@@ -42,15 +42,16 @@ static int32_t window_sum(const nn_conv_affine *layer, const nn_window *at, cons
 static void convolve(const nn_conv_i8 *conv, nn_far row, const nn_window *at, uint8_t is_first, uint8_t *out)
 {
     const nn_conv_affine *layer = (const nn_conv_affine *)(const void *)conv; /* as nn_walk was given it */
-    const nn_affine_range range = {layer->zero, layer->low, conv->top};
+    nn_affine_range range = {layer->zero, layer->low, conv->top};
     const uint16_t weights = (uint16_t)((uint16_t)(conv->kernel * conv->kernel_width) * conv->group_inputs);
-    const uint8_t is_whole = (uint16_t)((uint16_t)(at->patch.run * at->patch.rows) * at->patches) == weights;
+    const uint8_t is_whole =
+        !layer->in_zero || (uint16_t)((uint16_t)(at->patch.run * at->patch.rows) * at->patches) == weights;
     const uint8_t *in = at->in;
     uint8_t left = conv->group_outputs;
     for (uint8_t i = 0; i < conv->outputs; i++) {
-        const uint8_t code = nn_affine_code(window_sum(layer, at, in, row, is_whole), row + RULE_AT, &range);
-        if (is_first || code > out[i])
-            out[i] = code;
+        if (!is_first)
+            range.low = out[i]; /* the larger of both is asked for */
+        out[i] = nn_affine_code(window_sum(layer, at, in, row, is_whole), row + RULE_AT, &range);
         row += WEIGHTS_AT;
         row += weights;
         if (--left == 0) {

@@ -78,7 +78,7 @@ class AffineConv(OneOp[Conv]):
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
         outputs, share = op.rows.outputs, op.input_shape[0] // op.groups
         found = windows(op)
-        at_edges = {at: count for at, count in found.items() if at != op.kernel}
+        at_edges = {at: count for at, count in found.items() if at != op.kernel and op.source.zero}
         positions = sum(found.values())
 
         def runs(counts: Mapping[tuple[int, int], int]) -> int:
