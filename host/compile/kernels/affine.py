@@ -16,6 +16,7 @@ from host.compile.kernels.portable import (
     CONV_STACK,
     DENSE_STACK,
     patch_cycles,
+    positive_share,
     sides_refusal,
     units_refusal,
     windows,
@@ -24,7 +25,7 @@ from host.quantise.ops import Conv, Dense, Rows
 from host.quantise.requantisers import DoubleRounding
 
 
-def _refusal(rows: Rows) -> str | None:
+def affine_refusal(rows: Rows) -> str | None:
     """What these kernels cannot compute, whatever the op."""
     if not isinstance(rows.requantiser, DoubleRounding):
         return "found sums that are rounded once or are scores, need ones rounded twice"
@@ -38,17 +39,53 @@ def _rule(rows: Rows) -> DoubleRounding:
     return rows.requantiser
 
 
+def rule_bytes(rows: Rows) -> NDArray[np.uint8]:
+    """Of each output multiplier and exponent, (outputs, 5)."""
+    rule = _rule(rows)
+    exponents = rule.exponents.astype(np.int8).view(np.uint8).reshape(-1, 1)
+    return np.concatenate([_bytes_of(rule.multipliers), exponents], axis=1)
+
+
 def _row_bytes(op: Conv | Dense, *biases: NDArray[Any]) -> bytes:
     """A row for each output: biases, multiplier, exponent, weights."""
-    rule = _rule(op.rows)
-    parts = [each.astype("<i4").view(np.uint8).reshape(-1, 4) for each in (*biases, rule.multipliers)]
-    parts.append(rule.exponents.astype(np.int8).view(np.uint8).reshape(-1, 1))
-    return np.concatenate([*parts, map_order(op).view(np.uint8)], axis=1).tobytes()
+    parts = [*map(_bytes_of, biases), rule_bytes(op.rows), map_order(op).view(np.uint8)]
+    return np.concatenate(parts, axis=1).tobytes()
 
 
-def _bits_shifted(rows: Rows) -> float:
-    """By how many bits a rule shifts on average, which AVRs do one at a time."""
-    return float(np.abs(_rule(rows).exponents).mean())
+def _bytes_of(numbers: NDArray[Any]) -> NDArray[np.uint8]:
+    return numbers.astype("<i4").view(np.uint8).reshape(-1, 4)
+
+
+def code_counts(rows: Rows, sums: float, in_full: float) -> dict[str, float]:
+    """nn_affine_code of so many sums, of which a share needs its product; it shifts by whole bytes at once, but else
+    bit by bit."""
+    exponents = _rule(rows).exponents
+    right = np.maximum(-exponents - 1, 0)
+    bits = np.maximum(exponents, 0) + np.where(right > 7, right - 8, right)
+    full = sums * in_full
+    return {"nn_affine_code": sums, "nn_affine_code in full": full, "a bit of nn_affine_code": full * float(bits.mean())}
+
+
+def share_in_full(op: Conv, alive: float | None) -> float:
+    """How often a sum's product is needed: not where it is negative and a code of 0.0 or more is there already."""
+    positive = positive_share(op, alive if op.codes.zero == 0 else None)
+    if op.codes.zero <= op.codes.low:
+        return positive
+    first = 1 / (op.pool[0] * op.pool[1])
+    return first + (1 - first) * positive
+
+
+def edges(op: Conv) -> Mapping[tuple[int, int], int]:
+    """As portable.windows, of those positions where the kernel meets codes of 0.0 outside the map that are not 0."""
+    return {at: count for at, count in windows(op).items() if at != op.kernel and op.source.zero}
+
+
+def dense_counts(op: Dense, alive: float | None) -> dict[str, float]:
+    """What both of the dense kernels do to their sums."""
+    share = 1.0
+    if op.codes.zero <= op.codes.low:
+        share = 0.5 if alive is None or op.codes.zero else alive / op.rows.outputs
+    return code_counts(op.rows, op.rows.outputs, share)
 
 
 class AffineConv(OneOp[Conv]):
@@ -60,7 +97,7 @@ class AffineConv(OneOp[Conv]):
     stack = CONV_STACK
 
     def refusal(self, op: Conv) -> str | None:
-        return sides_refusal(op) or _refusal(op.rows)
+        return sides_refusal(op) or affine_refusal(op.rows)
 
     def packed(self, op: Conv) -> Packed:
         # Where the kernel reaches outside the map, no zero code has gone into the bias.
@@ -77,8 +114,7 @@ class AffineConv(OneOp[Conv]):
 
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
         outputs, share = op.rows.outputs, op.input_shape[0] // op.groups
-        found = windows(op)
-        at_edges = {at: count for at, count in found.items() if at != op.kernel and op.source.zero}
+        found, at_edges = windows(op), edges(op)
         positions = sum(found.values())
 
         def runs(counts: Mapping[tuple[int, int], int]) -> int:
@@ -96,8 +132,7 @@ class AffineConv(OneOp[Conv]):
             "nn_conv_affine edge patch": patches(at_edges) * outputs,
             "nn_conv_affine edge run": runs(at_edges) * outputs,
             "nn_conv_affine edge weight": sum(count * y * x for (y, x), count in at_edges.items()) * share * outputs,
-            "a bit of nn_affine_code": positions * outputs * _bits_shifted(op.rows),
-        }
+        } | code_counts(op.rows, positions * outputs, share_in_full(op, alive))
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return whole("nn_walk_load", "nn_conv_affine_run", "nn_patch_sum", "nn_affine_code")
@@ -112,7 +147,7 @@ class AffineDense(OneOp[Dense]):
     stack = DENSE_STACK
 
     def refusal(self, op: Dense) -> str | None:
-        return units_refusal(op) or _refusal(op.rows)
+        return units_refusal(op) or affine_refusal(op.rows)
 
     def packed(self, op: Dense) -> Packed:
         return Packed(_row_bytes(op, op.rows.bias))
@@ -121,12 +156,7 @@ class AffineDense(OneOp[Dense]):
         return op.rows.outputs * patch_cycles(op.inputs)
 
     def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
-        outputs = op.rows.outputs
-        return {
-            "nn_dense_affine": 1,
-            "nn_dense_affine sum": outputs,
-            "a bit of nn_affine_code": outputs * _bits_shifted(op.rows),
-        }
+        return {"nn_dense_affine": 1, "nn_dense_affine sum": op.rows.outputs} | dense_counts(op, alive)
 
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return whole("nn_dense_affine_hidden", "nn_run_sum", "nn_affine_code")
