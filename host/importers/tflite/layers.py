@@ -73,8 +73,7 @@ class Weights:
             return Numbers(arranged.astype(np.float32), bias.astype(np.float32), None)
         self._check_scales(op, filters, outputs, axis)
         with self.overflowing(op):
-            in_float32 = op.name == "FULLY_CONNECTED" and len(filters.scales) == 1
-            rows = integers.layer_rows(arranged, bias, (source, filters, target), activation, in_float32)
+            rows = integers.layer_rows(arranged, bias, (source, filters, target), activation)
         scales = np.broadcast_to(filters.scales, outputs)
         floats = arranged.astype(np.float32) * scales.reshape(-1, *(1,) * (arranged.ndim - 1))
         return Numbers(floats, (bias * (source.scales[0] * scales)).astype(np.float32), rows)
