@@ -69,3 +69,10 @@ def float_range(text: str) -> tuple[float, float]:
     if not (low < high and math.isfinite(high - low)):
         raise argparse.ArgumentTypeError(f"found {text}, need LOW,HIGH with LOW below HIGH")
     return low, high
+
+
+def percentile(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value <= 100.0:
+        raise argparse.ArgumentTypeError(f"found {value}, need a number above 0, at most 100")
+    return value

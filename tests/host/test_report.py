@@ -74,7 +74,8 @@ def test_the_verification_has_the_contracts_keys():
     document = verification(comparison(), outcome(), FACTS)
     json.dumps(document, allow_nan=False)
     assert document["schema"] == 1 and document["n"] == N and document["verdict"] == "pass"
-    assert document["agreement"] == {"classes_equal": N, "scores_equal": N, "float_classes_equal": N}
+    unknown = dict.fromkeys(("original_compared", "original_equal", "original_classes_equal", "original_first"))
+    assert document["agreement"] == {"classes_equal": N, "scores_equal": N, "float_classes_equal": N, **unknown}
     assert document["accuracy"] == {"float": 4 / 6, "quantised": 4 / 6, "device": 4 / 6}
     assert document["cycles"] == {"min": 160, "median": 160, "max": 160, "mean": 160.0}
     link = document["link"]
