@@ -23,7 +23,7 @@ with atheris.instrument_imports(
     include=["host.data", "host.link", "host.modelfile", "host.nn", "host.report", "host.train.checkpoint"]
 ):
     from host.data import sandbox
-    from host.data.files import load_path
+    from host.data.files import load_inputs, load_path
     from host.errors import DigitduinoError, FrameError, InputError
     from host.link import wire
     from host.link.faults import parse_faults
@@ -45,7 +45,8 @@ def read_file(name: str) -> Callable[[bytes], None]:
     def feed(data: bytes) -> None:
         path = _PLACE / name
         path.write_bytes(data)
-        load_path(path)
+        if load_inputs(path) is None:
+            load_path(path)
 
     return feed
 
