@@ -239,7 +239,7 @@ def test_one_changed_weight_is_refused(
 
 
 def test_a_vector_without_labels_and_its_originals_answers_reach_the_uno(tmp_path: Path) -> None:
-    """Features in the net's own unit; every answer of the board is kept, and a code of the original that differs fails."""
+    """Every answer of the board is kept, and a code that differs from the original fails the verification."""
     network = network_of((Flatten(), Dense(12), ReLU()), shape=(1, 1, 20), classes=3)
     model_file.save(network, tmp_path / "m.h5")
     values = np.random.default_rng(0).random((30, 20))
