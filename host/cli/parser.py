@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 from collections.abc import Callable
 
 from host import __version__
-from host.cli.values import Parser, json_file, natural, percentile, positive, share
+from host.cli.values import Parser, float_range, json_file, natural, percentile, positive, share
 from host.compile.boards import BOARDS, Runner
 from host.compile.kernels.kinds import AUTO, KINDS
 from host.nn.formats import ACTIVATION_TOPS, BITS_IN_WORDS, WeightFormat
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _demo(_command(commands, "demo", "train, export, build and verify in one go", "host demo --board uno"))
     _fetch(_command(commands, "fetch", "download or import a data set", "host fetch usps mnist"))
     _train(_command(commands, "train", "train a network", "host train --data usps -o usps.h5"))
+    _import(_command(commands, "import", "take the net of another tool", "host import net.tflite -o net.h5"))
     _evaluate(_command(commands, "evaluate", "accuracy of each format on the PC", "host evaluate usps.h5 --data usps"))
     _calibrate(
         _command(commands, "calibrate", "measure a model's ranges on data", "host calibrate net.h5 --data inputs.npz")
@@ -63,7 +65,8 @@ def _deferred(name: str) -> Callable[[argparse.Namespace], int]:
         if getattr(arguments, "model", None) is not None:
             arguments.model = importlib.import_module("host.pretrained").path_of(arguments.model)
         importlib.import_module("host.cli.outputs").check_outputs(arguments)
-        code: int = importlib.import_module(f"host.cli.{name}").run(arguments)
+        module = f"{name}_" if keyword.iskeyword(name) else name
+        code: int = importlib.import_module(f"host.cli.{module}").run(arguments)
         return code
 
     return run
@@ -199,6 +202,19 @@ def _recipe(parser: argparse._ArgumentGroup) -> None:
         help="train on for the rounded weights of int8, int4, ternary or several (int8,int4), with activations of the "
         f"net's own bits or, as in int4-6, of {BITS_IN_WORDS}; none: not even as the preset would",
     )
+
+
+def _import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a net of TensorFlow Lite (.tflite)")
+    parser.add_argument("-o", "--output", metavar="MODEL.h5", required=True, help="where the model goes")
+    parser.add_argument("--labels", metavar="A,B,C", help="names of the classes (default the file's own, else 0, 1, …)")
+    parser.add_argument(
+        "--input-range",
+        type=float_range,
+        metavar="LOW,HIGH",
+        help="what pixels of 0 and 255 are to a net of floats (default 0,1)",
+    )
+    _json(parser)
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:

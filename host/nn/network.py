@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from host.nn.fixed import codes
 from host.nn.formats import FULL_TOP
+from host.nn.given import Given
 from host.nn.inference import scores
 from host.nn.layers import Architecture
 from host.nn.parameters import Parameters
@@ -69,7 +70,8 @@ class Network:
     `output_max` holds, for each layer, the largest magnitude that it put out over the training images (and for a net
     trained on one step of weights the largest activation that its scale has room for); 0 everywhere where nobody
     measured.
-    `qat` holds at most one set of numbers for each format and top; others are rounded from `parameters`.
+    `qat` holds at most one set of numbers for each format and top; others are rounded from `parameters`. `given` are
+    the int8 numbers of an imported net that was quantised already; `parameters` are then what they stand for.
     """
 
     parameters: Parameters
@@ -79,6 +81,7 @@ class Network:
     output_max: tuple[float, ...]
     calibrations: tuple[Calibration, ...] = ()  # measured on the training images
     qat: tuple[QatResult, ...] = ()
+    given: Given | None = None
 
     @property
     def architecture(self) -> Architecture:

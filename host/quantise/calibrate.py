@@ -77,6 +77,8 @@ def export_top(network: Network, fmt: WeightFormat, bits: int | None) -> int:
     """The largest activation of an export: what `bits` say, what was trained for the format, or the preferred one."""
     if bits is not None:
         return ACTIVATION_TOPS[bits]
+    if network.given is not None and fmt is WeightFormat.INT8:
+        return network.top
     trained = [result.top for result in network.qat if result.format == fmt.label]
     if network.top in trained or not fmt.is_integer:
         return network.top

@@ -29,6 +29,9 @@ class Rules:
     per_tensor: bool
     qat: QatResult | None
 
+    may_be_linear = False
+    pool_center = 0
+
     def __post_init__(self) -> None:
         scaling = self.network.scaling
         offset = np.asarray(scaling.offset, np.float64)
@@ -57,7 +60,13 @@ class Rules:
         before = self.inputs
         self.inputs = rounding.Inputs(unit * before.scale, Codes(top), before.offset, unit)
 
-    def hidden(self, at: int, relu: int) -> Rows:
+    def mean(self, at: int) -> Rows | None:
+        """An average pool's codes keep the scale of those that it is given: it has no rows."""
+        return None
+
+    def hidden(self, at: int, relu: int | None) -> Rows:
+        """Rows of a convolution or dense layer whose ReLU is layer `relu`."""
+        assert relu is not None
         layer = self._layer(at)
         if not self.format.is_integer:
             return self._go_on(rounding.float_rows(layer, self.inputs, True, self._floats), 1.0, relu)
@@ -73,7 +82,8 @@ class Rules:
         )
         return self._go_on(rows, scale, relu)
 
-    def fixed(self, spec: FixedConv2d, at: int, relu: int, channels: int) -> Rows:
+    def fixed(self, spec: FixedConv2d, at: int, relu: int | None, channels: int) -> Rows:
+        assert relu is not None
         kernel = np.asarray(spec.kernel, np.float64)
         weights = np.broadcast_to(kernel, (channels, 1, *kernel.shape))
         # What is subtracted is subtracted from what the kernel makes.

@@ -100,7 +100,7 @@ def test_every_command_says_what_is_missing(place, capsys, command):
 def test_evaluate_measures_floats_and_says_why_nothing_else(place, capsys):
     assert main(["evaluate", str(place / "bare.h5"), "--data", str(place / "d.npz"), "--json", str(place / "r")]) == 0
     assert set(json.loads((place / "r").read_text())["changed"]) == {"float32", "float16"}
-    assert "formats of floats alone: int8: layer 1: range" in capsys.readouterr().out
+    assert "left out: int8: layer 1: range" in capsys.readouterr().out
 
 
 def test_measured_ranges_are_those_of_training_and_replace_the_file(place, capsys):
