@@ -63,7 +63,11 @@ def code_counts(rows: Rows, sums: float, in_full: float) -> dict[str, float]:
     right = np.maximum(-exponents - 1, 0)
     bits = np.maximum(exponents, 0) + np.where(right > 7, right - 8, right)
     full = sums * in_full
-    return {"nn_affine_code": sums, "nn_affine_code in full": full, "a bit of nn_affine_code": full * float(bits.mean())}
+    return {
+        "nn_affine_code": sums,
+        "nn_affine_code in full": full,
+        "a bit of nn_affine_code": full * float(bits.mean()),
+    }
 
 
 def share_in_full(op: Conv, alive: float | None) -> float:
