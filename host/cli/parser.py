@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 from collections.abc import Callable
 
 from host import __version__
-from host.cli.values import Parser, json_file, natural, positive, share
+from host.cli.values import Parser, float_range, json_file, natural, percentile, positive, share
 from host.compile.boards import BOARDS, Runner
 from host.compile.kernels.kinds import AUTO, KINDS
 from host.nn.formats import ACTIVATION_TOPS, BITS_IN_WORDS, WeightFormat
@@ -30,7 +31,11 @@ def build_parser() -> argparse.ArgumentParser:
     _demo(_command(commands, "demo", "train, export, build and verify in one go", "host demo --board uno"))
     _fetch(_command(commands, "fetch", "download or import a data set", "host fetch usps mnist"))
     _train(_command(commands, "train", "train a network", "host train --data usps -o usps.h5"))
+    _import(_command(commands, "import", "take the net of another tool", "host import net.tflite -o net.h5"))
     _evaluate(_command(commands, "evaluate", "accuracy of each format on the PC", "host evaluate usps.h5 --data usps"))
+    _calibrate(
+        _command(commands, "calibrate", "measure a model's ranges on data", "host calibrate net.h5 --data inputs.npz")
+    )
     _export(_command(commands, "export", "render C headers", "host export usps.h5 --format int8 --board uno"))
     _plot(_command(commands, "plot", "pictures of a model and of what it answers", "host plot usps.h5 maps --digit 7"))
     _models(_command(commands, "models", "list the pretrained models", "host models"))
@@ -60,7 +65,8 @@ def _deferred(name: str) -> Callable[[argparse.Namespace], int]:
         if getattr(arguments, "model", None) is not None:
             arguments.model = importlib.import_module("host.pretrained").path_of(arguments.model)
         importlib.import_module("host.cli.outputs").check_outputs(arguments)
-        code: int = importlib.import_module(f"host.cli.{name}").run(arguments)
+        module = f"{name}_" if keyword.iskeyword(name) else name
+        code: int = importlib.import_module(f"host.cli.{module}").run(arguments)
         return code
 
     return run
@@ -108,6 +114,14 @@ def _format(parser: argparse.ArgumentParser, names: tuple[str, ...], what: str, 
 
 def _limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
+
+
+def _split(parser: argparse.ArgumentParser, usual: str) -> None:
+    parser.add_argument("--split", choices=("train", "test"), help=f"default {usual}; a file of inputs has none")
+
+
+def _scores(parser: argparse.ArgumentParser, whose: str) -> None:
+    parser.add_argument("--scores", metavar="FILE", help=f"keep every answer of {whose}: a .csv or .npz")
 
 
 def _faults(parser: argparse.ArgumentParser) -> None:
@@ -190,11 +204,40 @@ def _recipe(parser: argparse._ArgumentGroup) -> None:
     )
 
 
+def _import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a net of TensorFlow Lite (.tflite)")
+    parser.add_argument("-o", "--output", metavar="MODEL.h5", required=True, help="where the model goes")
+    parser.add_argument("--labels", metavar="A,B,C", help="names of the classes (default the file's own, else 0, 1, …)")
+    parser.add_argument(
+        "--input-range",
+        type=float_range,
+        metavar="LOW,HIGH",
+        help="what pixels of 0 and 255 are to a net of floats (default 0,1)",
+    )
+    _json(parser)
+
+
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     _model(parser)
     _data(parser)
     _format(parser, FORMATS, "only this one beside float32 (default all)")
-    parser.add_argument("--split", choices=("train", "test"), default="test")
+    _split(parser, "test")
+    _limit(parser)
+    _scores(parser, "--format, or of the one whose recall is shown")
+    _json(parser)
+
+
+def _calibrate(parser: argparse.ArgumentParser) -> None:
+    _model(parser)
+    _data(parser)
+    _split(parser, "train")
+    parser.add_argument(
+        "--percentile",
+        type=percentile,
+        metavar="P",
+        help="ranges that P %% of the images stay within (default: all of them)",
+    )
+    parser.add_argument("-o", "--output", metavar="MODEL.h5", help="where it goes (default: MODEL is replaced)")
     _limit(parser)
     _json(parser)
 
@@ -250,7 +293,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--board", help=f"export, build and run on native, or simulated: {_SIMULATED}")
     _format(parser, FORMATS, "with --board (default int8); with --port the board tells")
     _kernel(parser, "with --board: ")
-    parser.add_argument("--split", choices=("train", "test"), default="test")
+    _split(parser, "test")
     parser.add_argument("--profile", action="store_true", help="with --board: build so that each layer is timed")
     parser.add_argument("--baud", type=positive, help="rate of the line after the greeting (default 115200)")
     parser.add_argument("--min-accuracy", type=share, metavar="A", help="fail below this device accuracy, 0..1")
@@ -260,4 +303,5 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--journal", metavar="FILE", help="where results are kept until the report (default a file in the user's cache)"
     )
+    _scores(parser, "the board")
     _json(parser)

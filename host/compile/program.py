@@ -199,10 +199,9 @@ def as_pair(tiles: Sequence[Tile], pair: int | None) -> Pair | None:
 
 
 def possible_pairs(tiles: Sequence[Tile]) -> list[int]:
-    """The steps that could run in turns with the next one: both convolutions of codes, and both of one kind of
-    kernel."""
+    """The steps that could run in turns with the next one: both convolutions of codes, and both described alike."""
     convs = [isinstance(ops[0], Conv) and not computes_floats(ops[0]) for _, ops in tiles]
-    kinds = [kernel.kind for kernel, _ in tiles]
+    kinds = [kernel.template for kernel, _ in tiles]
     return [
         index
         for index in range(len(tiles) - 1)

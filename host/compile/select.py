@@ -17,7 +17,8 @@ from host.compile.memory import lay_out
 from host.compile.program import Program, Tile, alive_behind, as_pair, make_program, possible_pairs, row_uses, title
 from host.errors import InputError, near
 from host.quantise.graph import Graph
-from host.quantise.ops import op_name, scores_as_codes
+from host.quantise.ops import Dense, op_name, scores_as_codes
+from host.quantise.requantisers import DoubleRounding
 
 _ALLOWED = {
     CODE: (CODE, ASSEMBLY, PORTABLE),
@@ -146,7 +147,8 @@ def tile(graph: Graph, chip: Chip, kinds: Sequence[str], catalogue: Sequence[Ker
     """The chain of ops as the kernels of least cycles that may run it, in one pass from its end. Raise InputError,
     naming the op, where none runs one."""
     ops = graph.ops
-    if scores_as_codes(ops[-1]):
+    last = ops[-1]
+    if scores_as_codes(last) and not (isinstance(last, Dense) and isinstance(last.rows.requantiser, DoubleRounding)):
         need = "need sums; leave the rounding behind the last op out"
         raise InputError(f"{graph.format.label}: {op_name(ops[-1])}: found scores that are codes, {need}")
     best: list[tuple[float, list[Tile]]] = [(0.0, [])] * (len(ops) + 1)

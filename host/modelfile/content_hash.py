@@ -13,6 +13,7 @@ import numpy as np
 
 from host.nn.dense_chain import DenseNumbers, split
 from host.nn.formats import FULL_TOP
+from host.nn.given import Given
 from host.nn.network import Network
 from host.nn.numbers import little_endian
 from host.nn.plain import to_plain
@@ -20,17 +21,17 @@ from host.nn.plain import to_plain
 
 def content_hash(network: Network) -> str:
     """SHA-256, hexadecimal."""
-    layers = split(network)
+    layers = None if network.given else split(network)
     return _of_layers(network) if layers is None else _of_dense_chain(network, layers)
 
 
 def _of_layers(network: Network) -> str:
     """Over architecture, scaling, weights and ranges, and all that was trained for weight formats."""
     offset = network.scaling.offset
-    fact = offset if isinstance(offset, int) else "by input"
+    fact = "by input" if isinstance(offset, np.ndarray) else offset
     facts = [to_plain(network.architecture), fact, network.scaling.divisor]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    if not isinstance(offset, int):
+    if isinstance(offset, np.ndarray):
         digest.update(little_endian(offset.astype(np.int16)))
     for array in (network.parameters.flat.astype(np.float32), np.asarray(network.output_max, np.float64)):
         digest.update(little_endian(array))
@@ -41,7 +42,20 @@ def _of_layers(network: Network) -> str:
                 digest.update(little_endian(steps.astype(np.float32)))
         digest.update(little_endian(np.asarray(result.output_steps, np.float64)))
         digest.update(little_endian(result.parameters.flat.astype(np.float32)))
+    if network.given is not None:
+        _add_given(digest, network.given)
     return digest.hexdigest()
+
+
+def _add_given(digest: hashlib._Hash, given: Given) -> None:
+    digest.update(f"given/{given.pool_center}".encode())
+    for rows in given.layers:
+        if rows is None:
+            digest.update(b"-")
+            continue
+        digest.update(json.dumps([rows.scale, rows.zero, rows.low, rows.high]).encode())
+        for array in (rows.weights, rows.bias, rows.multipliers, rows.exponents):
+            digest.update(b"" if array is None else little_endian(array))
 
 
 def _of_dense_chain(network: Network, layers: tuple[DenseNumbers, ...]) -> str:

@@ -15,14 +15,10 @@ from host.data.hdf5 import only_hard_links, unread_filter
 from host.data.problem import one_line
 from host.errors import InputError
 from host.nn.formats import ACTIVATION_TOPS
+from host.nn.limits import MAX_ALL_ELEMENTS, MAX_CLASSES, MAX_ELEMENTS, MAX_NAME
 from host.nn.network import Calibration, Provenance
 
-MAX_FILE_BYTES = 64 << 20
-MAX_ELEMENTS = 1 << 22
-MAX_ALL_ELEMENTS = 1 << 23
-"""Of all arrays together, so that a small file cannot ask for much memory by declaring what it never holds."""
 MAX_TEXT_BYTES = 1 << 20
-MAX_NAME = 64
 UNREADABLE = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError),
     *(RuntimeError, OverflowError, MemoryError),
@@ -118,7 +114,7 @@ class Fields:
         return density
 
     def check_classes(self, labels: tuple[str, ...], classes: int) -> None:
-        if len(labels) != classes or not 2 <= classes <= 255:
+        if len(labels) != classes or not 2 <= classes <= MAX_CLASSES:
             raise self.wrong("labels", len(labels), f"{classes}, one a class")
 
     def check_hash(self, file: h5py.File, computed: str) -> None:

@@ -21,7 +21,8 @@ from host.errors import InputError
 from host.modelfile import legacy
 from host.modelfile import network as current
 from host.modelfile.content_hash import content_hash
-from host.modelfile.fields import MAX_FILE_BYTES, UNREADABLE, Fields, save_provenance
+from host.modelfile.fields import UNREADABLE, Fields, save_provenance
+from host.nn.limits import MAX_FILE_BYTES
 from host.nn.network import Network
 
 __all__ = ["content_hash", "load", "save"]

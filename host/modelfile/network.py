@@ -6,6 +6,7 @@
                   dense layers (out, in), both with bias float32 (out,)
 /calibrations/63… by the largest activation: attribute accuracy; densities/0, 1, … float32 (inputs,) or (1,)
 /qat/int8/255…    by weight format and largest activation, what was trained for them: see `qat`
+/given            of an imported net that was quantised already, its whole numbers: see `given`
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ import h5py
 import numpy as np
 
 from host.errors import InputError
-from host.modelfile.fields import MAX_ELEMENTS, Fields, save_calibrations
+from host.modelfile.fields import Fields, save_calibrations
+from host.modelfile.given import load_given, save_given
 from host.modelfile.qat import load_parameters, load_qat, save_qat
 from host.nn.layers import Architecture, BatchNorm, Dense, Dropout
+from host.nn.limits import MAX_ELEMENTS, MAX_LAYERS
 from host.nn.network import Network, QatResult, Scaling
 from host.nn.parameters import slots
 from host.nn.plain import from_plain, to_plain
 
 VERSION = 3
-MAX_LAYERS = 80
-MAX_OFFSET = 255
+MAX_OFFSET = 1 << 20
 
 ReadQat = Callable[[h5py.File, Fields, Architecture], tuple[QatResult, ...]]
 
@@ -35,10 +37,10 @@ ReadQat = Callable[[h5py.File, Fields, Architecture], tuple[QatResult, ...]]
 def save(network: Network, file: h5py.File) -> None:
     file.attrs["architecture"] = json.dumps(to_plain(network.architecture))
     offset = network.scaling.offset
-    if isinstance(offset, int):
-        file.attrs["scaling_offset"] = offset
-    else:
+    if isinstance(offset, np.ndarray):
         file.create_dataset("scaling_offset", data=offset.astype(np.int16))
+    else:
+        file.attrs["scaling_offset"] = offset
     file.attrs["scaling_divisor"] = network.scaling.divisor
     for index, top in enumerate(network.output_max):
         group = file.create_group(f"layers/{index}")
@@ -48,6 +50,8 @@ def save(network: Network, file: h5py.File) -> None:
     save_calibrations(file, network.calibrations)
     for result in network.qat:
         save_qat(result, file.create_group(f"qat/{result.format}/{result.top}"))
+    if network.given is not None:
+        save_given(network.given, file.create_group("given"))
 
 
 def load(file: h5py.File, fields: Fields, read_qat: ReadQat = load_qat) -> Network:
@@ -61,6 +65,7 @@ def load(file: h5py.File, fields: Fields, read_qat: ReadQat = load_qat) -> Netwo
         output_max=tuple(_range(file, fields, index) for index in range(len(architecture.layers))),
         calibrations=fields.calibrations(file, MAX_LAYERS),
         qat=read_qat(file, fields, architecture),
+        given=load_given(file, fields, architecture),
     )
     fields.check_classes(network.labels, architecture.classes)
     return network
@@ -105,7 +110,7 @@ def _scaling(file: h5py.File, fields: Fields, architecture: Architecture) -> Sca
         if len(offsets) != need:
             raise fields.wrong("scaling_offset", f"{len(offsets)} numbers", f"{need}, one an input")
         return Scaling(offsets, divisor)
-    offset = int(fields.attribute(file, "scaling_offset"))
-    if not 0 <= offset <= MAX_OFFSET:
-        raise fields.wrong("scaling_offset", offset, f"0..{MAX_OFFSET}")
-    return Scaling(offset, divisor)
+    offset = float(fields.attribute(file, "scaling_offset"))
+    if not abs(offset) <= MAX_OFFSET:
+        raise fields.wrong("scaling_offset", offset, f"{-MAX_OFFSET}..{MAX_OFFSET}")
+    return Scaling(int(offset) if offset.is_integer() else offset, divisor)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from host.nn.fixed import codes
 from host.nn.formats import FULL_TOP
+from host.nn.given import Given
 from host.nn.inference import scores
 from host.nn.layers import Architecture
 from host.nn.parameters import Parameters
@@ -58,7 +59,7 @@ class Calibration:
     an export needs no data."""
 
     top: int
-    accuracy: float  # 0..1 on the training images
+    accuracy: float  # 0..1 on the training images; where they have no labels, answers that are the float net's
     densities: tuple[NDArray[np.float32], ...]  # share of the images whose input is not 0: (inputs,), or (1,) the mean
 
 
@@ -66,9 +67,11 @@ class Calibration:
 class Network:
     """An architecture with its numbers, batch normalisation folded and dropout removed.
 
-    `output_max` holds, for each layer, the largest magnitude that it put out over the training images (0 where nobody
-    asked, and for a net trained on one step of weights the largest activation that its scale has room for).
-    `qat` holds at most one set of numbers for each format and top; others are rounded from `parameters`.
+    `output_max` holds, for each layer, the largest magnitude that it put out over the training images (and for a net
+    trained on one step of weights the largest activation that its scale has room for); 0 everywhere where nobody
+    measured.
+    `qat` holds at most one set of numbers for each format and top; others are rounded from `parameters`. `given` are
+    the int8 numbers of an imported net that was quantised already; `parameters` are then what they stand for.
     """
 
     parameters: Parameters
@@ -78,6 +81,7 @@ class Network:
     output_max: tuple[float, ...]
     calibrations: tuple[Calibration, ...] = ()  # measured on the training images
     qat: tuple[QatResult, ...] = ()
+    given: Given | None = None
 
     @property
     def architecture(self) -> Architecture:
@@ -98,6 +102,11 @@ class Network:
     def fixed(self) -> int:
         """How many leading layers are never trained."""
         return self.architecture.fixed
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether anybody measured what its layers put out; one layer's 0 is that of a layer that is silent."""
+        return any(self.output_max)
 
     @property
     def top(self) -> int:

@@ -11,17 +11,22 @@ from numpy.typing import NDArray
 class Scaling:
     """The first trained layer's input is (code − offset) / divisor; a code is a pixel, or what fixed layers make of it.
 
-    An offset for each input, in the order of a flattened map, is an int16 vector.
+    An offset for each input, in the order of a flattened map, is an int16 vector; one for all need not be whole.
     """
 
-    offset: int | NDArray[np.int16] = 0
+    offset: float | NDArray[np.int16] = 0
     divisor: float = 255.0
+
+    @property
+    def is_by_input(self) -> bool:
+        """Whether each input has an offset of its own."""
+        return isinstance(self.offset, np.ndarray)
 
     def apply(self, codes: NDArray[Any], dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
         """Return (C, H, W, N), the batch last, for codes (N, C, H, W), or (1, H, W, N) for (N, H, W)."""
         count = len(codes)
         shape = codes.shape[1:] if codes.ndim == 4 else (1, *codes.shape[1:])
-        offset = dtype(self.offset) if isinstance(self.offset, int) else self.offset.astype(dtype)[:, None]
+        offset = self.offset.astype(dtype)[:, None] if isinstance(self.offset, np.ndarray) else dtype(self.offset)
         x: NDArray[Any] = np.subtract(codes.reshape(count, -1).T, offset, dtype=dtype, order="C")
         x *= dtype(1 / self.divisor)
         return x.reshape(*shape, count)
@@ -29,5 +34,4 @@ class Scaling:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Scaling) or self.divisor != other.divisor:
             return False
-        kinds = {isinstance(offset, int) for offset in (self.offset, other.offset)}
-        return len(kinds) == 1 and np.array_equal(self.offset, other.offset)
+        return self.is_by_input == other.is_by_input and np.array_equal(self.offset, other.offset)

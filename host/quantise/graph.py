@@ -12,8 +12,9 @@ from host.quantise.ops import MapShape, Op, Pair
 AWARE = "quantisation-aware"
 AFTER = "post-training"
 PER_TENSOR = "post-training, per tensor"
+GIVEN = "as imported"
 """How weights came about: trained for their format; rounded when training was over, each row or a whole layer with its
-own scale."""
+own scale; whole numbers of an imported net."""
 
 
 @dataclass(frozen=True, eq=False)

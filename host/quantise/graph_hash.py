@@ -98,6 +98,7 @@ def _op_facts(op: Op, is_first: bool) -> list[object]:
     if isinstance(op, Pool):
         found: list[object] = ["average" if op.is_average else "max", op.input_shape, _plain(op.size)]
         found += [] if op.strides == op.size else [_plain(op.strides)]
+        found += [["center", op.center]] if op.center and op.is_average else []
         return found + _source(op, is_first)
     shift = op.rows.requantiser.shift if isinstance(op.rows.requantiser, HalfUp) else 0
     shapes: list[object] = [op.input_shape, op.rows.weights.shape, shift]

@@ -126,7 +126,9 @@ def _toward_zero(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     return halves
 
 
-def mean_of_counts(sums: NDArray[np.int64], count: int) -> NDArray[np.uint8]:
-    """The mean of `count` activations whose sum is given, rounded to nearest, halves up."""
-    means: NDArray[np.uint8] = ((sums + count // 2) // count).astype(np.uint8)
+def mean_of_counts(sums: NDArray[np.int64], count: int, center: int = 0) -> NDArray[np.uint8]:
+    """The mean of `count` codes whose sum is given, rounded to nearest, halves away from `center`: all of them upwards
+    for 0."""
+    nudges = np.where(sums > center * count, count // 2, (count - 1) // 2) if center else count // 2
+    means: NDArray[np.uint8] = ((sums + nudges) // count).astype(np.uint8)
     return means

@@ -207,8 +207,8 @@ class Dense:
 
 @dataclass(frozen=True)
 class Pool:
-    """A pool by itself: the largest or the mean of windows `size`, one each `strides` rows and columns. `density`: see
-    Conv."""
+    """A pool by itself: the largest or the mean of windows `size`, one each `strides` rows and columns. Means of codes
+    are rounded to nearest, halves away from `center`. `density`: see Conv."""
 
     input_shape: MapShape
     size: Pair
@@ -216,6 +216,7 @@ class Pool:
     is_average: bool
     source: Codes = field(default_factory=Codes)
     density: float | None = None
+    center: int = 0
 
     @property
     def codes(self) -> Codes:

@@ -136,7 +136,7 @@ def _pooled(op: Pool, values: Values) -> Values:
         return largest(values, op.size, op.strides)
     parts, count = list(views(values, op.size, op.strides)), op.size[0] * op.size[1]
     if values.dtype == np.uint8:
-        return mean_of_counts(np.stack(parts).sum(axis=0, dtype=np.int64), count)
+        return mean_of_counts(np.stack(parts).sum(axis=0, dtype=np.int64), count, op.center)
     total: NDArray[np.float32] = reduce(np.add, parts)
     mean: Values = total / np.float32(count)
     return mean

@@ -38,7 +38,7 @@ def folded(
 
     The divisor of such a net is a power of two: all numbers stay what they are but for their exponents.
     """
-    if isinstance(scaling.offset, int) or scaling.divisor == 1.0:
+    if not scaling.is_by_input or scaling.divisor == 1.0:
         return parameters, scaling, qat
     results = tuple(_folded_result(result, scaling.divisor) for result in qat)
     return _folded_numbers(parameters, scaling.divisor), Scaling(scaling.offset, 1.0), results

@@ -34,6 +34,7 @@ PROGRAMS = [
     ("in turns, depthwise", "asm"),
     ("in turns, depthwise", "portable"),
     ("far", "asm"),
+    ("given, depthwise", "auto"),
 ]
 """Nets of programs.py, of each the board that it names first, and how they are to run."""
 

@@ -19,6 +19,7 @@ RANKS = {
     "train": 4,
     "quantise": 4,
     "modelfile": 4,
+    "importers": 4,
     "compile": 5,
     "link": 6,
     "report": 7,
@@ -27,6 +28,7 @@ RANKS = {
 }
 SEES = {
     "modelfile": {"errors", "atomic", "data", "nn"},
+    "importers": {"errors", "data", "nn"},
     "nn": {"errors", "data"},
     "data": {"errors", "atomic", "cache"},
 }

@@ -88,7 +88,7 @@ BREAKAGES = {
     "layers/7/bias: found no dataset": lambda f: f.__delitem__("layers/7/bias"),
     "layers/1: found no group": lambda f: f.__delitem__("layers/1"),
     "layers/1.output_max": lambda f: f["layers/1"].attrs.__setitem__("output_max", np.inf),
-    "scaling_offset: found 256": lambda f: f.attrs.__setitem__("scaling_offset", 256),
+    "scaling_offset: found nan": lambda f: f.attrs.__setitem__("scaling_offset", np.nan),
     "scaling_offset: found 3 numbers, need 256": lambda f: (
         f.attrs.__delitem__("scaling_offset"),
         f.__setitem__("scaling_offset", np.zeros(3, np.int16)),

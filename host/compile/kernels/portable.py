@@ -12,6 +12,7 @@ from host.compile.kernels.kernel import OneOp, Packed, whole
 from host.compile.memory import Place
 from host.nn.formats import FULL_TOP
 from host.quantise.ops import Codes, Conv, Dense, Pool, Rows, elements
+from host.quantise.requantisers import DoubleRounding
 
 MAX_SIDE = 255
 MAX_POOL = 16
@@ -105,8 +106,9 @@ class PortableConv(OneOp[Conv]):
 
 
 def conv_fields(op: Conv, place: Place, prefix: str = "") -> tuple[Field, ...]:
-    """nn_conv_i8. What is the same for columns as for rows is left out, and so is the usual top."""
-    shift = layouts.board_rule(op.rows)[1]
+    """nn_conv_i8. What is the same for columns as for rows is left out, and so is the usual top; the shift is 0 where
+    each output has its own."""
+    shift = 0 if isinstance(op.rows.requantiser, DoubleRounding) else layouts.board_rule(op.rows)[1]
     ends = {"shift": shift, "backward": int(place.backward), "bits": op.rows.format.bits, "top": top_field(op.codes)}
     sides = side_fields(op, for_columns=not op.is_square)
     return (rows_field(prefix), *small((sides | ends).items(), prefix))

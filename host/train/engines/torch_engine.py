@@ -63,7 +63,7 @@ class TorchEngine:
         self._arrays = self._leaves()
         architecture = parameters.architecture
         self._start, self._shape = architecture.fixed, architecture.shapes[architecture.fixed]
-        offset = scaling.offset if isinstance(scaling.offset, int) else scaling.offset.reshape(self._shape)
+        offset = scaling.offset.reshape(self._shape) if isinstance(scaling.offset, np.ndarray) else scaling.offset
         self._offset = torch.as_tensor(np.asarray(offset, np.float32), device=device)
 
     def epoch(self, given: EpochBatches, epoch: int, rate: Callable[[int], float], tick: Tick) -> EpochResult:

@@ -47,11 +47,11 @@ def widened(result: QatResult, architecture: Architecture, scaling: Scaling) -> 
 
 
 def _scaling(scaling: Scaling, own: int, top: int) -> Scaling:
-    offset: int | NDArray[np.int16]
-    if isinstance(scaling.offset, int):
-        offset = round(scaling.offset * top / own)
-    else:
+    offset: float | NDArray[np.int16]
+    if isinstance(scaling.offset, np.ndarray):
         offset = np.rint(scaling.offset * (top / own)).astype(np.int16)
+    else:
+        offset = round(scaling.offset * top / own)
     return Scaling(offset, scaling.divisor * top / own)
 
 

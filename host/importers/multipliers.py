@@ -1,0 +1,27 @@
+"""A real factor as TensorFlow Lite's integers have it: a 31-bit multiplier and a power of two."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ONE = 1 << 31
+_LEAST_EXPONENT = -31
+
+
+def quantised_multipliers(factors: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """(multipliers, exponents) (outputs,) of factors above 0: factor ≈ multiplier / 2^31 · 2^exponent, as TensorFlow
+    Lite's QuantizeMultiplier rounds it, halves away from zero. What is below 2^−32 becomes 0."""
+    pairs = [_quantised(float(factor)) for factor in factors]
+    multipliers, exponents = zip(*pairs, strict=True)
+    return np.array(multipliers, np.int32), np.array(exponents, np.int32)
+
+
+def _quantised(factor: float) -> tuple[int, int]:
+    share, exponent = math.frexp(factor)
+    multiplier = math.floor(share * _ONE + 0.5)  # exact: a share has 53 bits, and is not negative
+    if multiplier == _ONE:
+        multiplier, exponent = _ONE // 2, exponent + 1
+    return (0, 0) if exponent < _LEAST_EXPONENT else (multiplier, exponent)

@@ -1,0 +1,43 @@
+"""The whole numbers that another tool's quantiser made of a net: taken as they are, never rounded again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.nn.formats import FULL_TOP
+
+
+@dataclass(frozen=True, eq=False)
+class GivenRows:
+    """Of a convolution, a dense layer, or an average pool that has its own scale.
+
+    A sum is bias + Σ weight · (code − zero code of the inputs), over what lies inside the map. It is brought to codes
+    by TensorFlow Lite's rule: times multiplier / 2^31 · 2^exponent, rounded twice (see docs/numerics.md), plus `zero`,
+    held to low..high. Codes are u8, int8 ones plus 128; `scale` is what one step of them is worth. Of a pool `weights`
+    is None, and stands for ones, a row for each channel.
+    """
+
+    weights: NDArray[np.int8] | None
+    bias: NDArray[np.int32]  # (outputs,)
+    multipliers: NDArray[np.int32]  # (outputs,), 0 or more
+    exponents: NDArray[np.int32]  # (outputs,), −31..30
+    scale: float
+    zero: int
+    low: int = 0
+    high: int = FULL_TOP
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """`source` names the tool, such as `TensorFlow Lite`. `layers` has the rows of each layer, None for those without.
+
+    The inputs' zero code is the offset of the network's scaling, a whole number of 0..255. `pool_center`: means are
+    rounded with halves away from this code (128 is int8's 0); 0: always upwards.
+    """
+
+    source: str
+    layers: tuple[GivenRows | None, ...]
+    pool_center: int = 0
