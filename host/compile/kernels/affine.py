@@ -10,17 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.compile.boards import Chip
+from host.compile.description import Description, Field, rows_field, small
+from host.compile.kernels import portable
 from host.compile.kernels.kernel import OneOp, Packed, whole
 from host.compile.kernels.layouts import map_order
-from host.compile.kernels.portable import (
-    CONV_STACK,
-    DENSE_STACK,
-    patch_cycles,
-    positive_share,
-    sides_refusal,
-    units_refusal,
-    windows,
-)
+from host.compile.kernels.portable import patch_cycles, positive_share, sides_refusal, units_refusal, windows
+from host.compile.memory import Place
 from host.quantise.ops import Conv, Dense, Rows
 from host.quantise.requantisers import DoubleRounding
 
@@ -54,6 +49,17 @@ def _row_bytes(op: Conv | Dense, *biases: NDArray[Any]) -> bytes:
 
 def _bytes_of(numbers: NDArray[Any]) -> NDArray[np.uint8]:
     return numbers.astype("<i4").view(np.uint8).reshape(-1, 4)
+
+
+def conv_fields(op: Conv, place: Place, prefix: str = "") -> tuple[Field, ...]:
+    """nn_conv_affine."""
+    codes = (("in_zero", op.source.zero), ("zero", op.codes.zero), ("low", op.codes.low))
+    return *portable.conv_fields(op, place, f"{prefix}conv."), *small(codes, prefix)
+
+
+def range_fields(op: Dense) -> tuple[Field, ...]:
+    """Where the codes of a dense op end."""
+    return small((("zero", op.codes.zero), ("low", op.codes.low), ("high", op.codes.high)))
 
 
 def code_counts(rows: Rows, sums: float, in_full: float) -> dict[str, float]:
@@ -98,15 +104,15 @@ class AffineConv(OneOp[Conv]):
     name = "nn_conv_affine"
     template = "c/conv_affine.j2"
     runs = Conv
-    stack = CONV_STACK
+    stack = portable.CONV_STACK
 
     def refusal(self, op: Conv) -> str | None:
         return sides_refusal(op) or affine_refusal(op.rows)
 
-    def packed(self, op: Conv) -> Packed:
+    def packed(self, op: Conv, place: Place) -> Packed:
         # Where the kernel reaches outside the map, no zero code has gone into the bias.
         inside = op.rows.bias.astype(np.int64) + op.source.zero * op.rows.flat.astype(np.int64).sum(axis=1)
-        return Packed(_row_bytes(op, op.rows.bias, inside), {"shift": 0})
+        return Packed(_row_bytes(op, op.rows.bias, inside), Description("nn_conv_affine", conv_fields(op, place)))
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
         share = op.input_shape[0] // op.groups
@@ -148,13 +154,15 @@ class AffineDense(OneOp[Dense]):
     name = "nn_dense_affine"
     template = "c/dense_affine.j2"
     runs = Dense
-    stack = DENSE_STACK
+    stack = portable.DENSE_STACK
 
     def refusal(self, op: Dense) -> str | None:
         return units_refusal(op) or affine_refusal(op.rows)
 
-    def packed(self, op: Dense) -> Packed:
-        return Packed(_row_bytes(op, op.rows.bias))
+    def packed(self, op: Dense, place: Place) -> Packed:
+        own = rows_field(), Field("inputs", 2, op.inputs), *small((("outputs", op.rows.outputs),))
+        fields = *own, *range_fields(op)
+        return Packed(_row_bytes(op, op.rows.bias), Description("nn_dense_affine", fields))
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         return op.rows.outputs * patch_cycles(op.inputs)

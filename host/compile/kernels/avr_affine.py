@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from host.compile.boards import Chip
+from host.compile.description import Description, rows_field, small
 from host.compile.kernels import affine, avr_patch, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
+from host.compile.memory import Place
 from host.quantise.ops import Conv, Dense
 
 EDGE_MAX = 96
@@ -39,9 +41,11 @@ class AvrAffineConv(OneOpOnAvr[Conv]):
         """What its outputs are cut into."""
         return avr_patch.cut(op.rows, op.is_depthwise)
 
-    def packed(self, op: Conv) -> Packed:
+    def packed(self, op: Conv, place: Place) -> Packed:
         blocks = self.blocks(op)
-        return Packed(avr_patch.block_bytes(op, blocks, affine.rule_bytes(op.rows)), {"blocks": blocks, "shift": 0})
+        fields = *affine.conv_fields(op, place, "layer."), *blocks.fields
+        rom = avr_patch.block_bytes(op, blocks, affine.rule_bytes(op.rows))
+        return Packed(rom, Description(self.name, fields, blocks.called))
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
         blocks, at_edges, total = self.blocks(op), affine.edges(op), 0.0
@@ -86,11 +90,13 @@ class AvrAffineDense(OneOpOnAvr[Dense]):
             return f"found {op.inputs} inputs, need a product of two numbers up to {avr_patch.RUN_MAX}"
         return portable.units_refusal(op) or affine.affine_refusal(op.rows) or avr_patch.long_refusal(op)
 
-    def packed(self, op: Dense) -> Packed:
+    def packed(self, op: Dense, place: Place) -> Packed:
         blocks, found = avr_patch.cut(op.rows), avr_patch.pieces(op.inputs)
         assert found is not None
-        facts = {"blocks": blocks, "pieces": found[0], "piece": found[1]}
-        return Packed(avr_patch.block_bytes(op, blocks, affine.rule_bytes(op.rows)), facts)
+        own = small((("pieces", found[0]), ("piece", found[1]), ("outputs", op.rows.outputs)))
+        fields = rows_field(), *own, *affine.range_fields(op), *blocks.fields
+        rom = avr_patch.block_bytes(op, blocks, affine.rule_bytes(op.rows))
+        return Packed(rom, Description(self.name, fields, blocks.called))
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         blocks, found = avr_patch.cut(op.rows), avr_patch.pieces(op.inputs)

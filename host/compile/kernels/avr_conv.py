@@ -6,8 +6,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 from host.compile.boards import Chip
-from host.compile.kernels import avr_patch, layouts, portable
+from host.compile.description import Description
+from host.compile.kernels import avr_patch, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
+from host.compile.memory import Place
 from host.quantise.ops import Conv
 
 
@@ -26,10 +28,11 @@ class _BlockConv(OneOpOnAvr[Conv]):
     def block_cycles(self, op: Conv, chip: Chip, size: int, y: int, x: int) -> float:
         """The sums of a block of `size` where so many of the kernel's rows and columns lie inside the map."""
 
-    def packed(self, op: Conv) -> Packed:
+    def packed(self, op: Conv, place: Place) -> Packed:
         blocks = self.blocks(op)
+        fields = *portable.conv_fields(op, place, "layer."), *blocks.fields
         rom = avr_patch.block_bytes(op, blocks, avr_patch.multiplier_bytes(op.rows))
-        return Packed(rom, {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
+        return Packed(rom, Description("nn_avr_conv", fields, blocks.called))
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
         sizes, total = self.blocks(op).sizes, 0.0

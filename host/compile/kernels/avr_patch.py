@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.compile.boards import Chip
+from host.compile.description import Description, Field, rows_field, small
 from host.compile.kernels import layouts, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
+from host.compile.memory import Place
 from host.quantise.ops import Conv, Dense, Rows
 
 BLOCK_MAX = 6
@@ -39,6 +41,19 @@ class Blocks:
     def stride(self, size: int) -> int:
         """Bytes of a block's weights for one input."""
         return -(-size * self.bits // 8)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """nn_avr_blocks, up to its routines."""
+        strides = {"larger_stride": self.stride(self.size), "smaller_stride": self.stride(self.size - 1)}
+        counts = {"size": self.size, "larger": self.larger, "smaller": self.smaller}
+        return small((counts | strides).items(), "blocks.")
+
+    @property
+    def called(self) -> tuple[tuple[str, str], ...]:
+        """Its routines, by field."""
+        smaller = f"{self.routine}_{self.size - 1}" if self.smaller else "0"
+        return ("blocks.larger_sums", f"{self.routine}_{self.size}"), ("blocks.smaller_sums", smaller)
 
     @property
     def routines(self) -> dict[str, dict[str, float]]:
@@ -142,11 +157,13 @@ class PatchDense(OneOpOnAvr[Dense]):
             return f"found {op.inputs} inputs, need a product of two numbers up to {RUN_MAX}"
         return portable.dense_refusal(op) or sums_refusal(op)
 
-    def packed(self, op: Dense) -> Packed:
+    def packed(self, op: Dense, place: Place) -> Packed:
         blocks, found = cut(op.rows), pieces(op.inputs)
         assert found is not None
-        facts = {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1], "pieces": found[0], "piece": found[1]}
-        return Packed(block_bytes(op, blocks, multiplier_bytes(op.rows)), facts)
+        shift, top = layouts.board_rule(op.rows)[1], portable.hidden_top(op)
+        own = small((("pieces", found[0]), ("piece", found[1]), ("shift", shift), ("top", top)))
+        described = Description("nn_avr_dense", (rows_field(), *own, *blocks.fields), blocks.called)
+        return Packed(block_bytes(op, blocks, multiplier_bytes(op.rows)), described)
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         blocks, found, outputs = cut(op.rows), pieces(op.inputs), op.rows.outputs

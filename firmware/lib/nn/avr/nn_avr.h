@@ -27,6 +27,11 @@ extern "C" {
 void nn_avr_preconv_16x16(const uint8_t *image, uint8_t levels, uint8_t *features, uint16_t *pooled);
 void nn_avr_preconv_28x28(const uint8_t *image, uint8_t levels, uint8_t *features, uint16_t *pooled);
 
+/* From where a rendered model takes what it gives them. */
+typedef struct {
+    uint8_t levels;
+} nn_avr_front_end;
+
 /* Step 4 of the front end alone; count a multiple of 4, at most 1020; levels 63 or 255; may overwrite pooled. */
 void nn_avr_normalize(uint16_t *pooled, uint16_t count, uint16_t smallest, uint16_t largest, uint8_t levels,
                       uint8_t *features);
@@ -117,6 +122,15 @@ void nn_avr_activate24(const uint8_t *sums, uint8_t count, nn_far multipliers, n
 void nn_avr_activate16(const int16_t *sums, uint8_t count, nn_far multipliers, nn_avr_how how, uint8_t *out);
 void nn_avr_activate32(const int32_t *sums, uint8_t count, nn_far multipliers, nn_avr_how how, uint8_t *out);
 
+/* From where a rendered model takes what it gives nn_avr_dense16, nn_avr_sums16 and their like for a layer. */
+typedef struct {
+    uint16_t inputs;
+    uint16_t multiplier; /* of nn_avr_requantize16 or 24; else 0 */
+    uint8_t outputs;
+    uint8_t flags; /* of nn_avr_activate16 or 24; else 0 */
+    uint8_t top;   /* of a hidden layer */
+} nn_avr_called;
+
 /* A layer's outputs in blocks, the larger ones first; `smaller` blocks have one output less. A block in flash:
  * int24 bias[B], uint16 multiplier[B] but for scores, weights. */
 typedef struct {
@@ -140,8 +154,8 @@ typedef struct {
     uint8_t pieces; /* pieces * piece inputs */
     uint8_t piece;
     uint8_t shift; /* 0 for scores */
+    uint8_t top;   /* as in nn_dense */
     nn_avr_blocks blocks;
-    uint8_t top; /* as in nn_dense */
 } nn_avr_dense;
 
 void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
