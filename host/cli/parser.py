@@ -252,6 +252,13 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     _kernel(parser, "with --board: ")
     parser.add_argument("--split", choices=("train", "test"), default="test")
     parser.add_argument("--profile", action="store_true", help="with --board: build so that each layer is timed")
+    parser.add_argument(
+        "--trace",
+        type=positive,
+        metavar="N",
+        help="bring back each step's output of the first N images that differ, else of the first N, and name the first "
+        "op that differs; --port needs firmware built with -DMODEL_TRACE",
+    )
     parser.add_argument("--baud", type=positive, help="rate of the line after the greeting (default 115200)")
     parser.add_argument("--min-accuracy", type=share, metavar="A", help="fail below this device accuracy, 0..1")
     _limit(parser)

@@ -16,6 +16,7 @@ from host.cli.evaluate import load_split
 from host.cli.resume import journal_of
 from host.cli.rounding import format_of, say_what_is_dropped, say_what_it_was_trained_for
 from host.cli.target import target_board
+from host.cli.tracing import check_that_it_traces, chosen, trace_images
 from host.compile.advice import check_fit
 from host.compile.boards import Board, Family
 from host.compile.budget import Budget
@@ -34,6 +35,7 @@ from host.nn.network import Network, float_scores
 from host.quantise.graph import Graph
 from host.quantise.reference import infer
 from host.report.compare import Comparison
+from host.report.divergence import document, text
 from host.report.document import RunFacts, verification
 from host.report.show import divergence
 
@@ -53,20 +55,27 @@ def run(arguments: argparse.Namespace) -> int:
     # Held until the report is written: so long nobody else begins the same run anew.
     with journal_of(arguments, console, network, dataset, split, carried) as journal:
         start = time.monotonic()
-        with connection as line, console.progress("verifying", "digit") as update:
-            outcome = stream(
-                line.transport,
-                [image_bytes(image) for image in split.images],
-                carried,
-                baud=arguments.baud or wire.DEFAULT_BAUD,
-                progress=update,
-                faults=faults,
-                journal=journal,
+        with connection as line:
+            if arguments.trace is not None and arguments.port is not None:
+                check_that_it_traces(line.transport, carried, split.images[0])
+            with console.progress("verifying", "digit") as update:
+                outcome = stream(
+                    line.transport,
+                    [image_bytes(image) for image in split.images],
+                    carried,
+                    baud=arguments.baud or wire.DEFAULT_BAUD,
+                    progress=update,
+                    faults=faults,
+                    journal=journal,
+                )
+            seconds = time.monotonic() - start
+            found = next(each for each in carried if each.model_hash == outcome.identity.model_hash)
+            graph = found.graph
+            comparison = _compare(network, graph, split, outcome)
+            wanted = chosen(comparison.diverging(), comparison.n, arguments.trace or 0)
+            traces = trace_images(
+                line.transport, outcome, found, split, wanted, arguments.baud, set(comparison.diverging())
             )
-        seconds = time.monotonic() - start
-        found = next(each for each in carried if each.model_hash == outcome.identity.model_hash)
-        graph = found.graph
-        comparison = _compare(network, graph, split, outcome)
         device_accuracy = comparison.accuracy(comparison.device_classes)
         accurate = arguments.min_accuracy is None or device_accuracy >= arguments.min_accuracy
         facts = RunFacts(
@@ -89,7 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
             predicted=budget,
         )
         result = verification(comparison, outcome, facts)
+        result["trace"] = [document(trace) for trace in traces]
         _say(console, comparison, split, format_of(graph), result)
+        for trace in traces:
+            console.say(text(trace))
         if not accurate:
             console.say(
                 f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
@@ -109,6 +121,11 @@ def _check_options(arguments: argparse.Namespace) -> None:
                     f"verify: --{name.replace('_', '-')}: found it with --port, where the flashed firmware decides, "
                     "need --board for it; leave it out, or export with it and flash that"
                 )
+    elif arguments.trace is not None and arguments.profile:
+        raise InputError(
+            "verify: --trace: found it with --profile, need one of them, each of which asks for a build of its own; "
+            "run one after the other"
+        )
     elif arguments.board == "native":
         for name, has in (("profile", "counts cycles"), ("baud", "has a line")):
             if getattr(arguments, name):
@@ -131,12 +148,13 @@ def _prepare(
     exported = export_for(
         network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor, profile=arguments.profile
     )
-    budget = check_fit(network, exported, target, profile=arguments.profile)
+    is_traced = arguments.trace is not None
+    budget = check_fit(network, exported, target, profile=arguments.profile, trace=is_traced)
     say_what_it_was_trained_for(console, network, fmt)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
     console.say(f"building {fmt.label} firmware, {_kernel_on(target, exported)}, for {target.name} with PlatformIO")
-    built = build_firmware(exported, target, profile=arguments.profile)
+    built = build_firmware(exported, target, profile=arguments.profile, trace=is_traced)
     predicted = budget if target.counts_memory else None
     return [identity(exported)], predicted, built, connect_board(target, built)
 
