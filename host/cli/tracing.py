@@ -25,7 +25,13 @@ def check_that_it_traces(transport: Transport, carried: Sequence[Candidate], ima
     """Greet a board that was flashed by somebody; raise DeviceError, before the first image of a run, where its build
     does not trace."""
     greeted = stream(transport, [], carried)
-    Tracer(transport, greeted.ready).trace(image_bytes(image))
+    program = found_of(greeted, carried).program(greeted.ready.weights_crc)
+    Tracer(transport, greeted.ready, program.outputs).trace(image_bytes(image))
+
+
+def found_of(outcome: Outcome, carried: Sequence[Candidate]) -> Candidate:
+    """Which of them the board has."""
+    return next(each for each in carried if each.model_hash == outcome.identity.model_hash)
 
 
 def trace_images(
@@ -41,7 +47,7 @@ def trace_images(
     if not indices:
         return []
     program = found.program(outcome.ready.weights_crc)
-    tracer = Tracer(transport, outcome.ready, baud=baud or wire.DEFAULT_BAUD)
+    tracer = Tracer(transport, outcome.ready, program.outputs, baud=baud or wire.DEFAULT_BAUD)
     traces = []
     for index in indices:
         image, label = split.images[index], int(split.labels[index])

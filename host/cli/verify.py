@@ -16,7 +16,7 @@ from host.cli.evaluate import load_split
 from host.cli.resume import journal_of
 from host.cli.rounding import format_of, say_what_is_dropped, say_what_it_was_trained_for
 from host.cli.target import target_board
-from host.cli.tracing import check_that_it_traces, chosen, trace_images
+from host.cli.tracing import check_that_it_traces, chosen, found_of, trace_images
 from host.compile.advice import check_fit
 from host.compile.boards import Board, Family
 from host.compile.budget import Budget
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
                     journal=journal,
                 )
             seconds = time.monotonic() - start
-            found = next(each for each in carried if each.model_hash == outcome.identity.model_hash)
+            found = found_of(outcome, carried)
             graph = found.graph
             comparison = _compare(network, graph, split, outcome)
             wanted = chosen(comparison.diverging(), comparison.n, arguments.trace or 0)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 import time
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from host.errors import DeviceError, FrameError, LinkTimeout
 from host.link import wire
@@ -20,6 +20,7 @@ from host.link.wire import ErrorCode, Frame, MessageType
 
 TRIES = 30
 _LINE_BITS = 10
+_ANOTHER_EXPORT = "its headers are of another export: export again, and flash that with -DMODEL_TRACE"
 _MOST_FRAMES = 1 << 14
 """In one try; an arena of 64 KiB, sent eight times over."""
 
@@ -37,33 +38,28 @@ class _LostError(Exception):
     """An answer did not come, or not whole: ask again."""
 
 
-@dataclass
-class _Parts:
-    """A step's output as it comes in."""
-
-    total: int
-    at: dict[int, bytes] = field(default_factory=dict)
-
-    def whole(self) -> bytes:
-        """Raise _LostError where a part is missing."""
-        if sorted(self.at) != list(range(0, self.total, wire.OUTPUT_DATA_BYTES)):
-            raise _LostError
-        return b"".join(self.at[at] for at in sorted(self.at))[: self.total]
+def _whole(parts: Mapping[int, bytes], size: int) -> bytes:
+    """A step's output of `size` bytes; raise _LostError where a part is missing."""
+    if sorted(parts) != list(range(0, size, wire.OUTPUT_DATA_BYTES)):
+        raise _LostError
+    return b"".join(parts[at] for at in sorted(parts))[:size]
 
 
 class Tracer:
-    """Traces images on a board that has answered with `ready`, over a line that stands at `baud`."""
+    """Traces images on a board that has answered with `ready`, over a line that stands at `baud`. `sizes` are the bytes
+    of each step's output by its mark, but for the last one's."""
 
     def __init__(
         self,
         transport: Transport,
         ready: wire.Ready,
+        sizes: Mapping[int, int],
         *,
         baud: int = wire.DEFAULT_BAUD,
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._transport, self._ready, self._baud = transport, ready, baud
+        self._transport, self._ready, self._sizes, self._baud = transport, ready, sizes, baud
         self._timing, self._clock = timing or Timing(), clock
         self._splitter = wire.FrameSplitter()
         self._frames: list[bytes] = []
@@ -72,35 +68,51 @@ class Tracer:
 
     def trace(self, image: bytes, before: bytes | None = None) -> Traced:
         """What the board puts out of `image`, right behind the image `before`, as in a run. Raise DeviceError where it
-        cannot trace, LinkTimeout where nothing whole has come in so many tries."""
+        cannot trace, or traces another program, LinkTimeout where nothing whole has come in so many tries."""
+        silent = 0
         for _ in range(TRIES):
             self._heard = 0
             try:
                 if before is not None:
                     self._classify(before)
                 self._await(self._ask(MessageType.TRACE), MessageType.TRACE_SET)
-                return self._classify(image)
+                result, parts = self._classify(image)
+                silent += not parts
+                outputs = {step: _whole(parts.get(step, {}), size) for step, size in self._sizes.items()}
+                return Traced(outputs, result)
             except (_LostError, FrameError):
                 self._transport.write(wire.DELIMITER)
+        if silent == TRIES:
+            raise DeviceError(f"board: trace: found no output of any step, need {len(self._sizes)}; {_ANOTHER_EXPORT}")
         raise LinkTimeout(
             f"board: found no whole trace in {TRIES} tries, need one; check the cable, try a lower --baud"
         )
 
-    def _classify(self, image: bytes) -> Traced:
+    def _classify(self, image: bytes) -> tuple[wire.Result, dict[int, dict[int, bytes]]]:
+        """RESULT, and before it the parts of each step's output by their place in it."""
         sequence = self._ask(MessageType.IMAGE, image)
-        parts: dict[int, _Parts] = {}
+        parts: dict[int, dict[int, bytes]] = {}
         while True:
             frame = self._next(len(image))
             if frame.sequence != sequence:
                 continue
             if frame.type is MessageType.OUTPUT:
                 output = wire.Output.unpack(frame.payload)
-                parts.setdefault(output.step, _Parts(output.total)).at[output.at] = output.data
+                self._check(output)
+                parts.setdefault(output.step, {})[output.at] = output.data
             elif frame.type is MessageType.RESULT:
                 result = wire.Result.unpack(frame.payload, self._ready.classes, self._ready.marks)
                 if result.digest != zlib.crc32(image):
                     raise _LostError
-                return Traced({step: part.whole() for step, part in sorted(parts.items())}, result)
+                return result, parts
+
+    def _check(self, output: wire.Output) -> None:
+        size = self._sizes.get(output.step)
+        if output.total != size:
+            raise DeviceError(
+                f"board: trace: step {output.step}: found {output.total:,} bytes of its output, need {size}; "
+                f"{_ANOTHER_EXPORT}"
+            )
 
     def _ask(self, kind: MessageType, payload: bytes = b"") -> int:
         self._sequence = (self._sequence + 1) & 0xFF

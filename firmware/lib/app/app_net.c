@@ -31,7 +31,8 @@ static struct {
     const app_port *port;
 } trace;
 
-static void __attribute__((noinline)) send_output(uint8_t step, const uint8_t *output, uint16_t bytes)
+/* Nets of one step have no use for it. */
+static void __attribute__((noinline, unused)) send_output(uint8_t step, const uint8_t *output, uint16_t bytes)
 {
     if (!trace.app)
         return;
