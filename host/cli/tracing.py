@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from host import data
 from host.compile.candidates import Candidate
+from host.compile.program import Program
 from host.link import wire
 from host.link.run import Outcome, image_bytes, stream
-from host.link.trace import Tracer
+from host.link.trace import OtherStepsError, Tracer
 from host.link.transport import Transport
 from host.report.divergence import Trace, compare
 
@@ -25,8 +26,7 @@ def check_that_it_traces(transport: Transport, carried: Sequence[Candidate], ima
     """Greet a board that was flashed by somebody; raise DeviceError, before the first image of a run, where its build
     does not trace."""
     greeted = stream(transport, [], carried)
-    program = found_of(greeted, carried).program(greeted.ready.weights_crc)
-    Tracer(transport, greeted.ready, program.outputs).trace(image_bytes(image))
+    _program_of(transport, greeted, found_of(greeted, carried), image, wire.DEFAULT_BAUD)
 
 
 def found_of(outcome: Outcome, carried: Sequence[Candidate]) -> Candidate:
@@ -46,8 +46,9 @@ def trace_images(
     """Each of the images again, right behind the one before it as in the run, and what its steps put out."""
     if not indices:
         return []
-    program = found.program(outcome.ready.weights_crc)
-    tracer = Tracer(transport, outcome.ready, program.outputs, baud=baud or wire.DEFAULT_BAUD)
+    rate = baud or wire.DEFAULT_BAUD
+    program = _program_of(transport, outcome, found, split.images[indices[0]], rate)
+    tracer = Tracer(transport, outcome.ready, program.outputs, baud=rate)
     traces = []
     for index in indices:
         image, label = split.images[index], int(split.labels[index])
@@ -55,3 +56,22 @@ def trace_images(
         traced = tracer.trace(image_bytes(image), before)
         traces.append(compare(program, image, traced, index, label, differed=index in diverging))
     return traces
+
+
+def _program_of(
+    transport: Transport, outcome: Outcome, found: Candidate, image: NDArray[np.uint8], baud: int
+) -> Program:
+    """Of the programs with the board's CRC the one whose steps it runs; raise DeviceError where it runs none's."""
+    crc = outcome.ready.weights_crc
+    several = {tuple(program.outputs.items()): program for program in reversed(found.programs(crc))}
+    refused: OtherStepsError | None = None
+    for program in reversed(several.values()):
+        try:
+            Tracer(transport, outcome.ready, program.outputs, baud=baud).trace(image_bytes(image))
+        except OtherStepsError as error:
+            refused = error
+        else:
+            return program
+    raise refused or OtherStepsError(
+        "board: trace: found a program of an earlier version, need one whose steps are known; export again and flash it"
+    )

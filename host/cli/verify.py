@@ -43,7 +43,7 @@ EXIT_FAILED = 1
 
 
 def run(arguments: argparse.Namespace) -> int:
-    _check_options(arguments)
+    check_options(arguments)
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
     dataset, split = load_split(arguments.data, arguments.split, network, arguments.limit)
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         rates = ", ".join(map(str, wire.BAUD_RATES))
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
     faults = parse_faults(arguments.faults) if arguments.faults is not None else None
-    carried, budget, built, connection = _prepare(console, arguments, network)
+    carried, budget, built, connection = prepare(console, arguments, network)
     # Held until the report is written: so long nobody else begins the same run anew.
     with journal_of(arguments, console, network, dataset, split, carried) as journal:
         start = time.monotonic()
@@ -112,13 +112,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if facts.passed else EXIT_FAILED
 
 
-def _check_options(arguments: argparse.Namespace) -> None:
+def check_options(arguments: argparse.Namespace, command: str = "verify") -> None:
     """Raise InputError for an option that would change nothing."""
     if arguments.port is not None:
         for name, usual in (("kernel", "auto"), ("activation_bits", None), ("per_tensor", False), ("profile", False)):
             if getattr(arguments, name) != usual:
                 raise InputError(
-                    f"verify: --{name.replace('_', '-')}: found it with --port, where the flashed firmware decides, "
+                    f"{command}: --{name.replace('_', '-')}: found it with --port, where the flashed firmware decides, "
                     "need --board for it; leave it out, or export with it and flash that"
                 )
     elif arguments.trace is not None and arguments.profile:
@@ -130,12 +130,12 @@ def _check_options(arguments: argparse.Namespace) -> None:
         for name, has in (("profile", "counts cycles"), ("baud", "has a line")):
             if getattr(arguments, name):
                 raise InputError(
-                    f"verify: --{name}: found it with --board native, need a board that {has}; "
+                    f"{command}: --{name}: found it with --board native, need a board that {has}; "
                     "leave it out or choose --board uno"
                 )
 
 
-def _prepare(
+def prepare(
     console: Console, arguments: argparse.Namespace, network: Network
 ) -> tuple[list[Candidate], Budget | None, Built | None, AbstractContextManager[Connection]]:
     """What the board may carry, what it will cost and the build if there is one, and the line to open."""

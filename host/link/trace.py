@@ -34,6 +34,10 @@ class Traced:
     result: wire.Result
 
 
+class OtherStepsError(DeviceError):
+    """The board runs other steps than it should."""
+
+
 class _LostError(Exception):
     """An answer did not come, or not whole: ask again."""
 
@@ -83,7 +87,9 @@ class Tracer:
             except (_LostError, FrameError):
                 self._transport.write(wire.DELIMITER)
         if silent == TRIES:
-            raise DeviceError(f"board: trace: found no output of any step, need {len(self._sizes)}; {_ANOTHER_EXPORT}")
+            raise OtherStepsError(
+                f"board: trace: found no output of any step, need {len(self._sizes)}; {_ANOTHER_EXPORT}"
+            )
         raise LinkTimeout(
             f"board: found no whole trace in {TRIES} tries, need one; check the cable, try a lower --baud"
         )
@@ -109,10 +115,8 @@ class Tracer:
     def _check(self, output: wire.Output) -> None:
         size = self._sizes.get(output.step)
         if output.total != size:
-            raise DeviceError(
-                f"board: trace: step {output.step}: found {output.total:,} bytes of its output, need {size}; "
-                f"{_ANOTHER_EXPORT}"
-            )
+            found = f"found {output.total:,} bytes of its output, need {size or 'none'}"
+            raise OtherStepsError(f"board: trace: step {output.step}: {found}; {_ANOTHER_EXPORT}")
 
     def _ask(self, kind: MessageType, payload: bytes = b"") -> int:
         self._sequence = (self._sequence + 1) & 0xFF
