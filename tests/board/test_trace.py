@@ -3,6 +3,7 @@ assembly, and seen through every kind of step."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import exported, simulated
 from firmware_build import CORE_FLAGS, CORE_SOURCES, LIB, compile_c
 from needed import need
 from networks import drawn_images, network_of, random_network
 from numpy.typing import NDArray
 from programs import TURNS
 
+from host.cli import main
 from host.compile.boards import BOARDS
 from host.compile.budget import predict
 from host.compile.export import Export
@@ -25,6 +28,7 @@ from host.link.boards import connect_board
 from host.link.build import Built, build_firmware
 from host.link.run import identity, image_bytes, stream
 from host.link.trace import Tracer
+from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
 from host.quantise.graph import Graph
@@ -35,7 +39,6 @@ from host.quantise.reference import infer, op_inputs
 from host.quantise.requantisers import HalfUp
 from host.report.divergence import Trace, compare, document
 
-Model = Path
 Capture = pytest.CaptureFixture[str]
 Images = NDArray[np.uint8]
 LAYERS = (
@@ -259,3 +262,46 @@ def test_every_step_of_a_sound_board_is_equal(tmp_path: Path, layers: object, fm
     assert (any(len(step.ops) == 2 for step in trace.steps)) == (layers is TURNS)
     budget = predict(export.on(uno), uno, trace=True)
     assert built.ram_static == budget.ram_static and -60 <= budget.flash - (built.flash or 0) <= 300
+
+
+def test_a_flashed_board_traces_or_says_that_it_cannot(tmp_path: Path, capsys: Capture) -> None:
+    network, model, target = random_network(shape=(16, 16), classes=10), tmp_path / "net.h5", tmp_path / "out.json"
+    model_file.save(network, model)
+    export = exported(model)
+    arguments = [str(model), "--data", "digits", "--json", str(target)]
+    with simulated(build_firmware(export, BOARDS["uno"]).program) as (port, _):
+        assert main(["verify", *arguments, "--port", port, "--limit", "3", "--trace", "1"]) == 3
+    said = capsys.readouterr().err
+    assert "board: trace: found firmware that does not trace, need a build with -DMODEL_TRACE" in said
+    assert said.count("\n") == 1 and not target.exists()
+    with simulated(build_firmware(export, BOARDS["uno"], trace=True).program) as (port, _):
+        assert main(["explain", *arguments, "--port", port, "--index", "7"]) == 0
+    result = json.loads(target.read_text())
+    assert result["trace"]["equal"] and [step["ops"] for step in result["trace"]["steps"]] == [[0], [1, 2]]
+    assert result["class"]["board"] == result["class"]["reference"]
+    assert result["scores"]["board"] == result["scores"]["reference"]
+    assert "seen with op 2" in capsys.readouterr().out
+
+
+def test_a_net_that_fits_but_for_the_trace_is_told_by_how_much(tmp_path: Path, capsys: Capture) -> None:
+    uno, model = BOARDS["uno"], tmp_path / "net.h5"
+    for hidden in range(40, 90):
+        network = random_network(shape=(16, 16), hidden=hidden, classes=10)
+        program = plain(lower(network, WeightFormat.FLOAT32)).on(uno)
+        if predict(program, uno).fits(uno) and not predict(program, uno, trace=True).fits(uno):
+            break
+    else:
+        pytest.fail("every net that fits can be traced: plant another one")
+    model_file.save(network, model)
+    wish = ["--data", "digits", "--board", "uno", "--format", "float32", "--kernel", "portable", "--trace", "1"]
+    assert main(["verify", str(model), *wish]) == 2
+    flash = predict(program, uno, trace=True).flash
+    said = capsys.readouterr().err
+    assert f"uno: a build that traces: flash: found {flash:,} bytes needed, 32,256 there; trace it with" in said
+
+
+def test_one_build_cannot_do_both(tmp_path: Path, capsys: Capture) -> None:
+    model_file.save(random_network(shape=(16, 16), classes=10), tmp_path / "net.h5")
+    arguments = ["--data", "digits", "--board", "uno", "--trace", "1", "--profile"]
+    assert main(["verify", str(tmp_path / "net.h5"), *arguments]) == 2
+    assert "verify: --trace: found it with --profile" in capsys.readouterr().err
