@@ -164,13 +164,13 @@ def plant(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("bug", "board", "fmt", "kernel"),
+    ("bug", "board", "fmt", "kernel", "op"),
     [
-        ("a tap of the Gaussian", "native", "int8", "auto"),
-        ("a tap of the Gaussian", "uno", "int8", "portable"),
-        ("a rare carry of the assembly", "uno", "int8", "asm"),
-        ("rounding", "native", "int8", "auto"),
-        ("the order of a float sum", "native", "float32", "auto"),
+        ("a tap of the Gaussian", "native", "int8", "auto", "op 0, front end"),
+        ("a tap of the Gaussian", "uno", "int8", "portable", "op 0, front end"),
+        ("a rare carry of the assembly", "uno", "int8", "asm", "op 0, front end"),
+        ("rounding", "native", "int8", "auto", "op 1, dense 64-40"),
+        ("the order of a float sum", "native", "float32", "auto", "op 1, dense 64-40"),
     ],
 )
 def test_a_planted_bug_is_caught(
@@ -182,11 +182,13 @@ def test_a_planted_bug_is_caught(
     board: str,
     fmt: str,
     kernel: str,
+    op: str,
 ) -> None:
     plant(bug)
     model = trained("preconv")
     capsys.readouterr()
-    code, result = verify_usps(tmp_path, model, "--board", board, "--format", fmt, "--kernel", kernel, "--limit", 200)
+    wish = ["--board", board, "--format", fmt, "--kernel", kernel]
+    code, result = verify_usps(tmp_path, model, *wish, "--limit", 200, "--trace", 2)
     assert (code, result["verdict"]) == (1, "fail")
     assert result["agreement"]["scores_equal"] < 200
     shown = capsys.readouterr().out
@@ -199,6 +201,11 @@ def test_a_planted_bug_is_caught(
     assert [int(row[0]) for row in scores] == list(range(10))
     assert all((row[2] != row[3]) == bool(row[4]) for row in scores) and any(row[4] for row in scores)
     assert "verdict: FAIL" in shown
+    assert [trace["index"] for trace in result["trace"]] == [each["index"] for each in result["mismatches"][:2]]
+    for trace in result["trace"]:
+        assert f"trace of image {trace['index']}, label {trace['label']}: first to differ: {op}" in shown
+        first = trace["first"]
+        assert f"op {first['ops'][0]}, {first['name']}".startswith(op) and first["own"] == first["differing"] > 0
 
 
 @pytest.mark.parametrize(
