@@ -110,10 +110,12 @@ def network_of(
     scaling: Scaling,
     labels: Sequence[str] | None = None,
     given: Given | None = None,
+    content: bytes | None = None,
 ) -> Network:
     """Put a net together; raise InputError where its parts do not fit, or are larger than a model file holds.
 
-    `labels` None names the classes 0, 1, …; `source` names the tool whose file `path` is.
+    `labels` None names the classes 0, 1, …; `source` names the tool whose file `path` is; `content` is what it was made
+    of where there is no file.
     """
     check_sizes(path, input_shape, [piece.spec for piece in pieces])
     architecture = Architecture(input_shape, tuple(piece.spec for piece in pieces))
@@ -126,10 +128,14 @@ def network_of(
         parameters=_parameters(path, architecture, pieces),
         scaling=scaling,
         labels=names,
-        provenance=Provenance(DATASET, hashlib.sha256(path.read_bytes()).hexdigest(), safe_name(path), 0, source),
+        provenance=Provenance(DATASET, _digest(path, content), safe_name(path), 0, source),
         output_max=tuple(piece.output_max for piece in pieces),
         given=given,
     )
+
+
+def _digest(path: Path, content: bytes | None) -> str:
+    return hashlib.sha256(path.read_bytes() if content is None else content).hexdigest()
 
 
 def safe_name(path: Path) -> str:

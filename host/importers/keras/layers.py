@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.importers.base import Options, refused, scaling_of
-from host.importers.chain import NO_PADS, Chain, same_pads
+from host.importers.chain import Chain
 from host.importers.keras.archive import Saved, Weights
 from host.importers.keras.config import Layer, shown
+from host.importers.steps import NO_PADS, same_pads
 from host.nn.shapes import Pads, Pair
 
 _NOTHING = {
