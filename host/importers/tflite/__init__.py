@@ -1,0 +1,6 @@
+"""TensorFlow Lite: int8 nets with their own whole numbers, float nets as floats.
+
+`file` reads the flatbuffer, `walk` goes along its operators, `integers` and `floats` make the numbers of a layer.
+"""
+
+from host.importers.tflite.walk import read as read

@@ -1,0 +1,90 @@
+"""What TensorFlow Lite Micro makes of scales before it computes: multipliers, and the codes that activations end at."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.importers.multipliers import quantised_multipliers
+from host.importers.tflite.file import Tensor
+from host.nn.given import GivenRows
+
+CENTER = 128
+"""The u8 code that stands for int8's 0."""
+_LOW, _HIGH = -128, 127
+_LIMITS = {"RELU": math.inf, "RELU6": 6.0}
+_MOST_SHIFT, _LEAST_EXPONENT, _MOST_EXPONENT = 32, -31, 30
+
+
+def zero_code(tensor: Tensor) -> int:
+    """The u8 code of 0.0."""
+    return int(tensor.zeros[0]) + CENTER
+
+
+def scale_of(tensor: Tensor) -> float:
+    """What one step of its codes is worth."""
+    return float(tensor.scales[0])
+
+
+def clamps(tensor: Tensor, activation: str) -> tuple[int, int]:
+    """(lowest, highest) u8 code of a tensor behind an activation, rounded in float32 as TensorFlow Lite does."""
+    low, high = _LOW, _HIGH
+    if activation in _LIMITS:
+        low = int(tensor.zeros[0])
+        with np.errstate(over="ignore"):
+            steps = float(np.float32(_LIMITS[activation]) / tensor.scales[0])
+        if steps < _HIGH - _LOW:
+            high = min(high, low + math.floor(steps + 0.5))
+    return low + CENTER, high + CENTER
+
+
+def layer_rows(
+    weights: NDArray[np.int8],
+    bias: NDArray[np.int32],
+    tensors: tuple[Tensor, Tensor, Tensor],
+    activation: str,
+    in_float32: bool,
+) -> GivenRows:
+    """Rows of a layer with weights (outputs, …) of the tensors (input, weights, output). With `in_float32` the product
+    of the scales of inputs and weights is a float32 number, as fully connected layers of one scale have it. Raise
+    OverflowError where a sum is worth more than 2^30 steps of the output."""
+    source, filters, target = tensors
+    with np.errstate(over="ignore"):
+        product = source.scales[0] * filters.scales if in_float32 else float(source.scales[0]) * _wide(filters.scales)
+    factors = np.broadcast_to(_wide(product) / float(target.scales[0]), len(bias))
+    multipliers, exponents = _multipliers(factors)
+    low, high = clamps(target, activation)
+    return GivenRows(weights, bias, multipliers, exponents, scale_of(target), zero_code(target), low, high)
+
+
+def mean_rows(source: Tensor, target: Tensor, channels: int, count: int) -> GivenRows:
+    """Rows of the mean of `count` codes of each channel. The division goes into the multiplier, brought up by as many
+    bits as the count has and then rounded down. Raise OverflowError as `layer_rows`."""
+    multipliers, exponents = _multipliers(np.array([float(source.scales[0]) / float(target.scales[0])]))
+    multiplier, exponent = int(multipliers[0]), int(exponents[0])
+    shift = min(count.bit_length() - 1, _MOST_SHIFT, exponent - _LEAST_EXPONENT)
+    return GivenRows(
+        None,
+        np.zeros(channels, np.int32),
+        np.full(channels, (multiplier << shift) // count, np.int32),
+        np.full(channels, exponent - shift, np.int32),
+        scale_of(target),
+        zero_code(target),
+    )
+
+
+def _multipliers(factors: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    if not (factors < 2.0**_MOST_EXPONENT).all():
+        raise OverflowError(f"outputs in steps of {1 / factors.max():.3g} of those of the sums")
+    return quantised_multipliers(factors)
+
+
+def _wide(numbers: NDArray[np.floating]) -> NDArray[np.float64]:
+    return numbers.astype(np.float64)
+
+
+def reach(rows: GivenRows) -> float:
+    """The largest magnitude that a layer's codes stand for."""
+    return max(rows.high - rows.zero, rows.zero - rows.low) * rows.scale
