@@ -91,7 +91,7 @@ class Chain(Steps):
         self._steps[-1] = replace(last, spec=Dense(2), shape=(2,), weights=weights, bias=bias)
         self.notes.append(f"{place} over one score: two classes with the scores 0 and that one")
 
-    def finish(self, source: str, labels: Sequence[str] | None, content: bytes | None = None) -> Network:
+    def finish(self, engine: str, labels: Sequence[str] | None, content: bytes | None = None) -> Network:
         """The net. Raises InputError where something is left that no layer took in, or no dense layer is last."""
         self._check_nothing_waits("end")
         self._end_dense()
@@ -104,7 +104,7 @@ class Chain(Steps):
             raise refused(self.path, "input", found, f"an offset up to {MAX_OFFSET}", "give another --input-range")
         with np.errstate(all="ignore"):
             pieces = [Piece(each.spec, _float32(each.weights), _float32(each.bias)) for each in self._steps]
-        return network_of(self.path, source, self.input_shape, pieces, self.scaling, labels, content=content)
+        return network_of(self.path, engine, self.input_shape, pieces, self.scaling, labels, content=content)
 
     @property
     def _offset(self) -> float:

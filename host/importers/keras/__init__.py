@@ -17,7 +17,7 @@ from host.importers.keras.archive import opened
 from host.importers.keras.layers import Walk
 
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error)
-SOURCE = "Keras"
+SOURCE, ENGINE = "Keras", "keras"
 
 
 def read(path: Path, options: Options) -> Imported:
@@ -27,7 +27,7 @@ def read(path: Path, options: Options) -> Imported:
         with opened(path, grant) as saved, np.errstate(all="ignore"):
             walk = Walk(path, saved, options)
             walk.take_all()
-            network = walk.chain.finish(SOURCE, options.labels)
+            network = walk.chain.finish(ENGINE, options.labels)
         return Imported(network, SOURCE, tuple(walk.chain.notes), tuple(walk.left))
 
     return read_guarded(path, "Keras file", take, _DAMAGED_ZIP)
