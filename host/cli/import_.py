@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{output}: found a .json, need a model's name; give .h5")
     check_writable(output)
     labels = None if arguments.labels is None else tuple(arguments.labels.split(","))
-    imported = import_net(Path(arguments.file), Options(labels, arguments.input_range))
+    imported = import_net(Path(arguments.file), Options(labels, arguments.input_range, arguments.shape))
     # A net that no op can be made of is refused before anything is written.
     graph = lower(imported.network, WeightFormat.INT8, prune=False)
     model_file.save(imported.network, output)

@@ -69,3 +69,14 @@ def float_range(text: str) -> tuple[float, float]:
     if not (low < high and math.isfinite(high - low)):
         raise argparse.ArgumentTypeError(f"found {text}, need LOW,HIGH with LOW below HIGH")
     return low, high
+
+
+def height_width(text: str) -> tuple[int, int]:
+    """HEIGHT,WIDTH."""
+    try:
+        height, width = map(int, text.split(","))
+    except ValueError:
+        height, width = 0, 0
+    if min(height, width) < 1:
+        raise argparse.ArgumentTypeError(f"found {text}, need HEIGHT,WIDTH, each from 1")
+    return height, width

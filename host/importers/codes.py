@@ -28,7 +28,7 @@ from host.nn.shapes import Pads
 _LARGEST_FACTOR = 2.0**30
 _WEIGHTS = np.iinfo(np.int8)
 _BIASES = np.iinfo(np.int32)
-_AGAIN = "quantise the net again with onnxruntime's quantize_static, behind its quant_pre_process"
+_AGAIN = "quantise it again: quant_pre_process, then quantize_static with weight_type QInt8"
 
 
 class Codes(Steps):

@@ -26,6 +26,8 @@ _BEHIND = {
     *("Cast", "Reshape", "Identity", "Sub", "Concat", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"),
 }
 """What may be done with scores: it is left to the host."""
+_SILENT = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"}
+"""Of these what nobody needs to be told of."""
 _ENDS = {"Softmax", "LogSoftmax", "ArgMax", "Sigmoid", "TopK", "ai.onnx.ml.ZipMap"}
 """Of these what makes the tensor before it the scores."""
 _WAYS_OUT = {
@@ -107,7 +109,7 @@ def _take_end(state: State, node: Node, moving: list[str]) -> None:
     if not state.tail:
         _begin_end(state, node)
     state.tail.update(name for name in node.outputs if name)
-    if node.op not in ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze") and node.op not in state.left:
+    if node.op not in _SILENT and node.op not in state.left:
         state.left.append(node.op)
     known = [each for each in (state.constant(name) for name in node.inputs) if each is not None]
     if node.op == "ai.onnx.ml.ArrayFeatureExtractor" and known:
