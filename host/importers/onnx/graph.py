@@ -103,7 +103,7 @@ class _Reader:
         kinds = onnx.TensorProto
         self._dense = {
             *(kinds.FLOAT, kinds.DOUBLE, kinds.FLOAT16, kinds.BOOL),
-            *(kinds.INT8, kinds.UINT8, kinds.INT32, kinds.INT64),
+            *(kinds.INT8, kinds.UINT8, kinds.INT16, kinds.UINT16, kinds.INT32, kinds.INT64),
         }
 
     def graph(self, graph: Any) -> Graph:
