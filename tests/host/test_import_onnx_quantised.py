@@ -48,10 +48,9 @@ class Calibration(quantization.CalibrationDataReader):
         return None if batch is None else {self._name: batch}
 
 
-def quantised(
-    net: Net, folder: Path, activations: str = "int8", weights: str = "int8", per_channel: bool = True
-) -> Path:
+def quantised(folder: Path, activations: str = "int8", weights: str = "int8", per_channel: bool = True) -> Path:
     """As its users are told to: quantize_static, in QDQ format."""
+    net = floats()
     net.shape[0] = 20
     path = folder / "net.onnx"
     logging.disable(logging.WARNING)
