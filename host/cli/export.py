@@ -7,7 +7,6 @@ from pathlib import Path
 
 from host import data
 from host.cli.console import Console, percent
-from host.cli.evaluate import takes
 from host.cli.rounding import format_of, say_what_is_dropped, say_what_it_was_trained_for
 from host.cli.target import target_board
 from host.compile.advice import check_fit
@@ -20,6 +19,7 @@ from host.errors import DigitduinoError, InputError
 from host.link.project import check_project, stage_project
 from host.modelfile import file as model_file
 from host.modelfile import seed_text
+from host.nn.encode import encode, takes
 from host.nn.formats import WeightFormat
 from host.nn.network import Network
 from host.quantise.reference import infer
@@ -103,9 +103,9 @@ def _format_accuracy(network: Network, exported: Export) -> float | None:
         test = data.load(name).test
     except DigitduinoError:
         return None
-    if not takes(network, test):
+    if not takes(network, test.images.shape[1:]):
         return None
-    return accuracy(infer(exported.graph, test.images).classes, test.labels)
+    return accuracy(infer(exported.graph, encode(network, test.images)).classes, test.labels)
 
 
 def _say_budget(console: Console, exported: Export, target: Board, budget: Budget, measured: float | None) -> None:

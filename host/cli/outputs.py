@@ -7,7 +7,14 @@ from pathlib import Path
 
 from host.errors import InputError
 
-_NAMES = {"model": "MODEL", "file": "FILE", "output": "-o", "journal": "--journal", "json": "--json"}
+_NAMES = {
+    "model": "MODEL",
+    "file": "FILE",
+    "output": "-o",
+    "journal": "--journal",
+    "scores": "--scores",
+    "json": "--json",
+}
 """Arguments that name a file, and how the user gives them; each may collide with those before it."""
 
 

@@ -8,7 +8,7 @@ import keyword
 from collections.abc import Callable
 
 from host import __version__
-from host.cli.values import Parser, float_range, height_width, json_file, natural, positive, share
+from host.cli.values import Parser, float_range, height_width, json_file, natural, percentile, positive, share
 from host.compile.boards import BOARDS, Runner
 from host.compile.kernels.kinds import AUTO, KINDS
 from host.nn.formats import ACTIVATION_TOPS, BITS_IN_WORDS, WeightFormat
@@ -33,6 +33,9 @@ def build_parser() -> argparse.ArgumentParser:
     _train(_command(commands, "train", "train a network", "host train --data usps -o usps.h5"))
     _import(_command(commands, "import", "take the net of another tool", "host import net.tflite -o net.h5"))
     _evaluate(_command(commands, "evaluate", "accuracy of each format on the PC", "host evaluate usps.h5 --data usps"))
+    _calibrate(
+        _command(commands, "calibrate", "measure a model's ranges on data", "host calibrate net.h5 --data inputs.npz")
+    )
     _export(_command(commands, "export", "render C headers", "host export usps.h5 --format int8 --board uno"))
     _plot(_command(commands, "plot", "pictures of a model and of what it answers", "host plot usps.h5 maps --digit 7"))
     _models(_command(commands, "models", "list the pretrained models", "host models"))
@@ -111,6 +114,14 @@ def _format(parser: argparse.ArgumentParser, names: tuple[str, ...], what: str, 
 
 def _limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
+
+
+def _split(parser: argparse.ArgumentParser, usual: str) -> None:
+    parser.add_argument("--split", choices=("train", "test"), help=f"default {usual}; a file of inputs has none")
+
+
+def _scores(parser: argparse.ArgumentParser, whose: str) -> None:
+    parser.add_argument("--scores", metavar="FILE", help=f"keep every answer of {whose}: a .csv or .npz")
 
 
 def _faults(parser: argparse.ArgumentParser) -> None:
@@ -216,7 +227,23 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     _model(parser)
     _data(parser)
     _format(parser, FORMATS, "only this one beside float32 (default all)")
-    parser.add_argument("--split", choices=("train", "test"), default="test")
+    _split(parser, "test")
+    _limit(parser)
+    _scores(parser, "--format, or of the one whose recall is shown")
+    _json(parser)
+
+
+def _calibrate(parser: argparse.ArgumentParser) -> None:
+    _model(parser)
+    _data(parser)
+    _split(parser, "train")
+    parser.add_argument(
+        "--percentile",
+        type=percentile,
+        metavar="P",
+        help="ranges that P %% of the images stay within (default: all of them)",
+    )
+    parser.add_argument("-o", "--output", metavar="MODEL.h5", help="where it goes (default: MODEL is replaced)")
     _limit(parser)
     _json(parser)
 
@@ -272,7 +299,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--board", help=f"export, build and run on native, or simulated: {_SIMULATED}")
     _format(parser, FORMATS, "with --board (default int8); with --port the board tells")
     _kernel(parser, "with --board: ")
-    parser.add_argument("--split", choices=("train", "test"), default="test")
+    _split(parser, "test")
     parser.add_argument("--profile", action="store_true", help="with --board: build so that each layer is timed")
     parser.add_argument("--baud", type=positive, help="rate of the line after the greeting (default 115200)")
     parser.add_argument("--min-accuracy", type=share, metavar="A", help="fail below this device accuracy, 0..1")
@@ -282,4 +309,5 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--journal", metavar="FILE", help="where results are kept until the report (default a file in the user's cache)"
     )
+    _scores(parser, "the board")
     _json(parser)

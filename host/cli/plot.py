@@ -10,8 +10,8 @@ from host import data
 from host.atomic import write_bytes
 from host.cli import plot_options
 from host.cli.console import Console
-from host.cli.evaluate import load_split
 from host.cli.plot_options import ALL, OF_MODEL, OF_REPORT
+from host.cli.samples import load_split
 from host.errors import InputError, near
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from host import data
 from host.cache import cache_directory
 from host.cli.console import Console
+from host.cli.samples import Asked
 from host.compile.candidates import Candidate
 from host.errors import InputError
 from host.link.journal import Journal, open_journal
@@ -23,8 +23,7 @@ def journal_of(
     arguments: argparse.Namespace,
     console: Console,
     network: Network,
-    dataset: data.Dataset,
-    split: data.Split,
+    asked: Asked,
     carried: Sequence[Candidate],
 ) -> Iterator[Journal | None]:
     """The run's journal; None where the user asked for none and the usual place cannot be had."""
@@ -32,10 +31,10 @@ def journal_of(
     board = arguments.port if arguments.port is not None else arguments.board
     facts = {
         "model": content_hash(network),
-        "dataset": dataset.name,
-        "dataset_sha256": dataset.sha256,
-        "split": arguments.split,
-        "n": len(split.images),
+        "dataset": asked.name,
+        "dataset_sha256": asked.sha256,
+        "split": asked.part,
+        "n": len(asked.samples),
         "board": board,
         "exports": sorted({each.graph.hash for each in carried}),
         "profile": arguments.profile,
@@ -43,12 +42,12 @@ def journal_of(
     with ExitStack() as stack:
         journal: Journal | None = None
         try:
-            journal = stack.enter_context(open_journal(path, facts, len(split.images), resume=arguments.resume))
+            journal = stack.enter_context(open_journal(path, facts, len(asked.samples), resume=arguments.resume))
         except InputError:
             if arguments.resume or arguments.journal is not None:
                 raise
         if journal is not None and arguments.resume:
-            console.say(f"resuming: {len(journal.known):,} of {len(split.images):,} digits are in {path}")
+            console.say(f"resuming: {len(journal.known):,} of {len(asked.samples):,} {asked.unit}s are in {path}")
         yield journal
 
 

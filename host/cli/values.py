@@ -80,3 +80,10 @@ def height_width(text: str) -> tuple[int, int]:
     if min(height, width) < 1:
         raise argparse.ArgumentTypeError(f"found {text}, need HEIGHT,WIDTH, each from 1")
     return height, width
+
+
+def percentile(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value <= 100.0:
+        raise argparse.ArgumentTypeError(f"found {value}, need a number above 0, at most 100")
+    return value

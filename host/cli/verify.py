@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from host import data
 from host.cli.console import Console, percent
-from host.cli.evaluate import load_split
+from host.cli.original import say_original
 from host.cli.resume import journal_of
 from host.cli.rounding import format_of, say_what_is_dropped, say_what_it_was_trained_for
+from host.cli.samples import Asked, load_samples
 from host.cli.target import target_board
 from host.compile.advice import check_fit
 from host.compile.boards import Board, Family
 from host.compile.budget import Budget
 from host.compile.candidates import Candidate, candidates
 from host.compile.export import Export
-from host.compile.exports import export_for, formats
+from host.compile.exports import export_for, formats, refusal
+from host.data import Samples
 from host.errors import InputError
 from host.link import wire
 from host.link.boards import Connection, connect_board, connect_port
 from host.link.build import Built, build_firmware
 from host.link.faults import parse_faults
+from host.link.identity import Carried
 from host.link.run import Outcome, identity, image_bytes, stream
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 from host.nn.network import Network, float_scores
 from host.quantise.graph import Graph
+from host.quantise.ops import scores_as_codes
+from host.quantise.probes import probes
 from host.quantise.reference import infer
 from host.report.compare import Comparison
 from host.report.document import RunFacts, verification
+from host.report.probes import ProbeComparison, compare_probes
+from host.report.scores_file import Answers, check_scores_file, write_scores
 from host.report.show import divergence
 
 EXIT_FAILED = 1
@@ -44,34 +51,43 @@ def run(arguments: argparse.Namespace) -> int:
     _check_options(arguments)
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
-    dataset, split = load_split(arguments.data, arguments.split, network, arguments.limit)
+    asked = load_samples(arguments.data, arguments.split, network, arguments.limit)
+    samples = asked.samples
+    if samples.labels is None and arguments.min_accuracy is not None:
+        raise InputError(
+            f"verify: --min-accuracy: found {arguments.data} without labels, need some for it; leave it out"
+        )
+    if arguments.scores is not None:
+        check_scores_file(Path(arguments.scores))
     if arguments.baud not in (None, *wire.BAUD_RATES):
         rates = ", ".join(map(str, wire.BAUD_RATES))
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
     faults = parse_faults(arguments.faults) if arguments.faults is not None else None
     carried, budget, built, connection = _prepare(console, arguments, network)
     # Held until the report is written: so long nobody else begins the same run anew.
-    with journal_of(arguments, console, network, dataset, split, carried) as journal:
+    with journal_of(arguments, console, network, asked, carried) as journal:
         start = time.monotonic()
-        with connection as line, console.progress("verifying", "digit") as update:
+        with connection as line, console.progress("verifying", asked.unit) as update:
             outcome = stream(
                 line.transport,
-                [image_bytes(image) for image in split.images],
+                [image_bytes(image) for image in samples.images],
                 carried,
                 baud=arguments.baud or wire.DEFAULT_BAUD,
                 progress=update,
                 faults=faults,
                 journal=journal,
+                first=lambda found: _probe_images(carried, found),
             )
         seconds = time.monotonic() - start
-        found = next(each for each in carried if each.model_hash == outcome.identity.model_hash)
+        found = _candidate(carried, outcome.identity)
         graph = found.graph
-        comparison = _compare(network, graph, split, outcome)
+        comparison, probed = _compare(network, graph, samples, outcome), compare_probes(graph, outcome.probes)
         device_accuracy = comparison.accuracy(comparison.device_classes)
-        accurate = arguments.min_accuracy is None or device_accuracy >= arguments.min_accuracy
+        accurate = device_accuracy is None or device_accuracy >= (arguments.min_accuracy or 0)
+        against = comparison.against_original
         facts = RunFacts(
-            dataset=dataset.name,
-            split=arguments.split,
+            dataset=asked.name,
+            split=asked.part,
             model_hash=graph.hash,
             format=graph.format.label,
             rounding=graph.rounding,
@@ -84,16 +100,19 @@ def run(arguments: argparse.Namespace) -> int:
             flash=built.flash if built else None,
             ram_static=built.ram_static if built else None,
             wall_seconds=seconds,
-            passed=comparison.agrees and accurate,
+            passed=comparison.agrees and probed.agrees and accurate and not (against and against.differs),
             parts=found.program(outcome.ready.weights_crc).marks,
             predicted=budget,
         )
-        result = verification(comparison, outcome, facts)
-        _say(console, comparison, split, format_of(graph), result)
-        if not accurate:
+        result = verification(comparison, probed, outcome, facts)
+        _say(console, comparison, probed, asked, format_of(graph), result)
+        if device_accuracy is not None and not accurate:
             console.say(
                 f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
             )
+        if arguments.scores is not None:
+            write_scores(Path(arguments.scores), _answers(comparison, graph))
+            console.say(f"wrote {arguments.scores}: what the board answered")
         console.document(result)
         if journal is not None:
             journal.finish()
@@ -124,6 +143,8 @@ def _prepare(
     """What the board may carry, what it will cost and the build if there is one, and the line to open."""
     if arguments.port is not None:
         wanted = [fmt for fmt in formats(network) if arguments.format in (None, fmt.label)]
+        if not wanted and (reason := refusal(network, WeightFormat[(arguments.format or "int8").upper()])):
+            raise InputError(reason)
         return [each for fmt in wanted for each in candidates(network, fmt)], None, None, connect_port(arguments.port)
     target = target_board(arguments.board)
     fmt = WeightFormat[(arguments.format or "int8").upper()]
@@ -147,31 +168,66 @@ def _kernel_on(target: Board, exported: Export) -> str:
     return f"kernel {exported.kernel}" + (" (its portable C)" if is_replaced else "")
 
 
-def _compare(network: Network, graph: Graph, split: data.Split, outcome: Outcome) -> Comparison:
-    reference = infer(graph, split.images)
+def _candidate(carried: Sequence[Candidate], identity: Carried) -> Candidate:
+    """The one that the board said it carries."""
+    return next(each for each in carried if each.model_hash == identity.model_hash)
+
+
+def _probe_images(carried: Sequence[Candidate], identity: Carried) -> list[bytes]:
+    return [image_bytes(image) for image in probes(_candidate(carried, identity).graph).images]
+
+
+def _compare(network: Network, graph: Graph, samples: Samples, outcome: Outcome) -> Comparison:
+    reference = infer(graph, samples.images)
     return Comparison(
-        labels=split.labels,
-        float_scores=float_scores(network, split.images),
+        labels=samples.labels,
+        float_scores=float_scores(network, samples.images),
         quantised_classes=reference.classes,
         quantised_words=reference.words,
         device_classes=np.array([result.predicted for result in outcome.results], np.uint8),
         device_words=np.array([result.scores for result in outcome.results], np.uint32),
         integer_scores=graph.format.is_integer,
+        original=samples.original,
+        scores_are_codes=scores_as_codes(graph.ops[-1]),
     )
 
 
-def _say(console: Console, comparison: Comparison, split: data.Split, fmt: str, result: dict[str, Any]) -> None:
+def _answers(comparison: Comparison, graph: Graph) -> Answers:
+    return Answers(
+        answered_by="device",
+        format=graph.format.label,
+        model_hash=graph.hash,
+        names=graph.labels,
+        labels=comparison.labels,
+        classes=comparison.device_classes,
+        scores=comparison.device_scores,
+        step=graph.score_step,
+    )
+
+
+def _say(
+    console: Console,
+    comparison: Comparison,
+    probed: ProbeComparison,
+    asked: Asked,
+    fmt: str,
+    result: dict[str, Any],
+) -> None:
     n, accuracy, agreement = result["n"], result["accuracy"], result["agreement"]
-    console.say(f"{result['board']['mcu']}, {fmt}, {result['dataset']} {result['split']}: {n:,} digits")
-    console.say(
-        f"accuracy   float {percent(accuracy['float'])}   quantised {percent(accuracy['quantised'])}   "
-        f"device {percent(accuracy['device'])}"
-    )
+    console.say(f"{result['board']['mcu']}, {fmt}, {result['dataset']} {result['split']}: {n:,} {asked.unit}s")
+    if comparison.labels is not None:
+        console.say(
+            f"accuracy   float {percent(accuracy['float'])}   quantised {percent(accuracy['quantised'])}   "
+            f"device {percent(accuracy['device'])}"
+        )
     console.say(f"device = quantised: {agreement['classes_equal']} classes, {agreement['scores_equal']} scores of {n}")
+    console.say(probed.text())
+    if comparison.against_original is not None:
+        say_original(console, comparison.against_original, "device", n)
     if cycles := result["cycles"]:
         milliseconds = 1000 * cycles["mean"] / result["board"]["f_cpu"]
         spread = f"{cycles['median']:,} median, {cycles['max']:,} at most"
-        console.say(f"cycles     {cycles['mean']:,.0f} mean, {milliseconds:.2f} ms a digit; {spread}")
+        console.say(f"cycles     {cycles['mean']:,.0f} mean, {milliseconds:.2f} ms {asked.one}; {spread}")
         for name, mean in cycles.get("layers", {}).items():
             console.say(f"  {mean:10,.0f} {name}, mean")
     if predicted := result["predicted"]:
@@ -181,14 +237,14 @@ def _say(console: Console, comparison: Comparison, split: data.Split, fmt: str, 
         free = "" if memory["ram_free_min"] is None else f", {memory['ram_free_min']:,} never touched"
         console.say(f"memory     flash {memory['flash']:,} bytes, RAM {memory['ram_static']:,} static{free}")
     link = result["link"]
-    rate = "" if link["images_per_s"] is None else f"{link['images_per_s']} digits/s, "
+    rate = "" if link["images_per_s"] is None else f"{link['images_per_s']} {asked.unit}s/s, "
     console.say(f"link       {rate}{link['retries']} retries, {link['overruns']} overruns, {link['resets']} resets")
     if link["faults"] is not None:
         console.say(f"faults     {link['crc_errors']:,} broken frames; injected: {_injected(link['faults'])}")
     diverging = comparison.diverging()
     if len(diverging):
-        console.say(divergence(comparison, split.images, int(diverging[0])))
-        console.say(f"{len(diverging)} of {n} digits differ between device and reference")
+        console.say(divergence(comparison, asked.samples.images, int(diverging[0])))
+        console.say(f"{len(diverging)} of {n} {asked.unit}s differ between device and reference")
     console.say(f"verdict: {result['verdict'].upper()}")
 
 

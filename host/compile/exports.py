@@ -50,10 +50,15 @@ def lowered(
 
 
 def plain_export(
-    network: Network, fmt: WeightFormat, *, per_tensor: bool = False, post_training: bool = False
+    network: Network,
+    fmt: WeightFormat,
+    bits: int | None = None,
+    *,
+    per_tensor: bool = False,
+    post_training: bool = False,
 ) -> Export:
     """The portable program alone, for no board in particular."""
-    return plain(lowered(network, fmt, per_tensor=per_tensor, post_training=post_training))
+    return plain(lowered(network, fmt, bits, per_tensor=per_tensor, post_training=post_training))
 
 
 def formats(network: Network) -> tuple[WeightFormat, ...]:

@@ -17,7 +17,8 @@ from host.compile.memory import lay_out
 from host.compile.program import Program, Tile, alive_behind, as_pair, make_program, possible_pairs, row_uses, title
 from host.errors import InputError, near
 from host.quantise.graph import Graph
-from host.quantise.ops import op_name, scores_as_codes
+from host.quantise.ops import Dense, op_name, scores_as_codes
+from host.quantise.requantisers import DoubleRounding
 
 _ALLOWED = {
     CODE: (CODE, ASSEMBLY, PORTABLE),
@@ -51,8 +52,8 @@ def plain(graph: Graph) -> Export:
 
 def all_exports(graph: Graph) -> list[Export]:
     """Every export of `graph` whose bytes in flash differ: a board may carry any of them."""
+    found = {program.crc: Export(program) for program in reversed(_portable_layouts(graph))}
     portable = plain(graph).portable
-    found = {portable.crc: Export(portable)}
     chips = dict.fromkeys(board.chip for board in BOARDS.values() if board.chip.family is Family.AVR)
     for chip, kind in itertools.product(chips, (CODE, ASSEMBLY)):
         for program in _layouts(graph, chip, _tiles(graph, chip, kind)):
@@ -129,6 +130,12 @@ def _portable(graph: Graph, keep_image: bool, pair: int | None) -> Program:
     return make_program(graph, HOST, tile(graph, HOST, (PORTABLE,)), keep_image=keep_image, pair=pair)
 
 
+def _portable_layouts(graph: Graph) -> list[Program]:
+    """The portable program beside whatever assembly was chosen, the plain one first."""
+    pairs = (None, *possible_pairs(tile(graph, HOST, (PORTABLE,))))
+    return [_portable(graph, keep_image, pair) for pair in pairs for keep_image in (True, False)]
+
+
 def _best_pair(tiles: Sequence[Tile], keep_image: bool, pairs: bool) -> int | None:
     """The pair that makes the arena smallest, None where none does."""
     uses = row_uses(tiles)
@@ -140,7 +147,8 @@ def tile(graph: Graph, chip: Chip, kinds: Sequence[str], catalogue: Sequence[Ker
     """The chain of ops as the kernels of least cycles that may run it, in one pass from its end. Raise InputError,
     naming the op, where none runs one."""
     ops = graph.ops
-    if scores_as_codes(ops[-1]):
+    last = ops[-1]
+    if scores_as_codes(last) and not (isinstance(last, Dense) and isinstance(last.rows.requantiser, DoubleRounding)):
         need = "need sums; leave the rounding behind the last op out"
         raise InputError(f"{graph.format.label}: {op_name(ops[-1])}: found scores that are codes, {need}")
     best: list[tuple[float, list[Tile]]] = [(0.0, [])] * (len(ops) + 1)

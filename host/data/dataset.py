@@ -1,6 +1,6 @@
-"""What every other stage gets: two splits of u8 images with labels, checked once, here.
+"""What training gets: two splits of u8 images with labels, ink high, background 0, checked once, here.
 
-Knows no file format. Arrays become read-only views, so that the hash stays true.
+Knows no file format.
 """
 
 from __future__ import annotations
@@ -12,38 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.data.problem import problem
+from host.data.samples import Samples, kind
 
-MIN_SIDE = 4
-MAX_SIDE = 255  # a side travels as one byte to the board
-MAX_CLASSES = 255  # so does a class
+MAX_CLASSES = 255  # a class travels as one byte
 DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """`images` u8 (N, H, W), ink high, background 0; `labels` int64 (N,). Raises InputError when they are not."""
+class Split(Samples):
+    """Samples (N, H, W) of which every label is known: what can be learned from."""
 
-    images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
-        if images.dtype != np.uint8 or images.ndim != 3:
-            raise problem("split", "images", _kind(images), "uint8 (N, H, W)", "convert them first")
-        if labels.dtype != np.int64 or labels.ndim != 1:
-            raise problem("split", "labels", _kind(labels), "int64 (N,)", "convert them first")
-        if len(images) == 0 or len(images) != len(labels):
-            found = f"{len(images)} images and {len(labels)} labels"
-            raise problem("split", "length", found, "as many of both, at least one", "check the rows")
-        height, width = images.shape[1:]
-        if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
-            need = f"sides of {MIN_SIDE}..{MAX_SIDE} pixels"
-            raise problem("split", "images", f"{height}x{width} pixels", need, "resize the images")
-        object.__setattr__(self, "images", _frozen(images))
-        object.__setattr__(self, "labels", _frozen(labels))
-
-    def __len__(self) -> int:
-        return len(self.labels)
+        if self.images.ndim != 3:
+            raise problem("split", "images", kind(self.images), "uint8 (N, H, W)", "convert them first")
+        if self.labels is None:  # what the class above has as its default
+            raise problem("split", "labels", "none", "one per image", "give them")
+        super().__post_init__()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,16 +92,6 @@ def stratified_split(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tu
         found = f"no class with three images among {len(labels)}"
         raise problem("split", "labels", found, "enough to hold out a fifth", "give a train and a test set")
     return Split(images[~held_out], labels[~held_out]), Split(images[held_out], labels[held_out])
-
-
-def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    view: NDArray[np.generic] = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _kind(array: NDArray[np.generic]) -> str:
-    return f"{array.dtype} {array.shape}"
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -1,7 +1,7 @@
 """The user's own images by PATH: finds out the layout, reads it, splits it where there is one set only.
 
     FILE.h5          the seed's layout, see host.data.hdf5
-    FILE.npz         see host.data.npz
+    FILE.npz         see host.data.npz; the only one that may hold inputs without labels (`load_inputs`)
     FILE.csv[.gz]    label first, see host.data.text; one file is split into four fifths and one fifth
     IDX              a directory with MNIST's four file names, one of these files, or one pair of files named
                      `*images*idx3*` and `*labels*idx1*` (split like a CSV); plain or .gz
@@ -23,8 +23,9 @@ from pathlib import Path
 from host.data.dataset import DIGITS, MAX_CLASSES, Dataset, Split, make_dataset, stratified_split
 from host.data.hdf5 import MAGIC, read_hdf5
 from host.data.idx import read_idx_split
+from host.data.inputs import Inputs
 from host.data.named import find_layout, read_layout, variant
-from host.data.npz import read_npz
+from host.data.npz import read_npz, read_npz_inputs
 from host.data.problem import problem
 from host.data.sources import IDX_LAYOUT, SOURCES
 from host.data.streams import open_decoded, text_lines
@@ -45,8 +46,22 @@ def load_path(path: Path) -> Dataset:
         if test is None:
             train, test = stratified_split(train.images, train.labels)
     except MemoryError as error:
-        raise problem(path, "file", "more than fits into memory", "a smaller set", "give fewer images") from error
+        raise _too_large(path) from error
     return make_dataset(path.name or str(path), train, test, names)
+
+
+def load_inputs(path: Path) -> Inputs | None:
+    """The inputs that the archive at PATH holds; None for any other file or directory. InputError as above."""
+    if not path.is_file():
+        return None
+    with open_decoded(path) as stream:
+        magic = stream.read(8)
+    if not re.search(_NPZ.names, path.name.lower()) and not magic.startswith(_NPZ.magics):
+        return None
+    try:
+        return read_npz_inputs(path)
+    except MemoryError as error:
+        raise _too_large(path) from error
 
 
 def _read_file(path: Path, classes: int) -> tuple[Split, Split | None]:
@@ -105,9 +120,10 @@ class _Reader:
     read: Callable[[Path, int], tuple[Split, Split | None]]
 
 
+_NPZ = _Reader(r"\.npz$", (b"PK\x03\x04",), read_npz)
 _READERS = (
     _Reader(r"\.(h5|hdf5|hdf)$", (MAGIC,), read_hdf5),
-    _Reader(r"\.npz$", (b"PK\x03\x04",), read_npz),
+    _NPZ,
     _Reader(r"\.csv(\.gz|\.bz2)?$", (), _read_csv_file),
     _Reader(r"idx[13]|ubyte", (b"\0\0\x08\x01", b"\0\0\x08\x03"), _read_idx_file),
 )
@@ -129,6 +145,10 @@ def _class_names(path: Path) -> tuple[str, ...]:
         found = f"{many} names, {len(set(names))} different"
         raise problem(listing, "classes", found, f"2..{MAX_CLASSES} different names", "write one name per line")
     return names
+
+
+def _too_large(path: Path) -> Exception:
+    return problem(path, "file", "more than fits into memory", "a smaller set", "give fewer images")
 
 
 def _missing(path: Path) -> Exception:

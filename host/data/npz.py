@@ -2,6 +2,8 @@
 
 Keys: `x_train, y_train, x_test, y_test` (Keras), `train_images, train_labels, test_images, test_labels` (MedMNIST), or
 `images, labels` for one set that is then split. Floats are 0..1, integers are levels 0..255.
+
+Or `inputs` as a net takes them, with `labels`, `codes` and `outputs` where they are known: see host.data.inputs.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from host.data.dataset import Split
+from host.data.inputs import BESIDE, INPUTS, Inputs, make_inputs
 from host.data.problem import one_line, problem
 from host.data.streams import credible_bytes, unreadable
 from host.data.values import Numbers, Scale, image_shape, make_split
@@ -37,29 +42,50 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 def read_npz(path: Path, classes: int) -> tuple[Split, Split | None]:
     """Train and test, or one set and None; InputError for a damaged, pickled or oversized archive."""
+    with _opened(path) as archive:
+        names = _names(archive)
+        for train, test in _PAIRS:
+            if names.issuperset(train + (test or ())):
+                first = _split(path, archive, train, classes)
+                return first, _split(path, archive, test, classes) if test else None
+    need = " or ".join(", ".join(a + (b or ())) for a, b in _PAIRS)
+    do = "verify, evaluate or calibrate a model with it" if INPUTS in names else "rename them"
+    raise problem(path, "arrays", ", ".join(sorted(names)[:8]) or "none", need, do)
+
+
+def read_npz_inputs(path: Path) -> Inputs | None:
+    """What stands beside `inputs`; None for an archive without, or with images to learn from. InputError as above."""
+    with _opened(path) as archive:
+        names = _names(archive)
+        if INPUTS not in names or any(names.issuperset(train + (test or ())) for train, test in _PAIRS):
+            return None
+        found = {key: _array(path, archive, key) for key in (INPUTS, *BESIDE) if key in names}
+    return make_inputs(path, found)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {n.removesuffix(".npy") for n in archive.namelist()}
-            for train, test in _PAIRS:
-                if names.issuperset(train + (test or ())):
-                    first = _split(path, archive, train, classes)
-                    return first, _split(path, archive, test, classes) if test else None
+            yield archive
     except _DAMAGED as error:
         found = f"damage ({one_line(str(error)) or type(error).__name__})"
         raise problem(path, "file", found, "a whole NPZ archive", "write it again with numpy.savez") from error
     except OSError as error:
         raise unreadable(path, error) from error
-    need = " or ".join(", ".join(a + (b or ())) for a, b in _PAIRS)
-    raise problem(path, "arrays", ", ".join(sorted(names)[:8]) or "none", need, "rename them")
+
+
+def _names(archive: zipfile.ZipFile) -> set[str]:
+    return {name.removesuffix(".npy") for name in archive.namelist()}
 
 
 def _split(path: Path, archive: zipfile.ZipFile, keys: tuple[str, str], classes: int) -> Split:
     pixels = _array(path, archive, keys[0], is_images=True)
-    labels = _array(path, archive, keys[1], is_images=False)
+    labels = _array(path, archive, keys[1])
     return make_split(path, "/".join(keys), pixels, labels, Scale.UNIT, classes)
 
 
-def _array(path: Path, archive: zipfile.ZipFile, key: str, *, is_images: bool) -> Numbers:
+def _array(path: Path, archive: zipfile.ZipFile, key: str, *, is_images: bool = False) -> Numbers:
     with archive.open(f"{key}.npy") as member:
         try:
             return _read_npy(path, key, member, is_images=is_images)

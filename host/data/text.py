@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from host.data.dataset import MAX_SIDE, Split
+from host.data.dataset import Split
 from host.data.problem import one_line, problem
+from host.data.samples import MAX_SIDE
 from host.data.streams import MAX_BYTES, text_lines
 from host.data.values import Scale, make_split, to_labels
 

@@ -13,8 +13,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from host.data.dataset import MAX_SIDE, MIN_SIDE, Split
+from host.data.dataset import Split
 from host.data.problem import problem
+from host.data.samples import MAX_SIDE
 
 Numbers = NDArray[np.generic]
 _CHUNK = 4096  # rows converted at a time: MNIST as float64 in one piece would be 376 MB
@@ -53,8 +54,8 @@ def image_shape(subject: object, field: str, shape: tuple[int, ...]) -> tuple[in
         raise problem(subject, field, f"shape {shape}", need, "reshape the images")
     if shape[0] == 0:
         raise problem(subject, field, "no image", "at least one", "give a file with data")
-    if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
-        need = f"sides of {MIN_SIDE}..{MAX_SIDE} pixels"
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        need = f"sides of 1..{MAX_SIDE} pixels"
         raise problem(subject, field, f"{height}x{width} pixels", need, "resize the images")
     return shape[0], height, width
 

@@ -42,6 +42,21 @@ def scores_and_ranges(
     return found, tuple(tops.tolist())
 
 
+def scores_and_magnitudes(
+    parameters: Parameters, scaling: Scaling, codes: NDArray[Any]
+) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
+    """Return the scores, and by layer each image's largest output magnitude, (N,) in no particular order; none of fixed
+    layers."""
+    found: list[list[NDArray[np.float32]]] = [[] for _ in parameters.architecture.layers]
+
+    def see(index: int, values: NDArray[Any]) -> None:
+        found[index].append(np.abs(values).reshape(-1, values.shape[-1]).max(axis=0))  # appending needs no lock
+
+    architecture = parameters.architecture
+    answers = through(lambda size: layers.Sequential(parameters, size), architecture, scaling, codes, see)
+    return answers, tuple(np.concatenate(each) if each else np.empty(0, np.float32) for each in found)
+
+
 def through(
     make: Callable[[int], layers.Sequential],
     architecture: Architecture,

@@ -59,7 +59,7 @@ class Calibration:
     an export needs no data."""
 
     top: int
-    accuracy: float  # 0..1 on the training images
+    accuracy: float  # 0..1 on the training images; where they have no labels, answers that are the float net's
     densities: tuple[NDArray[np.float32], ...]  # share of the images whose input is not 0: (inputs,), or (1,) the mean
 
 
@@ -67,8 +67,9 @@ class Calibration:
 class Network:
     """An architecture with its numbers, batch normalisation folded and dropout removed.
 
-    `output_max` holds, for each layer, the largest magnitude that it put out over the training images (0 where nobody
-    asked, and for a net trained on one step of weights the largest activation that its scale has room for).
+    `output_max` holds, for each layer, the largest magnitude that it put out over the training images (and for a net
+    trained on one step of weights the largest activation that its scale has room for); 0 everywhere where nobody
+    measured.
     `qat` holds at most one set of numbers for each format and top; others are rounded from `parameters`. `given` are
     the int8 numbers of an imported net that was quantised already; `parameters` are then what they stand for.
     """
@@ -101,6 +102,11 @@ class Network:
     def fixed(self) -> int:
         """How many leading layers are never trained."""
         return self.architecture.fixed
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether anybody measured what its layers put out; one layer's 0 is that of a layer that is silent."""
+        return any(self.output_max)
 
     @property
     def top(self) -> int:

@@ -1,4 +1,5 @@
-"""Measures once, on the training images, what an export wants to know of the int8 net without having any data."""
+"""Measures once, on the training images or others, what an export wants to know of a net without having any data: how
+far its layers' outputs reach, and what the int8 net then makes of the images."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from host.data import Split
+from host.data import Samples
 from host.errors import InputError
+from host.nn.fixed import codes
 from host.nn.formats import ACTIVATION_TOPS, NARROW_TOP, WeightFormat
-from host.nn.network import Calibration, Network
+from host.nn.inference import scores_and_magnitudes, scores_and_ranges
+from host.nn.network import Calibration, Network, float_scores
 from host.quantise.graph import Graph
 from host.quantise.lower import lower
 from host.quantise.ops import Conv, Dense, Op
@@ -24,7 +27,33 @@ _LEAST_IMAGES = 1000
 _BATCH = 256
 
 
-def calibrate(network: Network, train: Split) -> Network:
+def measure_ranges(network: Network, samples: Samples, percentile: float | None = None) -> Network:
+    """`network` with the ranges that its layers' outputs have on `samples`, its calibrations gone: the largest, or one
+    that so many percent of the images stay within. Raise InputError where nothing is there to be measured, or where
+    training has chosen the ranges."""
+    decided = next((result.format for result in network.qat if not any(result.output_steps)), None)
+    if decided is not None:
+        raise InputError(
+            f"calibrate: ranges: found those that the training for {decided} has chosen, need measured ones; "
+            "train a net on these images instead"
+        )
+    given = codes(network.architecture, samples.images)
+    if percentile is None:
+        _, tops = scores_and_ranges(network.parameters, network.scaling, given)
+    else:
+        _, magnitudes = scores_and_magnitudes(network.parameters, network.scaling, given)
+        tops = tuple(
+            float(np.percentile(each, percentile, method="higher")) if each.size else 0.0 for each in magnitudes
+        )
+    if not any(tops):
+        raise InputError(
+            f"calibrate: ranges: found outputs that are all 0 on {len(samples)} images, need some above; "
+            "give other images, or more of them"
+        )
+    return replace(network, output_max=tops, calibrations=())
+
+
+def calibrate(network: Network, samples: Samples) -> Network:
     """`network` with one Calibration for each largest activation that it can be exported with as int8."""
     known = []
     for top in sorted({min(NARROW_TOP, network.top), network.top}):
@@ -32,7 +61,7 @@ def calibrate(network: Network, train: Split) -> Network:
             graph = lower(network, WeightFormat.INT8, top=top, prune=False)
         except InputError:
             continue
-        known.append(_measured(graph, top, train))
+        known.append(_measured(network, graph, top, samples))
     return replace(network, calibrations=tuple(known))
 
 
@@ -56,11 +85,13 @@ def export_top(network: Network, fmt: WeightFormat, bits: int | None) -> int:
     return trained[0] if trained else preferred_top(network) if fmt is WeightFormat.INT8 else network.top
 
 
-def _measured(graph: Graph, top: int, train: Split) -> Calibration:
-    count = min(len(train.labels), max(_LEAST_IMAGES, _PRODUCTS // max(1, graph.macs)))
-    rows = np.unique(np.linspace(0, len(train.labels) - 1, count).astype(np.int64))
-    images = train.images[rows]
-    accuracy = float(np.mean(infer(graph, images).classes == train.labels[rows]))
+def _measured(network: Network, graph: Graph, top: int, samples: Samples) -> Calibration:
+    """Images without labels are judged by what the float net says of them."""
+    count = min(len(samples), max(_LEAST_IMAGES, _PRODUCTS // max(1, graph.macs)))
+    rows = np.unique(np.linspace(0, len(samples) - 1, count).astype(np.int64))
+    images, labels = samples.images[rows], samples.labels
+    right = float_scores(network, images).argmax(axis=1) if labels is None else labels[rows]
+    accuracy = float(np.mean(infer(graph, images).classes == right))
     return Calibration(top=top, accuracy=accuracy, densities=_densities(graph, images))
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from host.errors import InputError
 from host.nn.activations import activation_tops, needed_bits
@@ -28,6 +29,7 @@ from host.quantise.given_rules import GivenRules
 from host.quantise.graph import AFTER, AWARE, GIVEN, PER_TENSOR, Graph
 from host.quantise.ops import Codes, Conv, Dense, MapShape, Op, Pool, Preconv
 from host.quantise.prune import pruned
+from host.quantise.requantisers import HalfUp, twice
 from host.quantise.rules import Rules
 
 _FRONT_END = 3
@@ -163,18 +165,29 @@ class _Walk:
     def _take_conv(self, layer: Conv2d | FixedConv2d) -> None:
         at = self.index
         self._check_one_offset()
-        if self.rules.is_offset and isinstance(layer, Conv2d) and any(layer.pads):
-            raise self._wrong(
-                "padding around pixels with a mean subtracted", "none, or unit scaling, whose zero is a pixel's"
-            )
+        source = self._padded_source() if isinstance(layer, Conv2d) and any(layer.pads) else self._source
         pool, relu = self._following(at + 1, layer)
         shape = cast(MapShape, self._map)
-        source = self._source
         if isinstance(layer, Conv2d):
             rows, strides, groups = self.rules.hidden(at, relu), layer.strides, layer.groups
+            if source.zero and isinstance(rows.requantiser, HalfUp):
+                # Of the kernels, those that know a code of 0.0 round twice.
+                rows = replace(rows, requantiser=twice(rows.requantiser))
         else:
             rows, strides, groups = self.rules.fixed(layer, at, relu, shape[0]), (1, 1), shape[0]
         self._append(Conv(shape, rows, source, strides, layer.pads, groups, pool))
+
+    def _padded_source(self) -> Codes:
+        """The codes at hand where there is padding around them: of those with a mean subtracted, 0.0 is at the mean."""
+        if not self.rules.is_offset:
+            return self._source
+        zero = round(float(cast(NDArray[np.float64], self.rules.inputs.offset)))
+        if not (0 <= zero <= self._source.high and self._format is WeightFormat.INT8):
+            raise self._wrong(
+                f"padding around pixels with {zero} subtracted in {self._format.label}",
+                "none, or unit scaling, whose zero is a pixel's, or int8 and one of the pixels' codes",
+            )
+        return replace(self._source, zero=zero)
 
     def _take_dense(self) -> None:
         at, source = self.index, self._source

@@ -50,6 +50,13 @@ class DoubleRounding:
         return numerics.double_rounded(sums, _by_output(self.multipliers, sums), _by_output(self.exponents, sums))
 
 
+def twice(rule: HalfUp) -> DoubleRounding:
+    """The same factors, rounded twice."""
+    wide = rule.multipliers.astype(np.int64)
+    mantissas, exponents = np.frexp(wide / 2.0**rule.shift)
+    return DoubleRounding((mantissas * 2.0**31).astype(np.int32), exponents.astype(np.int32))
+
+
 Requantiser: TypeAlias = HalfUp | DoubleRounding
 
 

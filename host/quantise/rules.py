@@ -68,14 +68,14 @@ class Rules:
         """Rows of a convolution or dense layer whose ReLU is layer `relu`."""
         assert relu is not None
         layer = self._layer(at)
-        output_max = self.network.output_max[relu]
         if not self.format.is_integer:
             return self._go_on(rounding.float_rows(layer, self.inputs, True, self._floats), 1.0, relu)
         if self.is_by_layer:
-            found = rounding.by_layer(layer, self.inputs, self.top, output_max, self._learned_scale(at))
+            found = rounding.by_layer(layer, self.inputs, self.top, self._range(relu), self._learned_scale(at))
             return self._go_on(*found, relu)
-        learned = self.qat is not None and self.qat.output_steps[relu] > 0
-        scale = self.qat.output_steps[relu] if self.qat is not None and learned else (output_max or 1.0) / self.top
+        learned = 0.0 if self.qat is None else self.qat.output_steps[relu]
+        # A layer that is always silent has 0, and any scale will do.
+        scale = learned or (self._range(relu) or 1.0) / self.top
         wanted = self._scales(at, self.per_tensor)
         rows, scale = rounding.by_row(
             layer, self.inputs, self.top, scale, wanted, shared=self.per_tensor, learned=self.qat is not None
@@ -97,7 +97,7 @@ class Rules:
                 f"{self.format.label}: layer {at}: found a fixed kernel with {np.abs(kernel).max():.0f}, need numbers "
                 f"up to {self.format.weight_max}; use a format with more bits"
             )
-        return self._go_on(*rounding.fixed(layer, inputs, self.top, self.network.output_max[relu]), relu)
+        return self._go_on(*rounding.fixed(layer, inputs, self.top, self._range(relu)), relu)
 
     def scores(self, at: int) -> Rows:
         layer = self._layer(at)
@@ -129,6 +129,15 @@ class Rules:
         self.inputs = rounding.Inputs(scale, rows.codes)
         self._count += 1
         return rows
+
+    def _range(self, relu: int) -> float:
+        """How far the activations behind a layer reach; raise InputError where nobody measured a net's."""
+        if not self.network.has_ranges:
+            raise InputError(
+                f"{self._name()}: range of its outputs: found none, need one that was measured; "
+                "run `host calibrate MODEL --data D`, or use --format float32"
+            )
+        return self.network.output_max[relu]
 
     def _name(self) -> str:
         return f"{self.format.label}: layer {self._count + 1}"

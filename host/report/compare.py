@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from host.data import Original
+from host.report.original import AgainstOriginal, against_original
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Classes are (N,); `quantised_words` and `device_words` are (N, classes) u32, the scores' raw bits;
-    `float_scores` is (N, classes) float32."""
+    `float_scores` is (N, classes) float32. `labels` and the `original` are None where nobody knows them; its codes are
+    compared where ours are some, too (`scores_are_codes`)."""
 
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
     float_scores: NDArray[np.float32]
     quantised_classes: NDArray[np.uint8]
     quantised_words: NDArray[np.uint32]
     device_classes: NDArray[np.uint8]
     device_words: NDArray[np.uint32]
     integer_scores: bool
+    original: Original | None = None
+    scores_are_codes: bool = False
 
     @property
     def n(self) -> int:
-        return len(self.labels)
+        return len(self.float_scores)
+
+    @property
+    def device_scores(self) -> NDArray[np.int32] | NDArray[np.float32]:
+        """(N, classes)."""
+        return self.device_words.view(np.int32) if self.integer_scores else self.device_words.view(np.float32)
+
+    @cached_property
+    def against_original(self) -> AgainstOriginal | None:
+        """How the device's answers stand to the original's."""
+        if self.original is None:
+            return None
+        return against_original(self.original, self.device_classes, self.device_scores, as_codes=self.scores_are_codes)
 
     @property
     def float_classes(self) -> NDArray[np.intp]:
@@ -54,8 +73,8 @@ class Comparison:
         )
         return np.flatnonzero(~same)
 
-    def accuracy(self, classes: NDArray[np.integer]) -> float:
-        return accuracy(classes, self.labels)
+    def accuracy(self, classes: NDArray[np.integer]) -> float | None:
+        return None if self.labels is None else accuracy(classes, self.labels)
 
 
 def accuracy(classes: NDArray[np.integer], labels: NDArray[np.int64]) -> float:

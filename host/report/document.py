@@ -13,6 +13,8 @@ from host.compile.boards import BOARDS
 from host.compile.budget import Budget
 from host.link.run import Outcome
 from host.report.compare import Comparison, accuracy, confusion, recall
+from host.report.original import NO_ORIGINAL, AgainstOriginal
+from host.report.probes import ProbeComparison
 
 SCHEMA = 1
 MAX_MISMATCHES = 100
@@ -49,33 +51,41 @@ class RunFacts:
 def evaluation(
     dataset: str,
     split: str,
-    labels: NDArray[np.int64],
+    labels: NDArray[np.int64] | None,
     classes: Mapping[str, NDArray[np.integer]],
     count: int,
     weights: Mapping[str, int],
     rounding: Mapping[str, str],
+    against: Mapping[str, AgainstOriginal] | None = None,
 ) -> dict[str, Any]:
     """`classes` maps format name → (N,) predictions, float32 among them: `changed` counts against it. `weights` are
-    bytes on a board; `rounding` says how the weights of formats came about that come in several ways."""
-    matrices = {name: confusion(predicted, labels, count) for name, predicted in classes.items()}
+    bytes on a board; `rounding` says how the weights of formats came about that come in several ways. Without `labels`
+    what needs them is None; `against` says how formats stand to the net's original, where its answers are known."""
     baseline = classes["float32"]
+    matrices = {
+        name: None if labels is None else confusion(predicted, labels, count) for name, predicted in classes.items()
+    }
     return {
         "schema": SCHEMA,
         "dataset": dataset,
         "split": split,
-        "n": len(labels),
-        "accuracy": {name: accuracy(predicted, labels) for name, predicted in classes.items()},
+        "n": len(baseline),
+        "accuracy": {
+            name: None if labels is None else accuracy(predicted, labels) for name, predicted in classes.items()
+        },
         "changed": {name: int(np.sum(predicted != baseline)) for name, predicted in classes.items()},
-        "recall": {name: recall(matrix) for name, matrix in matrices.items()},
-        "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
+        "recall": {name: None if matrix is None else recall(matrix) for name, matrix in matrices.items()},
+        "confusion": {name: None if matrix is None else matrix.tolist() for name, matrix in matrices.items()},
         "weights": dict(weights),
         "rounding": dict(rounding),
+        "agreement": {name: found.document for name, found in (against or {}).items()},
     }
 
 
-def verification(comparison: Comparison, outcome: Outcome, facts: RunFacts) -> dict[str, Any]:
+def verification(comparison: Comparison, probes: ProbeComparison, outcome: Outcome, facts: RunFacts) -> dict[str, Any]:
     """The report of one `host verify`."""
-    matrix = confusion(comparison.device_classes, comparison.labels, outcome.ready.classes)
+    labels, against = comparison.labels, comparison.against_original
+    matrix = None if labels is None else confusion(comparison.device_classes, labels, outcome.ready.classes)
     return {
         "schema": SCHEMA,
         "dataset": facts.dataset,
@@ -104,10 +114,12 @@ def verification(comparison: Comparison, outcome: Outcome, facts: RunFacts) -> d
             "classes_equal": comparison.classes_equal,
             "scores_equal": comparison.scores_equal,
             "float_classes_equal": comparison.float_classes_equal,
+            **(NO_ORIGINAL if against is None else against.document),
         },
         "mismatches": _mismatches(comparison),
-        "confusion": matrix.tolist(),
-        "recall": recall(matrix),
+        "probes": probes.document(),
+        "confusion": None if matrix is None else matrix.tolist(),
+        "recall": None if matrix is None else recall(matrix),
         "cycles": _cycles(outcome, facts),
         "predicted": _predicted(facts.predicted),
         "link": _link(outcome, facts, comparison.n),
@@ -116,11 +128,12 @@ def verification(comparison: Comparison, outcome: Outcome, facts: RunFacts) -> d
     }
 
 
-def _mismatches(comparison: Comparison) -> list[dict[str, int]]:
+def _mismatches(comparison: Comparison) -> list[dict[str, int | None]]:
+    labels = comparison.labels
     return [
         {
             "index": int(index),
-            "label": int(comparison.labels[index]),
+            "label": None if labels is None else int(labels[index]),
             "float": int(comparison.float_classes[index]),
             "quantised": int(comparison.quantised_classes[index]),
             "device": int(comparison.device_classes[index]),
@@ -160,9 +173,10 @@ def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, Any]:
     # Of these very images: how many bytes one takes on the line depends on its zeros. Ten bits a byte.
     limit = facts.baud * n / (10 * outcome.line_bytes)
     has_line = facts.kind != "native"
+    answered = len(outcome.probes) + n - outcome.resumed
     return {
         "baud": facts.baud if has_line else None,
-        "images_per_s": round((n - outcome.resumed) / seconds, 2) if seconds > 0 else None,
+        "images_per_s": round(answered / seconds, 2) if seconds > 0 else None,
         "line_limit_images_per_s": round(limit, 2) if has_line else None,
         "retries": outcome.counters.retries,
         "crc_errors": outcome.counters.bad_frames + outcome.stats.bad_frames,

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from host.report.compare import Comparison
 
 _SHADES = " .:-=+*#%@"
+_MOST_DRAWN = 64
+"""A side of more pixels takes more than a terminal has."""
 
 
 def image_as_text(image: NDArray[np.uint8]) -> str:
@@ -17,7 +19,7 @@ def image_as_text(image: NDArray[np.uint8]) -> str:
 
 
 def divergence(comparison: Comparison, images: NDArray[np.uint8], index: int) -> str:
-    """The image at `index` and its three rows of scores, side by side."""
+    """The image at `index`, where it is one that can be looked at, and its three rows of scores, side by side."""
     quantised, device = (
         _scores(words[index], comparison.integer_scores)
         for words in (comparison.quantised_words, comparison.device_words)
@@ -30,8 +32,10 @@ def divergence(comparison: Comparison, images: NDArray[np.uint8], index: int) ->
         f"float says {comparison.float_classes[index]}, quantised {comparison.quantised_classes[index]}, "
         f"device {comparison.device_classes[index]}"
     )
-    head = f"first divergence: digit {index}, label {comparison.labels[index]}: {said}"
-    return "\n".join([head, image_as_text(images[index]), *rows])
+    label = "no label" if comparison.labels is None else f"label {comparison.labels[index]}"
+    image = images[index]
+    drawn = [image_as_text(image)] if image.ndim == 2 and max(image.shape) <= _MOST_DRAWN else []
+    return "\n".join([f"first divergence: digit {index}, {label}: {said}", *drawn, *rows])
 
 
 def _scores(words: NDArray[np.uint32], integer: bool) -> list[str]:

@@ -16,6 +16,7 @@ from host.data import Dataset
 from host.errors import InputError, ToolMissing
 from host.nn import inference
 from host.nn.fixed import codes
+from host.nn.layers import Architecture
 from host.nn.network import Network, Provenance
 from host.train.batches import SMALLEST_BATCH
 from host.train.checks import check_whole
@@ -31,6 +32,8 @@ from host.train.progress import Progress, ProgressMeter
 from host.train.qat.train import check_bits
 from host.train.recipe import Recipe
 
+FRONT_END_SIDE = 4
+"""The smallest side of images that a fixed front end takes, on boards too."""
 ENGINES = ("numpy", "torch")
 
 
@@ -58,7 +61,9 @@ def train(
     runs_again = recipe.validation_run and len(held) > 0
     rows = np.arange(len(dataset.train.labels)) if recipe.validation_run else kept
     _check(recipe, seed, engine, len(rows), has_validation=len(held) > 0 and not recipe.validation_run)
-    check_bits(recipe.qat, recipe.architecture(dataset.image_shape, len(dataset.labels)))
+    architecture = recipe.architecture(dataset.image_shape, len(dataset.labels))
+    _check_front_end(architecture)
+    check_bits(recipe.qat, architecture)
     parts = phases(recipe, "train", len(rows), dataset)
     if runs_again:
         parts += phases(validating(recipe), VALIDATION, len(kept), dataset)
@@ -98,6 +103,14 @@ def _check(recipe: Recipe, seed: int, engine: str, rows: int, has_validation: bo
         raise InputError(
             f"train: engine: found {engine} with an aim for cycles, need {numpy_engine.NAME} for it; choose that"
         )
+
+
+def _check_front_end(architecture: Architecture) -> None:
+    """Raise InputError for images of which a front end that pools and normalises would leave next to nothing."""
+    height, width = architecture.input_shape[1:]
+    if architecture.front_end_top is not None and min(height, width) < FRONT_END_SIDE:
+        found, need = f"{height}x{width} pixels", f"sides of {FRONT_END_SIDE} or more for the fixed front end"
+        raise InputError(f"train: images: found {found}, need {need}; choose a preset without, such as scratch-cnn")
 
 
 def _maker(engine: str, device: str) -> MakeEngine:

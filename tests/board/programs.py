@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from given_networks import GIVEN, MEANS, given_network
 from networks import LAYERS, limited_network, network_of, random_network
 from numpy.typing import NDArray
 
@@ -45,6 +46,11 @@ DEPTH_TURNS = (
     *(Flatten(), Dense(32), ReLU()),
 )
 """The same where the second of the two is depthwise."""
+GIVEN_TURNS = (
+    *(Conv2d(8, 5), ReLU(), MaxPool2d(), Conv2d(16, 3, padding=1), ReLU(), Conv2d(24, 3, padding=(0, 1)), ReLU()),
+    *(MaxPool2d(), Flatten()),
+)
+"""The same of a net whose codes have one for 0.0, which lies around the second of them."""
 BEHIND_FRONT_END = (
     *preconv_layers(63),
     *(Conv2d(6, 3), ReLU(), MaxPool2d(), Conv2d(9, 3, padding=1), ReLU(), Flatten()),
@@ -104,6 +110,11 @@ NETS = {
     "far scores, ternary": layered(FAR[:3], TERNARY, ("mega",)),
     "lean": layered(LEAN, side=28),
     "lean, int4": layered(LEAN, INT4, side=28),
+    **{
+        name: Net(functools.partial(given_network, layers, with_means=name in MEANS), boards=BOTH)
+        for name, layers in GIVEN.items()
+    },
+    "given, in turns": Net(functools.partial(given_network, GIVEN_TURNS, (1, 28, 28))),
     "in turns": layered(TURNS, side=28),
     "in turns, depthwise": layered(DEPTH_TURNS, side=28),
 }

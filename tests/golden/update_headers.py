@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/host")]
 
 import numpy as np  # noqa: E402
+from given_networks import GIVEN, MEANS, given_network  # noqa: E402
 from networks import LAYERS, network_of, random_network  # noqa: E402
 
 from host.compile.advice import check_fit  # noqa: E402
@@ -78,6 +79,7 @@ KINDS = [
     *((name, INT8, None) for name in NEWER),
     *(("front end, convolution", fmt, bits) for fmt, bits in ((INT4, None), (TERNARY, 6), ("float32", None))),
     *(("front end, dense", fmt, bits) for fmt, bits in ((TERNARY, 6), ("float16", None))),
+    *((name, INT8, None) for name in GIVEN),
 ]
 """(net, format, activation bits)."""
 WAYS = (("uno", "auto"), ("uno", "portable"), ("uno", "asm"), ("uno", "unrolled"), ("mega", "auto"), ("native", "auto"))
@@ -96,6 +98,7 @@ def networks() -> dict[str, Network]:
     made = {name: network_of(name) for name in LAYERS}
     made |= {name: random_network(shape=shape, classes=10) for name, shape in SHAPES.items()}
     made |= {name: network_of(layers, shape=SIDES.get(name)) for name, layers in NEWER.items()}
+    made |= {name: given_network(layers, with_means=name in MEANS) for name, layers in GIVEN.items()}
     ranges = known_ranges(made)
     return found | {name: replace(network, output_max=tuple(ranges[name])) for name, network in made.items()}
 

@@ -32,7 +32,7 @@ HDF5_FAULTS = {
     "four-dimensions": ("train/data", FLAT.reshape(40, 8, 8, 1), "shape (40, 8, 8, 1)"),
     "fewer-labels": ("train/target", TRAIN.labels[:39], "shape (39,) beside 40 images"),
     "no-rows": ("train/data", FLAT[:0], "no image"),
-    "tiny": ("train/data", FLAT[:, :4], "2x2 pixels"),
+    "tiny": ("train/data", FLAT[:, :4], "2x2 in train"),
     "other-size": ("train/data", np.zeros((40, 81)), "9x9 in train and 8x8 in test"),
     "nan": ("train/data", np.where(np.arange(64) == 5, np.nan, FLAT), "nan in row 0, pixel 5"),
     "infinite": ("test/data", np.full((20, 64), np.inf), "inf in row 0"),

@@ -32,6 +32,7 @@ from host.quantise.graph import AFTER, AWARE, PER_TENSOR
 from host.quantise.lower import lower
 from host.quantise.numerics import largest_kept, to_int8
 from host.quantise.reference import infer
+from host.quantise.requantisers import DoubleRounding
 
 INT8, INT4, TERNARY = WeightFormat.INT8, WeightFormat.INT4, WeightFormat.TERNARY
 PACKED = (INT4, TERNARY)
@@ -208,7 +209,10 @@ def test_one_kernel_that_is_not_that_of_the_front_end_is_no_front_end():
         ((Conv2d(4, 3), Flatten()), None, "layer 0: found Conv2d without ReLU"),
         ((Conv2d(4, 3), AveragePool2d(), ReLU(), Flatten()), None, "layer 0: found Conv2d without ReLU"),
         ((Flatten(), Dense(4)), None, "layer 1: found Dense without ReLU"),
-        ((Conv2d(4, 3, padding=1), ReLU(), Flatten()), STANDARD, "padding around pixels with a mean subtracted"),
+        (
+            *((Conv2d(4, 3, padding=1), ReLU(), Flatten()), Scaling(-3, 80.0)),
+            "layer 0: found padding around pixels with -3 subtracted in int8",
+        ),
         ((ReLU(), *CONV), STANDARD, "ReLU on pixels"),
         ((Conv2d(4, 3), BatchNorm(), ReLU(), Flatten()), None, "layer 0: found Conv2d without ReLU"),
         ((Dropout(0.5), *CONV), None, "layer 0: found Dropout"),
@@ -224,6 +228,21 @@ def test_what_no_op_can_be_made_of_is_refused(layers: tuple[LayerSpec, ...], sca
     with pytest.raises(InputError) as caught:
         lower(network_of(layers, scaling=scaling))
     assert complaint in str(caught.value) and str(caught.value).startswith("int8: ") and "\n" not in str(caught.value)
+
+
+def test_padding_around_pixels_with_a_mean_subtracted_is_at_the_mean():
+    """PyTorch's `Normalize` before a padded convolution: the code nearest to 0.0 stands for it."""
+    network = network_of((Conv2d(4, 3, padding=1), ReLU(), Flatten()), scaling=Scaling(33.3, 78.5))
+    graph = lower(network)
+    first, images = graph.ops[0], drawn_images(100)
+    assert first.source.zero == 33 and isinstance(first.rows.requantiser, DoubleRounding)
+    exact, rounded = float_scores(network, images), infer(graph, images).scores * graph.score_step
+    assert np.abs(exact - rounded).max() < 0.03 * np.abs(exact).max()
+    at_zero = infer(replace(graph, ops=(replace(first, source=ops.Codes()), *graph.ops[1:])), images).scores
+    assert np.abs(exact - at_zero * graph.score_step).max() > 0.03 * np.abs(exact).max()
+    for fmt in (INT4, TERNARY, WeightFormat.FLOAT32):
+        with pytest.raises(InputError, match=f"layer 0: found padding around pixels with 33 subtracted in {fmt.label}"):
+            lower(network, fmt)
 
 
 def test_a_fixed_kernel_must_fit_the_format_it_goes_in():

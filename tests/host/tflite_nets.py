@@ -138,6 +138,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self._builder = flatbuffers.Builder(1024)
+        self._shared: dict[int, tuple[Any, int]] = {}
 
     def table(self, fields: dict[int, Any]) -> int:
         builder = self._builder
@@ -160,7 +161,10 @@ class _Writer:
         return self.numbers(value, "<i4") if kind == "v" else (kind, value)
 
     def numbers(self, values: Any, kind: str) -> int:
-        return int(self._builder.CreateNumpyVector(np.asarray(values, kind)))
+        """The same array in several places is written once."""
+        if id(values) not in self._shared or not isinstance(values, np.ndarray):
+            self._shared[id(values)] = values, int(self._builder.CreateNumpyVector(np.asarray(values, kind)))
+        return self._shared[id(values)][1]
 
     def bytes(self, data: bytes) -> int:
         self._builder.StartVector(1, len(data), 16)

@@ -22,12 +22,27 @@ extern "C" {
 /* Raised whenever a rendered model made for an older core would compute something else. */
 #define NN_ABI 1
 
+/* What a call or a kernel is told of its stage lies in flash (rom), as one of the descriptions below. A rendered model
+ * lists them: `bytes` of each are numbers, in the order of its fields and little-endian, and what comes behind is
+ * padding or addresses of routines. */
+typedef struct {
+    const void *at;
+    uint8_t bytes;
+} nn_description;
+
 /* The fixed front end: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
  * image: height*width u8, row-major; both even, 4..64. levels: 255 or 63.
  * features: (height/2)*(width/2) u8. pooled: scratch, as many u16; may be the features' own memory.
  * A constant image gives all zeros. */
 void nn_preconv(const uint8_t *image, uint8_t height, uint8_t width, uint8_t levels, uint8_t *features,
                 uint16_t *pooled);
+
+/* From where a rendered model takes what it gives nn_preconv. */
+typedef struct {
+    uint8_t height;
+    uint8_t width;
+    uint8_t levels;
+} nn_front_end;
 
 float nn_half_to_float(uint16_t half);
 
@@ -98,6 +113,36 @@ void nn_dense_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, i
 void nn_dense_packed_hidden(const nn_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_dense_packed_scores(const nn_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
+/* Stages of nets that TensorFlow Lite quantised. Codes are u8, its int8 ones plus 128, and one of them stands for 0.0.
+ * Weights are i8; into biases went minus that code of the inputs times all weights. A sum becomes a code as
+ * clamp(zero + sum * multiplier / 2^31 * 2^exponent, low, high), rounded twice: docs/numerics.md. */
+
+/* As nn_conv_i8, but that what lies outside the map counts as 0.0. A row: bias i32, the bias i32 that no zero code has
+ * gone into, multiplier i32, exponent i8, weights. `shift` and `bits` do not count. */
+typedef struct {
+    nn_conv_i8 conv;
+    uint8_t in_zero; /* the inputs' code of 0.0 */
+    uint8_t zero;    /* the outputs' */
+    uint8_t low;
+} nn_conv_affine;
+
+void nn_conv_affine_run(const nn_conv_affine *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_conv_affine_pair(const nn_conv_affine *first, const nn_conv_affine *second, nn_far numbers, const uint8_t *in,
+                         uint8_t *between, uint8_t *out);
+
+/* As nn_dense. A row: bias i32, multiplier i32, exponent i8, weights. Scores are codes. */
+typedef struct {
+    uint32_t rows;
+    uint16_t inputs;
+    uint8_t outputs;
+    uint8_t zero;
+    uint8_t low;
+    uint8_t high;
+} nn_dense_affine;
+
+void nn_dense_affine_hidden(const nn_dense_affine *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_dense_affine_scores(const nn_dense_affine *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+
 /* Pools over windows of size x size_width, one each `stride` rows and `stride_width` columns; those left over are
  * dropped. The mean is rounded, halves up, of at most 256 inputs. */
 typedef struct {
@@ -114,6 +159,8 @@ typedef struct {
 
 void nn_pool_max(const nn_pool *stage, const uint8_t *in, uint8_t *out);
 void nn_pool_average(const nn_pool *stage, const uint8_t *in, uint8_t *out);
+/* Halves away from 128, which is TensorFlow Lite's code 0. */
+void nn_pool_average_signed(const nn_pool *stage, const uint8_t *in, uint8_t *out);
 
 /* Stages of floats: maps are float32 (row, column, channel), or u8 before the first layer, whose values count as they
  * are. A stage's numbers lie as those of integers do, a row for each output: bias float32, weights float32 or, for f16,

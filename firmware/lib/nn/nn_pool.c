@@ -16,10 +16,8 @@ static uint8_t window_max(const nn_pool *layer, const uint8_t *in)
     return largest;
 }
 
-static uint8_t window_mean(const nn_pool *layer, const uint8_t *in)
+static inline __attribute__((always_inline)) uint16_t window_sum(const nn_pool *layer, const uint8_t *in, uint16_t sum)
 {
-    const uint16_t count = (uint16_t)(layer->size * layer->size_width);
-    uint16_t sum = count / 2;
     for (uint8_t dy = layer->size; dy; dy--) {
         const uint8_t *at = in;
         for (uint8_t dx = layer->size_width; dx; dx--) {
@@ -28,7 +26,21 @@ static uint8_t window_mean(const nn_pool *layer, const uint8_t *in)
         }
         in += (uint16_t)(layer->width * layer->channels);
     }
-    return (uint8_t)(sum / count); /* NOLINT(clang-analyzer-core.*): no exported size is 0 */
+    return sum;
+}
+
+static uint8_t window_mean(const nn_pool *layer, const uint8_t *in)
+{
+    const uint16_t count = (uint16_t)(layer->size * layer->size_width);
+    return (uint8_t)(window_sum(layer, in, count / 2) / count); /* NOLINT(clang-analyzer-core.*): no size is 0 */
+}
+
+static uint8_t window_mean_signed(const nn_pool *layer, const uint8_t *in)
+{
+    const uint16_t count = (uint16_t)(layer->size * layer->size_width);
+    const uint16_t sum = window_sum(layer, in, 0);
+    const uint16_t half = (uint16_t)((sum > (uint16_t)(count * 128u) ? count : count - 1u) / 2u);
+    return (uint8_t)((uint16_t)(sum + half) / count); /* NOLINT(clang-analyzer-core.*): no size is 0 */
 }
 
 static inline __attribute__((always_inline)) void pool(const nn_pool *stage, const uint8_t *in, uint8_t *out,
@@ -64,4 +76,9 @@ void nn_pool_max(const nn_pool *stage, const uint8_t *in, uint8_t *out)
 void nn_pool_average(const nn_pool *stage, const uint8_t *in, uint8_t *out)
 {
     pool(stage, in, out, window_mean);
+}
+
+void nn_pool_average_signed(const nn_pool *stage, const uint8_t *in, uint8_t *out)
+{
+    pool(stage, in, out, window_mean_signed);
 }

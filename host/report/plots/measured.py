@@ -53,6 +53,10 @@ def model_name(network: Network) -> str:
 def from_report(path: Path) -> Measured:
     """What a board said, from the JSON that `host verify --json` wrote. Raise InputError for any other file."""
     report = _read(path)
+    if "confusion" in report and report["confusion"] is None:
+        raise InputError(
+            f"{path}: confusion: found a verification without labels, need one with them; verify with labelled data"
+        )
     try:
         matrix = _matrix(report["confusion"])
         board, model = report["board"], report["model"]

@@ -1,0 +1,90 @@
+"""What a command asks a net: the images of a data set's split, or the inputs of a file, as codes for that net."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from host import data
+from host.data.values import to_labels
+from host.errors import InputError
+from host.nn.encode import encode, takes
+from host.nn.network import Network
+from host.nn.shapes import text
+
+INPUTS_PART = "inputs"
+"""Stands where a data set's split would, for a file that has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """`samples` of the data set `name` whose content has `sha256`; `part` is the split."""
+
+    name: str
+    part: str
+    sha256: str
+    samples: data.Samples
+
+    @property
+    def unit(self) -> str:
+        """What one of them is called."""
+        return "input" if self.part == INPUTS_PART else "digit"
+
+    @property
+    def one(self) -> str:
+        """With its article."""
+        return f"an {self.unit}" if self.part == INPUTS_PART else f"a {self.unit}"
+
+
+def load_samples(name: str, given: str | None, network: Network, limit: int | None, usual: str = "test") -> Asked:
+    """The first `limit` samples of the split that is `given`, else the `usual` one, or of a file of inputs, which has
+    none; raise InputError where the net cannot take them."""
+    found, part = data.load_any(name), given or usual
+    if isinstance(found, data.Inputs):
+        if given is not None:
+            raise InputError(
+                f"{name}: --split: found {given}, need none for a file of inputs, which has no splits; leave it out"
+            )
+        asked = Asked(found.name, INPUTS_PART, found.sha256, _encoded(name, found, network))
+    else:
+        asked = Asked(found.name, part, found.sha256, _fitting(name, found, part, network))
+    return asked if limit is None else replace(asked, samples=asked.samples.first(limit))
+
+
+def load_split(name: str, part: str, network: Network, limit: int | None) -> tuple[data.Dataset, data.Split]:
+    """The data set and the first `limit` images of its split, all labelled; raise InputError as above."""
+    dataset = data.load(name)
+    split = _fitting(name, dataset, part, network)
+    return dataset, split if limit is None else split.first(limit)
+
+
+def _fitting(name: str, dataset: data.Dataset, part: str, network: Network) -> data.Split:
+    split: data.Split = getattr(dataset, part)
+    if not takes(network, split.images.shape[1:]):
+        shape = network.image_shape if network.input_shape[0] == 1 else network.input_shape
+        found, need = ("×".join(map(str, sides)) for sides in (split.images.shape[1:], shape))
+        raise InputError(
+            f"{name}: images: found {found} pixels, need {need} for this model; choose the data it was trained on"
+        )
+    if len(dataset.labels) != len(network.labels):
+        raise InputError(
+            f"{name}: classes: found {len(dataset.labels)}, need {len(network.labels)} for this model; "
+            "choose the data it was trained on"
+        )
+    return replace(split, images=encode(network, split.images))
+
+
+def _encoded(name: str, inputs: data.Inputs, network: Network) -> data.Samples:
+    classes = len(network.labels)
+    codes = encode(network, inputs.values, f"{name}: inputs")
+    labels = None if inputs.labels is None else to_labels(name, "labels", inputs.labels, classes)
+    original = inputs.original
+    for key in ("codes", "outputs"):
+        answers = None if original is None else getattr(original, key)
+        if answers is not None and answers.shape[1] != classes:
+            raise InputError(
+                f"{name}: {key}: found {text(answers.shape)} numbers, need {len(codes)}x{classes} for this model; "
+                "choose the answers of its original"
+            )
+    return data.Samples(codes, None if labels is None else labels.astype(np.int64), original)
