@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{output}: found a .json, need a model's name; give .h5")
     check_writable(output)
     labels = None if arguments.labels is None else tuple(arguments.labels.split(","))
-    imported = import_net(Path(arguments.file), Options(labels, arguments.input_range))
+    imported = import_net(Path(arguments.file), Options(labels, arguments.input_range, arguments.shape))
     graph = _lowered(imported.network)
     model_file.save(imported.network, output)
     _report(console, imported, graph, arguments.file, output)

@@ -8,7 +8,7 @@ import keyword
 from collections.abc import Callable
 
 from host import __version__
-from host.cli.values import Parser, float_range, json_file, natural, percentile, positive, share
+from host.cli.values import Parser, float_range, height_width, json_file, natural, percentile, positive, share
 from host.compile.boards import BOARDS, Runner
 from host.compile.kernels.kinds import AUTO, KINDS
 from host.nn.formats import ACTIVATION_TOPS, BITS_IN_WORDS, WeightFormat
@@ -213,7 +213,7 @@ def _recipe(parser: argparse._ArgumentGroup) -> None:
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a net of TensorFlow Lite (.tflite)")
+    parser.add_argument("file", metavar="FILE", help="a net: .tflite, .onnx, Keras' .keras or .h5")
     parser.add_argument("-o", "--output", metavar="MODEL.h5", required=True, help="where the model goes")
     parser.add_argument("--labels", metavar="A,B,C", help="names of the classes (default the file's own, else 0, 1, …)")
     parser.add_argument(
@@ -221,6 +221,12 @@ def _import(parser: argparse.ArgumentParser) -> None:
         type=float_range,
         metavar="LOW,HIGH",
         help="what pixels of 0 and 255 are to a net of floats (default 0,1)",
+    )
+    parser.add_argument(
+        "--shape",
+        type=height_width,
+        metavar="HEIGHT,WIDTH",
+        help="of the images whose pixels a net takes as a vector (default one row)",
     )
     _json(parser)
 
