@@ -10,8 +10,11 @@ from host.link import wire
 from host.link.identity import Identity
 from host.link.run import Outcome
 from host.link.timing import Counters
+from host.quantise.probes import Probes
+from host.quantise.reference import Predictions
 from host.report.compare import Comparison, confusion, recall
 from host.report.document import RunFacts, evaluation, verification
+from host.report.probes import ProbeComparison
 from host.report.show import divergence, image_as_text
 
 N = 6
@@ -44,6 +47,13 @@ def outcome(**stats):
         board_seconds=0.5,
         line_bytes=24 * N,
     )
+
+
+def probed():
+    """Nine that agree."""
+    classes, scores = np.zeros(9, np.uint8), np.zeros((9, 3), np.int32)
+    asked = Probes(tuple("abcdefghi"), np.zeros((9, 4, 4), np.uint8), tie=True, unreached=())
+    return ProbeComparison(asked, Predictions(classes, scores), classes, scores.view(np.uint32))
 
 
 FACTS = RunFacts("usps", "test", "ab" * 32, "int8", "preconv", "uno", "atmega328p", True, "/dev/pts/1", 115200,
