@@ -1,6 +1,6 @@
 """The steps of a net of floats. What is linear is folded where that changes no number: batch normalisation and
-constants into the layer before or behind, constants at the beginning into the scaling of the input, a layer without
-activation into a pointwise or dense one behind it."""
+constants into the layer before or behind, constants at the beginning else into the scaling of the input, a layer
+without activation into a pointwise or dense one behind it."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class Chain(Steps):
         if self._waiting is not None:
             factors, shifts = factors * self._waiting.factor, self._waiting.shift * factors + shifts
             self._waiting = None
-        if not (self._put_into_scaling(factors, shifts) or self._put_before(factors, shifts)):
+        if not self._put_before(factors, shifts):
             self._waiting = Waiting(place, factors, shifts)
 
     def relu(self, place: str, limit: float | None = None) -> None:
         """Put in max(x, 0), held to a limit if there is one. One behind a flattening goes before it."""
         if limit is not None and not 0 < limit < math.inf:
             raise refused(self.path, place, f"a limit of {limit}", "one above 0", "train the net with a plain ReLU")
-        self._check_nothing_waits(place)
+        self._settle(place)
         flat = self._steps.pop() if self._steps and isinstance(self._steps[-1].spec, Flatten) else None
         before = self._steps[-1].spec if self._steps else None
         if isinstance(before, ReLU):
@@ -77,12 +77,12 @@ class Chain(Steps):
 
     def pad(self, place: str, pads: Pads) -> None:
         if any(pads):
-            self._check_nothing_waits(place)
+            self._settle(place)
         super().pad(place, pads)
 
     def two_classes(self, place: str) -> None:
         """One score z, behind which a sigmoid is, to the scores (0, z) of two classes."""
-        self._check_nothing_waits(place)
+        self._settle(place)
         self._end_dense()
         last = self._steps[-1] if self._steps else None
         if last is None or last.spec != Dense(1) or last.weights is None or last.bias is None:
@@ -93,7 +93,7 @@ class Chain(Steps):
 
     def finish(self, engine: str, labels: Sequence[str] | None, content: bytes | None = None) -> Network:
         """The net. Raises InputError where something is left that no layer took in, or no dense layer is last."""
-        self._check_nothing_waits("end")
+        self._settle("end")
         self._end_dense()
         if self._steps and isinstance(self._steps[-1].spec, ReLU):
             need, do = "scores as they are", "leave it out there"
@@ -120,7 +120,7 @@ class Chain(Steps):
             factor, shift = np.repeat(self._waiting.factor, each), np.repeat(self._waiting.shift, each)
             self._waiting = replace(self._waiting, factor=factor, shift=shift)
         elif self._waiting is not None and isinstance(step.spec, MaxPool2d) and (self._waiting.factor < 0).any():
-            self._check_nothing_waits(step.place)
+            self._settle(step.place)
         super()._put(step)
 
     def _put_weighted(self, step: Step) -> None:
@@ -142,9 +142,8 @@ class Chain(Steps):
         assert step.weights is not None and step.bias is not None
         spec, waiting = step.spec, self._waiting
         if isinstance(spec, Conv2d) and any(spec.pads) and waiting.shift.any():
-            found = f"{waiting.place} before a convolution with padding"
-            do = "move it, or pad nothing"
-            raise refused(self.path, step.place, found, "it right behind a layer with weights", do)
+            self._settle(f"{step.place} with padding")  # zeros are put around what is behind the shift
+            return step
         self._waiting = None
         groups = spec.groups if isinstance(spec, Conv2d) else 1
         weights, bias = fold.denormalised(step.weights, step.bias, waiting.factor, waiting.shift, groups)
@@ -176,15 +175,17 @@ class Chain(Steps):
         )
         return replace(then, spec=replace(spec, channels=pointwise.channels, groups=1), weights=weights, bias=bias)
 
-    def _put_into_scaling(self, factors: Floats, shifts: Floats) -> bool:
+    def _put_into_scaling(self, waiting: Waiting) -> bool:
         """One positive factor and one shift for all, before any weights: part of how codes become inputs."""
         is_first = all(isinstance(each.spec, Flatten | MaxPool2d | AveragePool2d) for each in self._steps)
-        factor, shift = float(factors[0]), float(shifts[0])
-        if not is_first or factor <= 0 or (factors != factor).any() or (shifts != shift).any():
+        factor, shift = float(waiting.factor[0]), float(waiting.shift[0])
+        is_one = (waiting.factor == factor).all() and (waiting.shift == shift).all()
+        if not (is_first and is_one and factor > 0):
             return False
         divisor = self.scaling.divisor / factor
         offset = self._offset - shift * divisor
         self.scaling = Scaling(int(offset) if offset.is_integer() else offset, divisor)
+        self.notes.append(f"{waiting.place} is part of the input's scaling: floats are given as they are behind it")
         return True
 
     def _put_before(self, factors: Floats, shifts: Floats) -> bool:
@@ -230,10 +231,14 @@ class Chain(Steps):
             need = "one right behind it, or behind its max-pool"
             raise refused(self.path, last.place, "it without ReLU", need, "train the net with one")
 
-    def _check_nothing_waits(self, place: str) -> None:
-        if self._waiting is not None:
+    def _settle(self, place: str) -> None:
+        """Before what nothing can be taken through: put what waits into the scaling, or raise InputError."""
+        if self._waiting is None:
+            return
+        if not self._put_into_scaling(self._waiting):
             found, need = f"{self._waiting.place} before it", "that right behind a layer with weights"
             raise refused(self.path, place, found, need, "move it there, and train again")
+        self._waiting = None
 
 
 def _is_pointwise(spec: object) -> bool:

@@ -137,7 +137,8 @@ def test_a_vector_may_be_an_image(tmp_path: Path) -> None:
 def test_a_separable_convolution_is_said_to_become_one(tmp_path: Path) -> None:
     keras.write_keras(tmp_path / "net.keras", NETS["everything"])
     found = import_net(tmp_path / "net.keras", Options())
-    (note,) = found.notes
+    first, note = found.notes
+    assert "layer 1 Rescaling" in first and "is part of the input's scaling" in first
     assert "layer 6 SeparableConv2D" in note and "are one convolution, of more multiplications" in note
     kinds = [type(layer).__name__ for layer in found.network.architecture.layers]
     assert kinds.count("Conv2d") == 4 and not any(name in kinds for name in ("BatchNorm", "Dropout"))
@@ -191,7 +192,7 @@ REFUSED = {
     "softmax in the middle": ([("Softmax", {}, {})], "found it behind softmax, need nothing there"),
     "batch norm before padding": (
         [keras.batch_norm(RNG, 2), keras.conv(RNG, 2, 2, (3, 3), padding="same", activation="relu")],
-        "layer 2 BatchNormalization 'batch_normalization' before a convolution with padding",
+        "layer 3 Conv2D 'conv2d_1' with padding: found layer 2 BatchNormalization",
     ),
     "an activation on a sum of them": (
         [keras.batch_norm(RNG, 2), ("Activation", {"activation": "relu"}, {})],

@@ -192,12 +192,24 @@ def test_a_fixed_batch_and_normalisation_behind_the_activation(tmp_path: Path) -
     assert import_net(normalised_later().save(path), Options()).left == ("Softmax", "ArgMax")
 
 
-def test_normalisation_at_the_beginning_goes_into_the_scaling(tmp_path: Path) -> None:
-    found = import_net(as_torch_writes_it().save(tmp_path / "net.onnx"), Options()).network
+def test_normalisation_before_padding_goes_into_the_scaling(tmp_path: Path) -> None:
+    imported = import_net(as_torch_writes_it().save(tmp_path / "net.onnx"), Options())
+    found = imported.network
     assert found.scaling.offset == pytest.approx(0.13 * 255) and found.scaling.divisor == pytest.approx(0.31 * 255)
     assert [type(layer).__name__ for layer in found.architecture.layers] == [
         *("Conv2d", "ReLU", "MaxPool2d", "Flatten", "Dense")
     ]
+    (note,) = imported.notes
+    assert "node 1 Div" in note and "floats are given as they are behind it" in note
+
+
+def test_other_normalisation_goes_into_the_weights(tmp_path: Path) -> None:
+    """So that floats are given as the file takes them."""
+    net = Net(1, 6, 6)
+    net.put("Sub", net.tensor(f32(0.13))).put("Div", net.tensor(f32(0.31))).put("MaxPool", kernel_shape=[2, 2])
+    path = net.conv(1, 4, (3, 3)).put("Relu").put("Flatten").gemm(36, 3).save(tmp_path / "net.onnx")
+    found = assert_same_answers(path, lambda x: answers(path, x)[0])
+    assert (found.network.scaling.offset, found.network.scaling.divisor, found.notes) == (0, 255.0, ())
 
 
 def test_classes_named_in_the_file_are_the_labels(tmp_path: Path) -> None:
