@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from host.atomic import check_writable
@@ -27,11 +28,18 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(output)
     labels = None if arguments.labels is None else tuple(arguments.labels.split(","))
     imported = import_net(Path(arguments.file), Options(labels, arguments.input_range))
-    # A net that no op can be made of is refused before anything is written.
-    graph = lower(imported.network, WeightFormat.INT8, prune=False)
+    graph = _tried(imported.network)
     model_file.save(imported.network, output)
     _report(console, imported, graph, arguments.file, output)
     return 0
+
+
+def _tried(network: Network) -> Graph:
+    """The graph of a net; raise InputError, before anything is written, where no op can be made of a layer. Ranges that
+    nobody has measured yet count as 1."""
+    if network.given is None:
+        network = replace(network, output_max=tuple(top or 1.0 for top in network.output_max))
+    return lower(network, WeightFormat.INT8, prune=False)
 
 
 def _report(console: Console, imported: Imported, graph: Graph, file: str, output: Path) -> None:
