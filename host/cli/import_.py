@@ -28,13 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(output)
     labels = None if arguments.labels is None else tuple(arguments.labels.split(","))
     imported = import_net(Path(arguments.file), Options(labels, arguments.input_range))
-    graph = _tried(imported.network)
+    graph = tried(imported.network)
     model_file.save(imported.network, output)
     _report(console, imported, graph, arguments.file, output)
     return 0
 
 
-def _tried(network: Network) -> Graph:
+def tried(network: Network) -> Graph:
     """The graph of a net; raise InputError, before anything is written, where no op can be made of a layer. Ranges that
     nobody has measured yet count as 1."""
     if network.given is None:
