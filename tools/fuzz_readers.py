@@ -25,9 +25,9 @@ with atheris.instrument_imports(
         "host.train.checkpoint",
     ]
 ):
-    from host.cli.import_ import tried
+    from host.cli.import_ import lowered
     from host.data import sandbox
-    from host.data.files import load_path
+    from host.data.files import load_inputs, load_path
     from host.errors import DigitduinoError, FrameError, InputError
     from host.importers import Imported, Options
     from host.importers.tflite import read as read_tflite
@@ -51,7 +51,8 @@ def read_file(name: str) -> Callable[[bytes], None]:
     def feed(data: bytes) -> None:
         path = _PLACE / name
         path.write_bytes(data)
-        load_path(path)
+        if load_inputs(path) is None:
+            load_path(path)
 
     return feed
 
@@ -76,7 +77,7 @@ def read_net(name: str, read: Callable[[Path, Options], Imported]) -> Callable[[
     def feed(data: bytes) -> None:
         path = _PLACE / name
         path.write_bytes(data)
-        tried(read(path, Options()).network)
+        lowered(read(path, Options()).network)
 
     return feed
 

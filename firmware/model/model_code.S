@@ -541,4 +541,4 @@ model_rom:
 
 #endif
 
-#define MODEL_CODE_EXPORT 0x3c317b02
+#define MODEL_CODE_EXPORT 0x69887354

@@ -5,7 +5,7 @@
 
 #include "model.h"
 
-#define MODEL_NET_EXPORT 0x3c317b02
+#define MODEL_NET_EXPORT 0x69887354
 #if !defined(NN_MARK)
 #define NN_MARK(step)
 #endif
@@ -18,10 +18,32 @@
 extern const uint8_t model_rom[];
 
 /* front end: 1 x 16 x 16 -> 1 x 8 x 8 */
+static const nn_avr_front_end model_stage0 NN_ROM = {
+    .levels = 63,
+};
 
 /* dense 64-40: 1 x 8 x 8 -> 40 */
+static const nn_avr_called model_stage1 NN_ROM = {
+    .inputs = 64,
+    .multiplier = 564,
+    .outputs = 40,
+    .top = 63,
+};
 
 /* dense 40-10: 40 -> 10 */
+static const nn_avr_called model_stage2 NN_ROM = {
+    .inputs = 40,
+    .outputs = 10,
+};
+
+#define MODEL_DESCRIPTIONS 3
+/* What the CRC in READY is over, behind model_rom. */
+static const nn_description model_descriptions[MODEL_DESCRIPTIONS] NN_ROM = {
+    {&model_stage0, 1},
+    {&model_stage1, 7},
+    {&model_stage2, 7},
+};
+
 
 /* image: 16 x 16 u8, left as it is. arena: MODEL_ARENA_BYTES. scores: MODEL_CLASSES int32_t. */
 static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
@@ -31,18 +53,20 @@ static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
     (void)image;
     (void)arena;
     (void)numbers;
-    nn_avr_preconv_16x16(image, 63, arena + 0, (uint16_t *)(void *)(arena + 0));
+    nn_avr_preconv_16x16(image, nn_rom_u8(&model_stage0.levels), arena + 0, (uint16_t *)(void *)(arena + 0));
     NN_MARK(0);
     int16_t *const sums1 = (void *)(arena + 64);
-    nn_avr_dense16_10(arena + 0, 64, model_rom + 0, sums1 + 0);
-    nn_avr_dense16_10(arena + 0, 64, model_rom + 660, sums1 + 10);
-    nn_avr_dense16_10(arena + 0, 64, model_rom + 1320, sums1 + 20);
-    nn_avr_dense16_10(arena + 0, 64, model_rom + 1980, sums1 + 30);
-    nn_avr_requantize16(sums1, 40, 564, 63, arena + 64);
+    const uint16_t inputs1 = nn_rom_u16(&model_stage1.inputs);
+    nn_avr_dense16_10(arena + 0, inputs1, model_rom + 0, sums1 + 0);
+    nn_avr_dense16_10(arena + 0, inputs1, model_rom + 660, sums1 + 10);
+    nn_avr_dense16_10(arena + 0, inputs1, model_rom + 1320, sums1 + 20);
+    nn_avr_dense16_10(arena + 0, inputs1, model_rom + 1980, sums1 + 30);
+    nn_avr_requantize16(sums1, nn_rom_u8(&model_stage1.outputs), nn_rom_u16(&model_stage1.multiplier), nn_rom_u8(&model_stage1.top), arena + 64);
     NN_MARK(1);
     int16_t *const sums2 = (void *)(arena + 0);
-    nn_avr_dense16_10(arena + 64, 40, model_rom + 2640, sums2 + 0);
-    nn_avr_widen16(sums2, 10, scores);
+    const uint16_t inputs2 = nn_rom_u16(&model_stage2.inputs);
+    nn_avr_dense16_10(arena + 64, inputs2, model_rom + 2640, sums2 + 0);
+    nn_avr_widen16(sums2, nn_rom_u8(&model_stage2.outputs), scores);
     const uint8_t predicted = nn_avr_argmax32(scores, MODEL_CLASSES);
     NN_MARK(2);
     return predicted;
@@ -329,6 +353,11 @@ static const uint8_t model_rom[MODEL_ROM_BYTES] = {
 #endif
 
 /* front end: 1 x 16 x 16 -> 1 x 8 x 8 */
+static const nn_front_end model_stage0 NN_ROM = {
+    .height = 16,
+    .width = 16,
+    .levels = 63,
+};
 
 /* dense 64-40: 1 x 8 x 8 -> 40 */
 static const nn_dense model_stage1 NN_ROM = {
@@ -349,6 +378,15 @@ static const nn_dense model_stage2 NN_ROM = {
     .bits = 8,
 };
 
+#define MODEL_DESCRIPTIONS 3
+/* What the CRC in READY is over, behind model_rom. */
+static const nn_description model_descriptions[MODEL_DESCRIPTIONS] NN_ROM = {
+    {&model_stage0, 3},
+    {&model_stage1, 10},
+    {&model_stage2, 10},
+};
+
+
 /* image: 16 x 16 u8, left as it is. arena: MODEL_ARENA_BYTES. scores: MODEL_CLASSES int32_t. */
 static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
 {
@@ -356,7 +394,7 @@ static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
     /* Not every net needs both. */
     (void)image;
     (void)arena;
-    nn_preconv(image, 16, 16, 63, arena + 0, (uint16_t *)(void *)(arena + 0));
+    nn_preconv(image, nn_rom_u8(&model_stage0.height), nn_rom_u8(&model_stage0.width), nn_rom_u8(&model_stage0.levels), arena + 0, (uint16_t *)(void *)(arena + 0));
     NN_MARK(0);
     nn_dense_hidden(&model_stage1, numbers, arena + 0, arena + 88);
     NN_MARK(1);

@@ -28,18 +28,17 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(output)
     labels = None if arguments.labels is None else tuple(arguments.labels.split(","))
     imported = import_net(Path(arguments.file), Options(labels, arguments.input_range))
-    graph = tried(imported.network)
+    graph = lowered(imported.network)
     model_file.save(imported.network, output)
     _report(console, imported, graph, arguments.file, output)
     return 0
 
 
-def tried(network: Network) -> Graph:
-    """The graph of a net; raise InputError, before anything is written, where no op can be made of a layer. Ranges that
-    nobody has measured yet count as 1."""
-    if network.given is None:
-        network = replace(network, output_max=tuple(top or 1.0 for top in network.output_max))
-    return lower(network, WeightFormat.INT8, prune=False)
+def lowered(network: Network) -> Graph:
+    """Refuses a net that no op can be made of before anything is written. Ranges that nobody has measured yet may be
+    any: the ops are the same."""
+    trial = network if network.has_ranges else replace(network, output_max=(1.0,) * len(network.output_max))
+    return lower(trial, WeightFormat.INT8, prune=False)
 
 
 def _report(console: Console, imported: Imported, graph: Graph, file: str, output: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,18 @@ from host.link import wire
 from host.link.boards import Connection, connect_board, connect_port
 from host.link.build import Built, build_firmware
 from host.link.faults import parse_faults
+from host.link.identity import Carried
 from host.link.run import Outcome, identity, image_bytes, stream
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 from host.nn.network import Network, float_scores
 from host.quantise.graph import Graph
 from host.quantise.ops import scores_as_codes
+from host.quantise.probes import probes
 from host.quantise.reference import infer
 from host.report.compare import Comparison
 from host.report.document import RunFacts, verification
+from host.report.probes import ProbeComparison, compare_probes
 from host.report.scores_file import Answers, check_scores_file, write_scores
 from host.report.show import divergence
 
@@ -72,11 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
                 progress=update,
                 faults=faults,
                 journal=journal,
+                first=lambda found: _probe_images(carried, found),
             )
         seconds = time.monotonic() - start
-        found = next(each for each in carried if each.model_hash == outcome.identity.model_hash)
+        found = _candidate(carried, outcome.identity)
         graph = found.graph
-        comparison = _compare(network, graph, samples, outcome)
+        comparison, probed = _compare(network, graph, samples, outcome), compare_probes(graph, outcome.probes)
         device_accuracy = comparison.accuracy(comparison.device_classes)
         accurate = device_accuracy is None or device_accuracy >= (arguments.min_accuracy or 0)
         against = comparison.against_original
@@ -95,12 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
             flash=built.flash if built else None,
             ram_static=built.ram_static if built else None,
             wall_seconds=seconds,
-            passed=comparison.agrees and accurate and not (against and against.differs),
+            passed=comparison.agrees and probed.agrees and accurate and not (against and against.differs),
             parts=found.program(outcome.ready.weights_crc).marks,
             predicted=budget,
         )
-        result = verification(comparison, outcome, facts)
-        _say(console, comparison, asked, format_of(graph), result)
+        result = verification(comparison, probed, outcome, facts)
+        _say(console, comparison, probed, asked, format_of(graph), result)
         if device_accuracy is not None and not accurate:
             console.say(
                 f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
@@ -163,6 +168,15 @@ def _kernel_on(target: Board, exported: Export) -> str:
     return f"kernel {exported.kernel}" + (" (its portable C)" if is_replaced else "")
 
 
+def _candidate(carried: Sequence[Candidate], identity: Carried) -> Candidate:
+    """The one that the board said it carries."""
+    return next(each for each in carried if each.model_hash == identity.model_hash)
+
+
+def _probe_images(carried: Sequence[Candidate], identity: Carried) -> list[bytes]:
+    return [image_bytes(image) for image in probes(_candidate(carried, identity).graph).images]
+
+
 def _compare(network: Network, graph: Graph, samples: Samples, outcome: Outcome) -> Comparison:
     reference = infer(graph, samples.images)
     return Comparison(
@@ -191,7 +205,14 @@ def _answers(comparison: Comparison, graph: Graph) -> Answers:
     )
 
 
-def _say(console: Console, comparison: Comparison, asked: Asked, fmt: str, result: dict[str, Any]) -> None:
+def _say(
+    console: Console,
+    comparison: Comparison,
+    probed: ProbeComparison,
+    asked: Asked,
+    fmt: str,
+    result: dict[str, Any],
+) -> None:
     n, accuracy, agreement = result["n"], result["accuracy"], result["agreement"]
     console.say(f"{result['board']['mcu']}, {fmt}, {result['dataset']} {result['split']}: {n:,} {asked.unit}s")
     if comparison.labels is not None:
@@ -200,6 +221,7 @@ def _say(console: Console, comparison: Comparison, asked: Asked, fmt: str, resul
             f"device {percent(accuracy['device'])}"
         )
     console.say(f"device = quantised: {agreement['classes_equal']} classes, {agreement['scores_equal']} scores of {n}")
+    console.say(probed.text())
     if comparison.against_original is not None:
         say_original(console, comparison.against_original, "device", n)
     if cycles := result["cycles"]:

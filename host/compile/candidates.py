@@ -1,6 +1,6 @@
 """What a board at a port may carry: any export of a network, from today or flashed by an older version.
 
-A board says which net it has by the graph's hash; which of that net's programs it runs shows in the CRC of its numbers.
+A board says which net it has by the graph's hash; which of that net's programs it runs shows in the CRC of its flash.
 Programs are compiled only for the hash that a board answers with.
 """
 
@@ -49,9 +49,11 @@ class Candidate:
 
     @cached_property
     def weights_crcs(self) -> tuple[int, ...]:
-        """What READY may answer."""
+        """What READY may answer; of a board flashed before the descriptions of steps counted, the CRC of its numbers
+        alone."""
         found = [crc for export in self.exports for crc in export.weights_crcs]
         if isinstance(self.known, Graph):
+            found += [program.rom_crc for export in self.exports for program in export.programs]
             found += earlier_crcs(self.known)
         return tuple(dict.fromkeys(found))
 
@@ -74,7 +76,7 @@ class Candidate:
     def program(self, crc: int) -> Program:
         """The program with that CRC; the portable one where none has it."""
         programs = [program for export in self.exports for program in export.programs]
-        return next((program for program in programs if program.crc == crc), self.exports[0].portable)
+        return next((each for each in programs if crc in (each.crc, each.rom_crc)), self.exports[0].portable)
 
 
 def candidates(network: Network, fmt: WeightFormat) -> list[Candidate]:
@@ -102,12 +104,12 @@ _EARLIER_KERNELS = (
 
 
 def earlier_crcs(graph: Graph) -> list[int]:
-    """The CRCs of programs that earlier versions made of a graph and today's do not."""
+    """The CRCs of programs that earlier versions made of a graph and today's do not, all of them over `rom` alone."""
     found = [*_first_portable(graph), *_first_code(graph)]
     for names in _EARLIER_KERNELS:
         catalogue = [kernel for kernel in CATALOGUE if kernel.kind == PORTABLE or kernel.name in names]
         tiles = tile(graph, ATMEGA328P, (ASSEMBLY, PORTABLE), catalogue)
-        found.append(make_program(graph, ATMEGA328P, tiles, keep_image=True, pair=None).crc)
+        found.append(make_program(graph, ATMEGA328P, tiles, keep_image=True, pair=None).rom_crc)
     return found
 
 

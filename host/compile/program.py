@@ -12,6 +12,7 @@ import numpy as np
 
 from host.compile import company
 from host.compile.boards import Chip
+from host.compile.description import Description
 from host.compile.kernels.kernel import Cost, Kernel, Ops, Packed
 from host.compile.kernels.kinds import CODE, KINDS
 from host.compile.memory import Layout, Pair, RowUse, lay_out, row_use
@@ -66,8 +67,18 @@ class Program:
         return self.arena_bytes, self.image_at
 
     @property
+    def described(self) -> tuple[tuple[int, Description], ...]:
+        """(number of the step, its description) in order of execution, of the steps that have one."""
+        return tuple((step.index, step.description) for step in self.steps if step.description is not None)
+
+    @cached_property
     def crc(self) -> int:
-        """What READY answers: the CRC-32 of `rom`."""
+        """What READY answers: the CRC-32 of `rom`, and behind it the bytes of each description."""
+        return zlib.crc32(b"".join(description.bytes for _, description in self.described), self.rom_crc)
+
+    @cached_property
+    def rom_crc(self) -> int:
+        """Of `rom` alone: what boards answer that were flashed before descriptions counted."""
         return zlib.crc32(self.rom)
 
     @property

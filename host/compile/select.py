@@ -52,8 +52,8 @@ def plain(graph: Graph) -> Export:
 
 def all_exports(graph: Graph) -> list[Export]:
     """Every export of `graph` whose bytes in flash differ: a board may carry any of them."""
+    found = {program.crc: Export(program) for program in reversed(_portable_layouts(graph))}
     portable = plain(graph).portable
-    found = {portable.crc: Export(portable)}
     chips = dict.fromkeys(board.chip for board in BOARDS.values() if board.chip.family is Family.AVR)
     for chip, kind in itertools.product(chips, (CODE, ASSEMBLY)):
         for program in _layouts(graph, chip, _tiles(graph, chip, kind)):
@@ -128,6 +128,12 @@ def _asked_for(graph: Graph, kernel: str, chip: Chip) -> Program:
 
 def _portable(graph: Graph, keep_image: bool, pair: int | None) -> Program:
     return make_program(graph, HOST, tile(graph, HOST, (PORTABLE,)), keep_image=keep_image, pair=pair)
+
+
+def _portable_layouts(graph: Graph) -> list[Program]:
+    """The portable program beside whatever assembly was chosen, the plain one first."""
+    pairs = (None, *possible_pairs(tile(graph, HOST, (PORTABLE,))))
+    return [_portable(graph, keep_image, pair) for pair in pairs for keep_image in (True, False)]
 
 
 def _best_pair(tiles: Sequence[Tile], keep_image: bool, pairs: bool) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from host.compile.description import Description
 from host.compile.kernels.kernel import Kernel, Ops, Packed
 from host.compile.kernels.kinds import CODE
 from host.compile.memory import Place
@@ -28,6 +29,12 @@ class Step:
     @property
     def template(self) -> str:
         return self.kernel.template
+
+    @property
+    def description(self) -> Description | None:
+        """What its kernel reads of it in flash, None where it reads none."""
+        described = self.packed.description
+        return None if described is None else described.at(self.rom)
 
     @property
     def name(self) -> str:

@@ -46,6 +46,8 @@ class Outcome:
     """What --faults did."""
     resumed: int = 0
     """So many of the results come from an earlier run."""
+    probes: tuple[wire.Result, ...] = ()
+    """What the board answered to the images that went first."""
 
     @property
     def marks(self) -> tuple[tuple[int, ...], ...]:
@@ -73,12 +75,14 @@ def stream(
     progress: Callable[[int, int], None] | None = None,
     faults: Faults | None = None,
     journal: Journal | None = None,
+    first: Callable[[Carried], Sequence[bytes]] | None = None,
     wall_limit_s: float | None = None,
     idle_limit_s: float = IDLE_LIMIT_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Send every image of which `journal` knows no result, and collect every result. Raise LinkError where the board or
-    the line fails or no digit comes in `idle_limit_s`, InputError where `journal` holds results of other images."""
+    """Send every image of which `journal` knows no result, and collect every result. Those go before them that `first`
+    asks for of what the board carries, each time, and no journal keeps their results. Raise LinkError where the board
+    or the line fails or no digit comes in `idle_limit_s`, InputError where `journal` holds results of other images."""
     if journal is not None:
         _check_digests(journal, images)
     results: dict[int, wire.Result] = dict(journal.known) if journal else {}
@@ -89,9 +93,14 @@ def stream(
 
     last_digit = clock()
 
+    probes: dict[int, wire.Result] = {}
+
     def record(position: int, result: wire.Result) -> None:
         nonlocal last_digit
         last_digit = clock()
+        if position < 0:
+            probes[position] = result
+            return
         if journal is not None:
             journal.record(todo[position], result)
         results[todo[position]] = result
@@ -106,6 +115,7 @@ def stream(
         nonce=secrets.randbits(32),
         set_baud=transport.set_baud,
         greeted=journal.meet if journal else None,
+        first=first,
         baud=baud,
         timing=timing,
     )
@@ -135,6 +145,7 @@ def stream(
         line_bytes=line_bytes,
         resumed=len(images) - len(todo),
         injected=faulty.injected if faulty else None,
+        probes=tuple(probes[position] for position in sorted(probes)),
     )
 
 

@@ -39,8 +39,9 @@ class Session:
     """Streams `images` (each H·W bytes) to a board that carries one of `candidates`.
 
     `record(index, result)` is called once for each image; `set_baud` when both ends are to change rate; `greeted` with
-    each READY of a candidate. `ready` and `stats` hold the board's last words. Raise DeviceError for a wrong board,
-    LinkTimeout when a bound is passed."""
+    each READY of a candidate. `first` says which images go before the others once it is known what the board carries;
+    they are recorded at -len(first)..-1. `ready` and `stats` hold the board's last words. Raise DeviceError for a wrong
+    board, LinkTimeout when a bound is passed."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Session:
         nonce: int,
         set_baud: Callable[[int], None] | None = None,
         greeted: Callable[[wire.Ready], None] | None = None,
+        first: Callable[[Carried], Sequence[bytes]] | None = None,
         baud: int = wire.DEFAULT_BAUD,
         timing: Timing | None = None,
     ) -> None:
@@ -60,6 +62,7 @@ class Session:
         self._nonce = nonce
         self._set_baud = set_baud
         self._greeted = greeted
+        self._first = first
         self._baud = baud
         self._rate = wire.DEFAULT_BAUD
         self._timing = timing or Timing()
@@ -146,6 +149,9 @@ class Session:
                 self.ready = ready
                 if self._greeted is not None:
                     self._greeted(ready)
+                if self._first is not None:
+                    self._window.begin_with(self._first(self.identity))
+                    self._first = None
                 self._is_answered = True
                 if self._was_at_rate and self._rate == wire.DEFAULT_BAUD:
                     self._count_reset()  # only a reset takes a board back from a rate that it has confirmed

@@ -40,6 +40,7 @@ class Window:
         counters: Counters,
     ) -> None:
         self._images = images
+        self._leading = 0
         self._record = record
         self._send = send
         self._clock = clock
@@ -50,6 +51,11 @@ class Window:
         self._next_index = 0
         self.slots = 1
         self.rate = wire.DEFAULT_BAUD
+
+    def begin_with(self, images: Sequence[bytes]) -> None:
+        """Send these before the others, of which none may have been sent yet; they are recorded below 0."""
+        self._images = [*images, *self._images]
+        self._leading = len(images)
 
     @property
     def is_done(self) -> bool:
@@ -87,7 +93,7 @@ class Window:
             return
         order = list(self._outstanding)
         del self._outstanding[sequence]
-        self._record(image.index, result)
+        self._record(image.index - self._leading, result)
         for lost in order[: order.index(sequence)]:
             self._resend(lost)
         self.fill()
@@ -115,10 +121,13 @@ class Window:
         self._counters.retries += 1
         if image.tries > self._timing.tries:
             raise LinkTimeout(
-                f"image {image.index}: found no valid answer in {self._timing.tries} tries, need one; "
+                f"{self._name(image.index)}: found no valid answer in {self._timing.tries} tries, need one; "
                 "check the cable and try a lower --baud"
             )
         self._send_image(sequence)
+
+    def _name(self, index: int) -> str:
+        return f"image {index - self._leading}" if index >= self._leading else f"probe {index}"
 
     def _send_image(self, sequence: int) -> None:
         self._outstanding.move_to_end(sequence)

@@ -20,6 +20,8 @@ from host.quantise.ops import Conv, Dense, Op, Pool, Preconv, Rows
 
 Values: TypeAlias = NDArray[Any]
 """u8 codes, or float32."""
+Scores: TypeAlias = NDArray[np.int32] | NDArray[np.float32]
+"""(N, classes)."""
 _BATCH = 64
 """Images at once: what a convolution is unrolled into should stay small."""
 _FLOAT32_EXACT = 2**24
@@ -30,7 +32,7 @@ class Predictions:
     """classes (N,) uint8; scores (N, classes) int32 or float32."""
 
     classes: NDArray[np.uint8]
-    scores: NDArray[np.int32] | NDArray[np.float32]
+    scores: Scores
 
     @property
     def words(self) -> NDArray[np.uint32]:
@@ -63,7 +65,7 @@ def op_inputs(graph: Graph, images: NDArray[np.uint8]) -> list[Values]:
     return inputs
 
 
-def scores(op: Op, values: Values) -> NDArray[np.int32] | NDArray[np.float32]:
+def scores(op: Op, values: Values) -> Scores:
     """(N, classes) of the last op."""
     assert isinstance(op, Dense)
     if not op.rows.format.is_integer:

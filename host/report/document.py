@@ -14,6 +14,7 @@ from host.compile.budget import Budget
 from host.link.run import Outcome
 from host.report.compare import Comparison, accuracy, confusion, recall
 from host.report.original import NO_ORIGINAL, AgainstOriginal
+from host.report.probes import ProbeComparison
 
 SCHEMA = 1
 MAX_MISMATCHES = 100
@@ -81,7 +82,7 @@ def evaluation(
     }
 
 
-def verification(comparison: Comparison, outcome: Outcome, facts: RunFacts) -> dict[str, Any]:
+def verification(comparison: Comparison, probes: ProbeComparison, outcome: Outcome, facts: RunFacts) -> dict[str, Any]:
     """The report of one `host verify`."""
     labels, against = comparison.labels, comparison.against_original
     matrix = None if labels is None else confusion(comparison.device_classes, labels, outcome.ready.classes)
@@ -116,6 +117,7 @@ def verification(comparison: Comparison, outcome: Outcome, facts: RunFacts) -> d
             **(NO_ORIGINAL if against is None else against.document),
         },
         "mismatches": _mismatches(comparison),
+        "probes": probes.document(),
         "confusion": None if matrix is None else matrix.tolist(),
         "recall": None if matrix is None else recall(matrix),
         "cycles": _cycles(outcome, facts),
@@ -171,9 +173,10 @@ def _link(outcome: Outcome, facts: RunFacts, n: int) -> dict[str, Any]:
     # Of these very images: how many bytes one takes on the line depends on its zeros. Ten bits a byte.
     limit = facts.baud * n / (10 * outcome.line_bytes)
     has_line = facts.kind != "native"
+    answered = len(outcome.probes) + n - outcome.resumed
     return {
         "baud": facts.baud if has_line else None,
-        "images_per_s": round((n - outcome.resumed) / seconds, 2) if seconds > 0 else None,
+        "images_per_s": round(answered / seconds, 2) if seconds > 0 else None,
         "line_limit_images_per_s": round(limit, 2) if has_line else None,
         "retries": outcome.counters.retries,
         "crc_errors": outcome.counters.bad_frames + outcome.stats.bad_frames,

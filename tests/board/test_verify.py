@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,15 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from commands import exported, verify_usps
 from needed import need
+from networks import network_of
 
 from host.cli import main
 from host.compile import render
 from host.compile.boards import BOARDS
 from host.compile.export import Export
 from host.link import build, project
+from host.modelfile import file as model_file
+from host.nn.encode import encode
+from host.nn.layers import Dense, Flatten, ReLU
+from host.quantise.reference import infer
 
 DIGITS = 2007
 SLOW_DIGITS = 400
@@ -229,3 +236,28 @@ def test_one_changed_weight_is_refused(
     assert re.search(r"CRC of the weights in flash: found [0-9a-f]{8}, need [0-9a-f]{8}", error), error
     assert error.count("\n") == 1
     assert not target.exists()
+
+
+def test_a_vector_without_labels_and_its_originals_answers_reach_the_uno(tmp_path: Path) -> None:
+    """Every answer of the board is kept, and a code that differs from the original fails the verification."""
+    network = network_of((Flatten(), Dense(12), ReLU()), shape=(1, 1, 20), classes=3)
+    model_file.save(network, tmp_path / "m.h5")
+    values = np.random.default_rng(0).random((30, 20))
+    graph = exported(tmp_path / "m.h5").graph
+    codes = infer(graph, encode(network, values)).scores
+    codes[17, 2] += 1
+    np.savez(tmp_path / "d.npz", inputs=values, codes=codes)
+    arguments = ["verify", tmp_path / "m.h5", "--data", tmp_path / "d.npz", "--board", "uno"]
+    assert main([*map(str, arguments), "--scores", str(tmp_path / "s.npz"), "--json", str(tmp_path / "r.json")]) == 1
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert_contract(result)
+    agreement = result["agreement"]
+    assert (agreement["scores_equal"], agreement["original_equal"]) == (30, 29)
+    assert agreement["original_first"] == {
+        "index": 17,
+        "class": 2,
+        "found": int(codes[17, 2]) - 1,
+        "original": int(codes[17, 2]),
+    }
+    with np.load(tmp_path / "s.npz") as kept:
+        assert np.sum(kept["scores"] != codes) == 1

@@ -49,10 +49,11 @@ def block_numbers(step, block):
 
 def rule_of(step):
     """(multipliers (outputs,), shift)."""
-    facts, outputs = step.packed.fields, step.ops[0].rows.outputs
-    if "multiplier" in facts:
-        return np.full(outputs, facts["multiplier"]), facts["bits"]
-    return np.frombuffer(step.packed.rom[facts["multipliers"] :], "<u2").astype(int), facts["shift"]
+    facts, outputs, told = step.packed.fields, step.ops[0].rows.outputs, dict(step.description.numbers)
+    if "multiplier" in told:
+        return np.full(outputs, told["multiplier"]), facts["bits"]
+    # NN_AVR_SHIFT16
+    return np.frombuffer(step.packed.rom[facts["multipliers"] :], "<u2").astype(int), 16 if told.get("flags") else 24
 
 
 def execute(program, features):
@@ -187,7 +188,7 @@ def test_rows_are_what_nn_h_says_of_them(seed, fmt, shape, counts, kind, narrowe
         op, portable, of_floats = Dense(inputs if kind == "dense" else shape, rows), PortableDense, FloatDense
     packed = (portable if fmt.is_integer else of_floats)().pack((op,), SOMEWHERE)
     assert packed.rom == rom_of(op)
-    assert not fmt.is_integer or packed.fields["shift"] == shift_of(rows)
+    assert not fmt.is_integer or dict(packed.description.numbers)["shift"] == shift_of(rows)
 
 
 @pytest.mark.parametrize("fmt", [WeightFormat.INT4, WeightFormat.TERNARY])
@@ -247,8 +248,9 @@ def test_a_row_too_long_for_one_sum_is_cut_where_it_must_be(fmt):
     op = Dense((5408,), Rows(fmt, weights.astype(np.int8), random.integers(-9, 9, 10).astype(np.int32)))
     assert PatchDense().refuses((op,), ATMEGA328P) is not None
     assert LongDense().refuses((op,), ATMEGA328P) is None
-    rom, facts = LongDense().pack((op,), SOMEWHERE).rom, LongDense().pack((op,), SOMEWHERE).fields
-    pieces = np.frombuffer(rom[: 2 * facts["pieces"]], np.uint8).reshape(-1, 2).astype(int).prod(axis=1)
+    packed = LongDense().pack((op,), SOMEWHERE)
+    rom, told = packed.rom, dict(packed.description.numbers)
+    pieces = np.frombuffer(rom[: 2 * told["pieces"]], np.uint8).reshape(-1, 2).astype(int).prod(axis=1)
     assert pieces.sum() == 5408 and len(pieces) > 1
     limit = 2 ** ({8: 24, 4: 20, 2: 18}[fmt.bits] - 1)
     for part in np.split(weights, np.cumsum(pieces)[:-1], axis=1):

@@ -91,7 +91,8 @@ def test_a_large_bias_alone_does_not_keep_a_layer_from_assembly(inputs):
     graph = dense_graph(np.random.default_rng(4), (inputs, 6, 3), top=255)
     graph.ops[0].rows.bias[2] = -(2**29)
     export = choose(graph, BOARDS["uno"], "asm")
-    assert export.on_avr.steps[0].kernel.name == "nn_avr_long" and export.on_avr.steps[0].packed.fields["pieces"] >= 1
+    first = export.on_avr.steps[0]
+    assert first.kernel.name == "nn_avr_long" and dict(first.description.numbers)["pieces"] >= 1
 
 
 def test_layers_that_pointers_of_16_bits_do_not_reach_together_stay_in_assembly():

@@ -71,7 +71,7 @@ def test_confusion_and_recall():
 
 
 def test_the_verification_has_the_contracts_keys():
-    document = verification(comparison(), outcome(), FACTS)
+    document = verification(comparison(), probed(), outcome(), FACTS)
     json.dumps(document, allow_nan=False)
     assert document["schema"] == 1 and document["n"] == N and document["verdict"] == "pass"
     unknown = dict.fromkeys(("original_compared", "original_equal", "original_classes_equal", "original_first"))
@@ -81,7 +81,7 @@ def test_the_verification_has_the_contracts_keys():
     link = document["link"]
     assert (link["retries"], link["crc_errors"], link["overruns"], link["resets"]) == (3, 5, 2, 5)
     assert link["images_per_s"] is None, "a reset has set the board's own clock back, and ours is not a simulated one's"
-    real = verification(comparison(), outcome(), replace(FACTS, simulated=False))
+    real = verification(comparison(), probed(), outcome(), replace(FACTS, simulated=False))
     assert real["link"]["images_per_s"] == N / FACTS.wall_seconds
     assert link["line_limit_images_per_s"] == pytest.approx(115200 / 240, abs=0.01)
     assert document["memory"]["ram_free_min"] == 900 and document["memory"]["flash"] == 7000
@@ -89,14 +89,14 @@ def test_the_verification_has_the_contracts_keys():
 
 
 def test_unknown_memory_is_null_not_a_number():
-    memory = verification(comparison(), outcome(stack_free=0xFFFF), FACTS)["memory"]
+    memory = verification(comparison(), probed(), outcome(stack_free=0xFFFF), FACTS)["memory"]
     assert memory["ram_free_min"] is None
 
 
 def test_mismatches_name_the_digit_and_all_four_views():
     classes = np.full(N, 2, np.uint8)
     classes[5] = 1
-    document = verification(comparison(device_classes=classes), outcome(), FACTS)
+    document = verification(comparison(device_classes=classes), probed(), outcome(), FACTS)
     assert document["mismatches"] == [{"index": 5, "label": 0, "float": 2, "quantised": 2, "device": 1}]
 
 

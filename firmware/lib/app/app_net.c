@@ -32,6 +32,9 @@ static void __attribute__((noinline)) mark(uint8_t step)
 #if !defined(MODEL_ROM_BYTES)
 #define MODEL_ROM_BYTES sizeof model_rom
 #endif
+#if !defined(MODEL_DESCRIPTIONS)
+#define MODEL_DESCRIPTIONS 0 /* what models have whose CRC is over model_rom alone */
+#endif
 
 /* A union, so that the rendered code may keep 16 and 32-bit values in it on machines that care for alignment. */
 static union {
@@ -97,13 +100,25 @@ uint32_t app_net_marking_ticks(void)
 #endif
 }
 
-uint32_t app_net_weights_crc(void)
+/* Not inlined, since it is called from two places: flash. */
+static uint32_t __attribute__((noinline)) add_flash(uint32_t crc, nn_far at, uint32_t count)
 {
-    nn_far at = NN_FAR(model_rom);
-    uint32_t crc = WIRE_CRC_INIT;
-    for (uint32_t left = MODEL_ROM_BYTES; left; left--) {
+    for (; count; count--) {
         const uint8_t byte = nn_far_u8(at++);
         crc = wire_crc_add(crc, &byte, 1);
     }
+    return crc;
+}
+
+uint32_t app_net_weights_crc(void)
+{
+    uint32_t crc = add_flash(WIRE_CRC_INIT, NN_FAR(model_rom), MODEL_ROM_BYTES);
+#if MODEL_DESCRIPTIONS
+    for (uint8_t i = 0; i < MODEL_DESCRIPTIONS; i++) {
+        nn_description stage;
+        nn_rom_copy(&stage, &model_descriptions[i], sizeof stage);
+        crc = add_flash(crc, NN_NEAR(stage.at), stage.bytes);
+    }
+#endif
     return ~crc;
 }

@@ -25,7 +25,7 @@ uint8_t app_net_infer(const uint8_t *image);
 /* Of the last inference. A raw word per class: int32 or the bits of a float32. */
 uint32_t app_net_score(uint8_t class_index);
 
-/* CRC-32 of all weights and biases as they stand in flash now. */
+/* CRC-32 of all weights and biases, and of what each step is told of them, as they stand in flash now. */
 uint32_t app_net_weights_crc(void);
 
 /* In a profiling build: the ticks that each step of the last inference took, and what reading the clock in between

@@ -22,12 +22,27 @@ extern "C" {
 /* Raised whenever a rendered model made for an older core would compute something else. */
 #define NN_ABI 1
 
+/* What a call or a kernel is told of its stage lies in flash (rom), as one of the descriptions below. A rendered model
+ * lists them: `bytes` of each are numbers, in the order of its fields and little-endian, and what comes behind is
+ * padding or addresses of routines. */
+typedef struct {
+    const void *at;
+    uint8_t bytes;
+} nn_description;
+
 /* The fixed front end: zero border of 1, [1 2 1; 2 4 2; 1 2 1], 2x2 max-pool, min-max to 0..levels.
  * image: height*width u8, row-major; both even, 4..64. levels: 255 or 63.
  * features: (height/2)*(width/2) u8. pooled: scratch, as many u16; may be the features' own memory.
  * A constant image gives all zeros. */
 void nn_preconv(const uint8_t *image, uint8_t height, uint8_t width, uint8_t levels, uint8_t *features,
                 uint16_t *pooled);
+
+/* From where a rendered model takes what it gives nn_preconv. */
+typedef struct {
+    uint8_t height;
+    uint8_t width;
+    uint8_t levels;
+} nn_front_end;
 
 float nn_half_to_float(uint16_t half);
 

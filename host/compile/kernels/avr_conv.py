@@ -6,8 +6,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 from host.compile.boards import Chip
-from host.compile.kernels import avr_patch, layouts, portable
+from host.compile.description import Description
+from host.compile.kernels import avr_patch, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
+from host.compile.memory import Place
 from host.quantise.ops import Conv
 
 
@@ -26,9 +28,11 @@ class _BlockConv(OneOpOnAvr[Conv]):
     def block_cycles(self, op: Conv, chip: Chip, size: int, y: int, x: int) -> float:
         """The sums of a block of `size` where so many of the kernel's rows and columns lie inside the map."""
 
-    def packed(self, op: Conv) -> Packed:
+    def packed(self, op: Conv, place: Place) -> Packed:
         blocks = self.blocks(op)
-        return Packed(avr_patch.block_bytes(op, blocks), {"blocks": blocks, "shift": layouts.board_rule(op.rows)[1]})
+        fields = *portable.conv_fields(op, place, "layer."), *blocks.fields
+        rom = avr_patch.block_bytes(op, blocks, avr_patch.multiplier_bytes(op.rows))
+        return Packed(rom, Description("nn_avr_conv", fields, blocks.called))
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
         sizes, total = self.blocks(op).sizes, 0.0
@@ -90,5 +94,4 @@ class DepthConv(_BlockConv):
         return avr_patch.cut(op.rows, is_depthwise=True)
 
     def block_cycles(self, op: Conv, chip: Chip, size: int, y: int, x: int) -> float:
-        row = 17 + 3 * chip.far_flash
-        return 98 + 15 * size + row * y + y * x * (5 + 11 * size)
+        return avr_patch.depth_cycles(chip, size, y, x)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from host.compile.boards import Chip
+from host.compile.description import Description, Field, small
 from host.compile.kernels import layouts, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
+from host.compile.memory import Place
 from host.quantise.ops import Dense
 from host.quantise.requantisers import HalfUp
 
@@ -66,14 +68,15 @@ class BlockDense(OneOpOnAvr[Dense]):
             return 0  # sums of 32 bits are the scores
         return self.sum_bytes * op.rows.outputs
 
-    def packed(self, op: Dense) -> Packed:
+    def packed(self, op: Dense, place: Place) -> Packed:
         rom, blocks, first = bytearray(), [], 0
         for size in layouts.even_blocks(op.rows.outputs, self.block_max):
             blocks.append(Block(size, first, len(rom)))
             rom += self._block_bytes(op, slice(first, first + size))
             first += size
-        multiplier = int(layouts.board_rule(op.rows, self._shift)[0][0])
-        return Packed(bytes(rom), {"blocks": blocks, "bits": self.bits, "multiplier": multiplier}, is_near=True)
+        multiplier = int(layouts.board_rule(op.rows, self._shift)[0][0]) if op.rows.requantiser else None
+        described = called_description(op, multiplier=multiplier)
+        return Packed(bytes(rom), described, {"blocks": blocks, "bits": self.bits}, is_near=True)
 
     def _block_bytes(self, op: Dense, part: slice) -> bytes:
         """Biases, then the weights input by input."""
@@ -115,6 +118,13 @@ class BlockDense(OneOpOnAvr[Dense]):
         if layouts.board_rule(op.rows, self._shift)[0][0] < 256:
             return 37 + 27 * op.rows.outputs - 15 * silent
         return 37 + 33 * op.rows.outputs - 21 * silent
+
+
+def called_description(op: Dense, *, multiplier: int | None = None, flags: int | None = None) -> Description:
+    """nn_avr_called."""
+    top = op.codes.high if op.rows.requantiser else None
+    ends = small((("outputs", op.rows.outputs), ("flags", flags), ("top", top)))
+    return Description("nn_avr_called", (Field("inputs", 2, op.inputs), Field("multiplier", 2, multiplier), *ends))
 
 
 def routines(name: str, sizes: list[int]) -> dict[str, dict[str, float]]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from host.compile.boards import Chip
+from host.compile.description import Description, rows_field, small
 from host.compile.kernels import avr_patch, layouts, portable
 from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
+from host.compile.memory import Place
 from host.quantise.ops import Dense
 
 MAX_PIECES = 255
@@ -43,7 +45,7 @@ class LongDense(OneOpOnAvr[Dense]):
         count = len(cut(op))
         return None if count <= MAX_PIECES else f"found {count} pieces of a row, need {MAX_PIECES} at most"
 
-    def packed(self, op: Dense) -> Packed:
+    def packed(self, op: Dense, place: Place) -> Packed:
         blocks, pieces = avr_patch.cut(op.rows), cut(op)
         multipliers, shift = layouts.board_rule(op.rows)
         weights = layouts.map_order(op)
@@ -57,7 +59,9 @@ class LongDense(OneOpOnAvr[Dense]):
                 by_input = np.ascontiguousarray(weights[part, piece.first : piece.first + piece.inputs].T)
                 rom += bytes(3 * size) + layouts.pack_fields(by_input, blocks.bits).tobytes()
             first += size
-        return Packed(bytes(rom), {"blocks": blocks, "shift": shift, "pieces": len(pieces)})
+        own = small((("pieces", len(pieces)), ("shift", shift), ("top", op.codes.high)))
+        described = Description("nn_avr_long", (rows_field(), *own, *blocks.fields), blocks.called)
+        return Packed(bytes(rom), described, {"blocks": blocks})
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         blocks, shares, total = avr_patch.cut(op.rows), layouts.map_shares(op), 0.0

@@ -9,9 +9,13 @@ import numpy as np
 
 from host.compile.boards import Chip
 from host.compile.kernels import layouts, portable
-from host.compile.kernels.avr_dense import Block, argmax_cycles, routines, sums16_cycles
+from host.compile.kernels.avr_dense import Block, argmax_cycles, called_description, routines, sums16_cycles
 from host.compile.kernels.kernel import OneOpOnAvr, Packed, whole
+from host.compile.memory import Place
 from host.quantise.ops import Dense
+
+_SHIFT16 = 2
+"""NN_AVR_SHIFT16 in nn_avr.h."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class SumsDense(OneOpOnAvr[Dense]):
     def scratch(self, op: Dense) -> int:
         return self.bits // 8 * op.rows.outputs
 
-    def packed(self, op: Dense) -> Packed:
+    def packed(self, op: Dense, place: Place) -> Packed:
         rom, blocks, first = bytearray(), [], 0
         weights = layouts.map_order(op).astype(np.int16)
         for size in layouts.even_blocks(op.rows.outputs, self.block_max):
@@ -47,8 +51,9 @@ class SumsDense(OneOpOnAvr[Dense]):
             rom += np.ascontiguousarray(by_input).astype(np.uint8).tobytes()
             first += size
         multipliers, shift = layouts.board_rule(op.rows)
-        facts = {"bits": self.bits, "blocks": blocks, "shift": shift, "multipliers": len(rom)}
-        return Packed(bytes(rom) + (multipliers.astype("<u2").tobytes() if shift else b""), facts)
+        described = called_description(op, flags=_SHIFT16 if shift == layouts.SHORT_SHIFT else None)
+        facts = {"bits": self.bits, "blocks": blocks, "multipliers": len(rom)}
+        return Packed(bytes(rom) + (multipliers.astype("<u2").tobytes() if shift else b""), described, facts)
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         sizes = layouts.even_blocks(op.rows.outputs, self.block_max)

@@ -58,7 +58,7 @@ class DenseCode:
         assert place.source is not None
         work = _behind(ops) if place.target is None else place.target
         code = _compiled(ops, place.source, work)
-        return Packed(code.machine_code, {"code": code}, align=2)
+        return Packed(code.machine_code, fields={"code": code}, align=2)
 
     def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
         code = _compiled(ops, 0, _behind(ops))

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from host.compile.boards import Chip
+from host.compile.description import Description, Field, rows_field, small
 from host.compile.kernels import layouts, pools, portable
 from host.compile.kernels.kernel import OneOp, Packed, whole
+from host.compile.memory import Place
 from host.nn.formats import WeightFormat
 from host.quantise.ops import Conv, Dense, Pool, Rows
 
@@ -23,10 +25,6 @@ def _row_bytes(op: Conv | Dense) -> bytes:
     weights = layouts.map_order(op)
     little = weights.astype(weights.dtype.newbyteorder("<")).view(np.uint8).reshape(len(weights), -1)
     return np.concatenate([bias, little], axis=1).tobytes()
-
-
-def _packed(op: Conv | Dense) -> Packed:
-    return Packed(_row_bytes(op), {"called": _called(op)})
 
 
 def _called(op: Conv | Dense) -> str:
@@ -54,8 +52,10 @@ class FloatConv(OneOp[Conv]):
     def refusal(self, op: Conv) -> str | None:
         return portable.sides_refusal(op)
 
-    def packed(self, op: Conv) -> Packed:
-        return _packed(op)
+    def packed(self, op: Conv, place: Place) -> Packed:
+        ends = {"backward": int(place.backward), "relu": int(op.rows.relu)}
+        fields = rows_field(), *small((portable.side_fields(op, for_columns=True) | ends).items())
+        return Packed(_row_bytes(op), Description("nn_conv_float", fields), {"called": _called(op)})
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
         return _counted(self._products(op) * op.share, chip)
@@ -96,8 +96,10 @@ class FloatDense(OneOp[Dense]):
     def refusal(self, op: Dense) -> str | None:
         return portable.units_refusal(op)
 
-    def packed(self, op: Dense) -> Packed:
-        return _packed(op)
+    def packed(self, op: Dense, place: Place) -> Packed:
+        ends = small((("outputs", op.rows.outputs), ("relu", int(op.rows.relu))))
+        fields = rows_field(), Field("inputs", 2, op.inputs), *ends
+        return Packed(_row_bytes(op), Description("nn_dense_float", fields), {"called": _called(op)})
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         return _counted(op.nonzero * op.rows.outputs, chip)
@@ -129,6 +131,9 @@ class FloatPool(OneOp[Pool]):
 
     def refusal(self, op: Pool) -> str | None:
         return pools.pool_refusal(op)
+
+    def packed(self, op: Pool, place: Place) -> Packed:
+        return Packed(b"", pools.pool_description(op, place))
 
     def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
         # The largest of some floats costs by its inputs alone.

@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from host.compile import measured
 from host.compile.boards import Chip, Family
+from host.compile.description import Description
 from host.compile.kernels.kinds import ASSEMBLY, PORTABLE
 from host.compile.memory import Place
 from host.quantise.ops import Conv, Dense, Op, Pool, Preconv, computes_floats
@@ -32,10 +33,11 @@ class Room:
 
 @dataclass(frozen=True)
 class Packed:
-    """`rom` is what stands in flash for a step, from a multiple of `align` on; `fields` what the template wants to
-    know. `is_near`: pointers of 16 bits read it."""
+    """What stands in flash for a step: `rom`, from a multiple of `align` on, and a `description` where its kernel reads
+    one. `fields` is what the template wants to know besides. `is_near`: pointers of 16 bits read `rom`."""
 
     rom: bytes
+    description: Description | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     is_near: bool = False
     align: int = 1
@@ -53,7 +55,8 @@ class Cost:
 
 
 class Kernel(Protocol):
-    """`template` holds the macros `description`, `call` and, for kernels that end a net, `predict`."""
+    """`template` holds the macros `call` and, for kernels that end a net, `predict`; and `declaration` where C must be
+    told of something first."""
 
     @property
     def name(self) -> str:
@@ -77,7 +80,7 @@ class Kernel(Protocol):
         """What it works in."""
 
     def pack(self, ops: Ops, place: Place) -> Packed:
-        """The bytes in flash; `place` matters to code alone."""
+        """What stands in flash; `place` matters to code, and to what runs upwards."""
 
     def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
         """`alive`: how many outputs are not zero on average, None where they are scores or nobody knows."""
@@ -115,7 +118,7 @@ class OneOp(ABC, Generic[OpT]):
         return Room(scratch=self.scratch(cast(OpT, ops[0])))
 
     def pack(self, ops: Ops, place: Place) -> Packed:
-        return self.packed(cast(OpT, ops[0]))
+        return self.packed(cast(OpT, ops[0]), place)
 
     def cost(self, ops: Ops, chip: Chip, alive: float | None) -> Cost:
         return self.cost_of(cast(OpT, ops[0]), chip, alive)
@@ -128,9 +131,9 @@ class OneOp(ABC, Generic[OpT]):
         """As Room.scratch."""
         return 0
 
-    def packed(self, op: OpT) -> Packed:
+    @abstractmethod
+    def packed(self, op: OpT, place: Place) -> Packed:
         """As Kernel.pack."""
-        return Packed(b"")
 
     def cost_of(self, op: OpT, chip: Chip, alive: float | None) -> Cost:
         """As Kernel.cost."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from host.compile.boards import Chip
-from host.compile.kernels.kernel import OneOp, OneOpOnAvr, whole
+from host.compile.description import Description, small
+from host.compile.kernels.kernel import OneOp, OneOpOnAvr, Packed, whole
 from host.compile.kernels.portable import CONV_STACK, MAX_SIDE, map_refusal
+from host.compile.memory import Place
 from host.quantise.ops import Pool, elements
 
 MAX_WINDOW = 256
@@ -27,12 +29,32 @@ class PortablePool(OneOp[Pool]):
             return f"found means rounded away from {op.center}, need {' or '.join(map(str, CENTERS))}"
         return pool_refusal(op)
 
+    def packed(self, op: Pool, place: Place) -> Packed:
+        return Packed(b"", pool_description(op, place))
+
     def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
         return {f"nn_pool {name}": count for name, count in pool_counts(op).items()}
 
     def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         name = f"nn_pool_{'average' if op.is_average else 'max'}"
         return whole(f"{name}_signed" if op.is_average and op.center else name)
+
+
+def pool_description(op: Pool, place: Place) -> Description:
+    """nn_pool. Strides and columns are left out where they follow from the size; floats are told all."""
+    is_odd = not op.is_square or op.source.is_float
+    values = {
+        "width": op.input_shape[2],
+        "channels": op.input_shape[0],
+        "size": op.size[0],
+        "out_height": op.output_shape[1],
+        "out_width": op.output_shape[2],
+        "backward": int(place.backward),
+        "stride": op.strides[0] if op.strides != op.size or op.source.is_float else None,
+        "size_width": op.size[1] if is_odd else None,
+        "stride_width": op.strides[1] if is_odd else None,
+    }
+    return Description("nn_pool", small(values.items()))
 
 
 def pool_counts(op: Pool) -> dict[str, float]:
@@ -71,6 +93,9 @@ class AvrPool(OneOpOnAvr[Pool]):
         if op.center:
             return f"found means rounded away from {op.center}, need all upwards"
         return pool_refusal(op)
+
+    def packed(self, op: Pool, place: Place) -> Packed:
+        return Packed(b"", pool_description(op, place))
 
     def counted(self, op: Pool, chip: Chip, alive: float | None) -> float:
         channels, height, width = op.output_shape

@@ -6,9 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 from host.compile.boards import Chip
+from host.compile.description import Description, Field, rows_field, small
 from host.compile.kernels import layouts
 from host.compile.kernels.kernel import OneOp, Packed, whole
+from host.compile.memory import Place
+from host.nn.formats import FULL_TOP
 from host.quantise.ops import Codes, Conv, Dense, Pool, Rows, elements
+from host.quantise.requantisers import DoubleRounding
 
 MAX_SIDE = 255
 MAX_POOL = 16
@@ -61,8 +65,8 @@ class PortableConv(OneOp[Conv]):
     def refusal(self, op: Conv) -> str | None:
         return conv_refusal(op)
 
-    def packed(self, op: Conv) -> Packed:
-        return Packed(layouts.row_bytes(op), {"shift": layouts.board_rule(op.rows)[1]})
+    def packed(self, op: Conv, place: Place) -> Packed:
+        return Packed(layouts.row_bytes(op), Description("nn_conv_i8", conv_fields(op, place)))
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
         if op.rows.format.bits < 8:
@@ -99,6 +103,32 @@ class PortableConv(OneOp[Conv]):
         kind = _kind(op.rows)
         sums = "nn_patch_sum" if kind == "i8" else "nn_packed_sum"
         return whole("nn_walk_load", f"nn_conv_{kind}_run", sums)
+
+
+def conv_fields(op: Conv, place: Place, prefix: str = "") -> tuple[Field, ...]:
+    """nn_conv_i8. What is the same for columns as for rows is left out, and so is the usual top; the shift is 0 where
+    each output has its own."""
+    shift = 0 if isinstance(op.rows.requantiser, DoubleRounding) else layouts.board_rule(op.rows)[1]
+    ends = {"shift": shift, "backward": int(place.backward), "bits": op.rows.format.bits, "top": top_field(op.codes)}
+    sides = side_fields(op, for_columns=not op.is_square)
+    return (rows_field(prefix), *small((sides | ends).items(), prefix))
+
+
+def side_fields(op: Conv, *, for_columns: bool) -> dict[str, int | None]:
+    """What integers and floats are told alike, in the order of C."""
+    channels, height, width = op.input_shape
+    rows = {"kernel": op.kernel[0], "stride": op.strides[0], "padding": op.pads[0], "pool": op.pool[0]}
+    columns = (op.kernel[1], op.strides[1], op.pads[1], op.pool[1])
+    names = ("kernel_width", "stride_width", "padding_left", "pool_width")
+    groups = {"group_inputs": channels // op.groups, "group_outputs": op.rows.outputs // op.groups}
+    outputs = {"out_height": op.output_shape[1], "out_width": op.output_shape[2], "outputs": op.rows.outputs}
+    others = dict(zip(names, columns if for_columns else (None,) * 4, strict=True))
+    return {"height": height, "width": width, "channels": channels} | rows | others | groups | outputs
+
+
+def top_field(codes: Codes) -> int | None:
+    """The largest activation, where it is not the usual one."""
+    return None if codes.high == FULL_TOP else codes.high
 
 
 def conv_refusal(op: Conv) -> str | None:
@@ -141,8 +171,12 @@ class PortableDense(OneOp[Dense]):
     def refusal(self, op: Dense) -> str | None:
         return dense_refusal(op)
 
-    def packed(self, op: Dense) -> Packed:
-        return Packed(layouts.row_bytes(op), {"shift": layouts.board_rule(op.rows)[1]})
+    def packed(self, op: Dense, place: Place) -> Packed:
+        shift, bits, top = layouts.board_rule(op.rows)[1], op.rows.format.bits, hidden_top(op)
+        ends = small((("outputs", op.rows.outputs), ("shift", shift), ("bits", bits), ("top", top)))
+        return Packed(
+            layouts.row_bytes(op), Description("nn_dense", (rows_field(), Field("inputs", 2, op.inputs), *ends))
+        )
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         return op.rows.outputs * patch_cycles(op.inputs) if op.rows.format.bits == 8 else 0.0
@@ -162,6 +196,11 @@ class PortableDense(OneOp[Dense]):
         names = [called + end_of(op), "nn_run_sum" if kind == "i8" else "nn_packed_run_sum"]
         names += ["nn_argmax_i32"] if end_of(op) == "scores" else []
         return whole(*names)
+
+
+def hidden_top(op: Dense) -> int | None:
+    """As top_field; scores have none."""
+    return top_field(op.codes) if op.rows.requantiser else None
 
 
 def end_of(op: Dense) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from host.compile.boards import Chip
+from host.compile.description import Description, small
 from host.compile.kernels import portable
-from host.compile.kernels.kernel import OneOp, OneOpOnAvr, whole
+from host.compile.kernels.kernel import OneOp, OneOpOnAvr, Packed, whole
+from host.compile.memory import Place
 from host.quantise.ops import Preconv, elements
 
 SIZES = ((16, 16), (28, 28))
@@ -25,6 +27,11 @@ class PortablePreconv(OneOp[Preconv]):
 
     def scratch(self, op: Preconv) -> int:
         return preconv_scratch(op)
+
+    def packed(self, op: Preconv, place: Place) -> Packed:
+        _, height, width = op.input_shape
+        fields = small((("height", height), ("width", width), ("levels", op.top)))
+        return Packed(b"", Description("nn_front_end", fields))
 
     def counts(self, op: Preconv, alive: float | None) -> Mapping[str, float]:
         _, rows, columns = op.output_shape
@@ -67,6 +74,9 @@ class AvrPreconv(OneOpOnAvr[Preconv]):
 
     def scratch(self, op: Preconv) -> int:
         return preconv_scratch(op)
+
+    def packed(self, op: Preconv, place: Place) -> Packed:
+        return Packed(b"", Description("nn_avr_front_end", small((("levels", op.top),))))
 
     def counted(self, op: Preconv, chip: Chip, alive: float | None) -> float:
         nonzero = elements(op.output_shape) if alive is None else alive

@@ -27,6 +27,11 @@ extern "C" {
 void nn_avr_preconv_16x16(const uint8_t *image, uint8_t levels, uint8_t *features, uint16_t *pooled);
 void nn_avr_preconv_28x28(const uint8_t *image, uint8_t levels, uint8_t *features, uint16_t *pooled);
 
+/* From where a rendered model takes what it gives them. */
+typedef struct {
+    uint8_t levels;
+} nn_avr_front_end;
+
 /* Step 4 of the front end alone; count a multiple of 4, at most 1020; levels 63 or 255; may overwrite pooled. */
 void nn_avr_normalize(uint16_t *pooled, uint16_t count, uint16_t smallest, uint16_t largest, uint8_t levels,
                       uint8_t *features);
@@ -117,6 +122,15 @@ void nn_avr_activate24(const uint8_t *sums, uint8_t count, nn_far multipliers, n
 void nn_avr_activate16(const int16_t *sums, uint8_t count, nn_far multipliers, nn_avr_how how, uint8_t *out);
 void nn_avr_activate32(const int32_t *sums, uint8_t count, nn_far multipliers, nn_avr_how how, uint8_t *out);
 
+/* From where a rendered model takes what it gives nn_avr_dense16, nn_avr_sums16 and their like for a layer. */
+typedef struct {
+    uint16_t inputs;
+    uint16_t multiplier; /* of nn_avr_requantize16 or 24; else 0 */
+    uint8_t outputs;
+    uint8_t flags; /* of nn_avr_activate16 or 24; else 0 */
+    uint8_t top;   /* of a hidden layer */
+} nn_avr_called;
+
 /* A layer's outputs in blocks, the larger ones first; `smaller` blocks have one output less. A block in flash:
  * int24 bias[B], uint16 multiplier[B] but for scores, weights. */
 typedef struct {
@@ -140,8 +154,8 @@ typedef struct {
     uint8_t pieces; /* pieces * piece inputs */
     uint8_t piece;
     uint8_t shift; /* 0 for scores */
+    uint8_t top;   /* as in nn_dense */
     nn_avr_blocks blocks;
-    uint8_t top; /* as in nn_dense */
 } nn_avr_dense;
 
 void nn_avr_conv_run(const nn_avr_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
@@ -169,6 +183,35 @@ typedef struct {
 
 void nn_avr_long_hidden(const nn_avr_long *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_avr_long_scores(const nn_avr_long *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+
+/* Layers of imported nets, as nn_conv_affine and nn_dense_affine. A block in flash: int24 bias[B], then for each output
+ * multiplier i32 and exponent i8, then weights as nn_avr_conv's. Where the code of 0.0 is not 0, a padded convolution
+ * has one group and at most NN_AVR_AFFINE_EDGE_MAX inputs. */
+#define NN_AVR_AFFINE_EDGE_MAX 96
+
+typedef struct {
+    nn_conv_affine layer; /* as nn_avr_conv's */
+    nn_avr_blocks blocks;
+} nn_avr_affine_conv;
+
+typedef struct {
+    uint32_t rows; /* as in nn_dense */
+    uint8_t pieces;
+    uint8_t piece;
+    uint8_t outputs;
+    uint8_t zero;
+    uint8_t low;
+    uint8_t high;
+    nn_avr_blocks blocks;
+} nn_avr_affine_dense;
+
+/* `size` sums of three bytes to codes, by the rules at `rules`; `how` is the kernels' own. */
+void nn_avr_affine_codes(const uint8_t *sums, uint8_t size, nn_far rules, const void *how, uint8_t *out);
+void nn_avr_affine_conv_run(const nn_avr_affine_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_affine_conv_pair(const nn_avr_affine_conv *first, const nn_avr_affine_conv *second, nn_far numbers,
+                             const uint8_t *in, uint8_t *between, uint8_t *out);
+void nn_avr_affine_dense_hidden(const nn_avr_affine_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_affine_dense_scores(const nn_avr_affine_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
 /* All channels of a pool's window: out[c] is the largest in[c], or their mean, halves up. */
 typedef struct {
