@@ -28,13 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(output)
     labels = None if arguments.labels is None else tuple(arguments.labels.split(","))
     imported = import_net(Path(arguments.file), Options(labels, arguments.input_range, arguments.shape))
-    graph = _lowered(imported.network)
+    graph = lowered(imported.network)
     model_file.save(imported.network, output)
     _report(console, imported, graph, arguments.file, output)
     return 0
 
 
-def _lowered(network: Network) -> Graph:
+def lowered(network: Network) -> Graph:
     """Refuses a net that no op can be made of before anything is written. Ranges that nobody has measured yet may be
     any: the ops are the same."""
     trial = network if network.has_ranges else replace(network, output_max=(1.0,) * len(network.output_max))
