@@ -21,7 +21,7 @@ _SCORE_BYTES = 4
 """Of a score, and of the ticks of a step."""
 _CLOCK_BYTES = 10
 """What a profiling build keeps beside them: its clock, and the last time."""
-_TRACE_FLASH, _OUTPUT_FLASH, _TRACE_RAM = 300, 30, 7
+_TRACE_FLASH, _OUTPUT_FLASH, _TRACE_RAM = 310, 30, 7
 """At most, of a build that traces: sending, each step that sends, and whose line it is."""
 
 # What follows is firmware/src/ram_avr.h.

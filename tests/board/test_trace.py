@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from programs import TURNS
 
 from host.cli import main
+from host.cli.target import target_board
 from host.compile.boards import BOARDS
 from host.compile.budget import predict
 from host.compile.export import Export
@@ -226,7 +227,7 @@ def test_a_last_maximum_is_told_apart_from_a_wrong_score(graph: Graph, native: C
 
 def test_layers_compiled_into_code_are_named_together() -> None:
     graph = lower(random_network(shape=(16, 16), hidden=12, classes=10), prune=False)
-    uno = BOARDS["uno"]
+    uno = target_board("uno")
     wrong = changed(graph, 2, rows(bias=bumped((3,), 1)))
     sent, meant = (choose(each, uno, "unrolled") for each in (wrong, graph))
     built = build_firmware(sent, uno, trace=True)
@@ -251,7 +252,7 @@ def test_layers_compiled_into_code_are_named_together() -> None:
 )
 def test_every_step_of_a_sound_board_is_equal(tmp_path: Path, layers: object, fmt: str, side: int) -> None:
     """Also of two convolutions in turns, of an image that is overwritten, and of floats."""
-    uno = BOARDS["uno"]
+    uno = target_board("uno")
     graph = lower(network_of(layers, side=side), WeightFormat[fmt.upper()])
     export = choose(graph, uno)
     images = drawn_images(2, side)
@@ -284,7 +285,7 @@ def test_a_flashed_board_traces_or_says_that_it_cannot(tmp_path: Path, capsys: C
 
 
 def test_a_net_that_fits_but_for_the_trace_is_told_by_how_much(tmp_path: Path, capsys: Capture) -> None:
-    uno, model = BOARDS["uno"], tmp_path / "net.h5"
+    uno, model = target_board("uno"), tmp_path / "net.h5"
     for hidden in range(40, 90):
         network = random_network(shape=(16, 16), hidden=hidden, classes=10)
         program = plain(lower(network, WeightFormat.FLOAT32)).on(uno)
