@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from host.api.samples import load_samples
 from host.cli.console import Console, table
 from host.cli.original import say_original
 from host.cli.rounding import say_what_is_dropped
-from host.cli.samples import load_samples
 from host.compile.exports import formats, refusal
 from host.errors import InputError
 from host.modelfile import file as model_file
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_scores_file(Path(arguments.scores))
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
-    asked = load_samples(arguments.data, arguments.split, network, arguments.limit)
+    asked = load_samples(arguments.data, network, arguments.split, arguments.limit)
     found = formats_table(network, asked.samples, arguments.format, per_tensor=arguments.per_tensor)
     result = found.document(asked.name, asked.part)
     unit = "images" if asked.unit == "digit" else "inputs"
