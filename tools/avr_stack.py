@@ -28,6 +28,8 @@ INDIRECT = {
     "convolve_either": _SUMS,
     "nn_avr_dense_hidden": _SUMS,
     "nn_avr_dense_scores": _SUMS,
+    "nn_avr_affine_dense_hidden": _SUMS,
+    "nn_avr_affine_dense_scores": _SUMS,
     "nn_avr_long_hidden": _SUMS,
     "nn_avr_long_scores": _SUMS,
     "add_up": _SUMS,

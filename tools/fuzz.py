@@ -45,7 +45,9 @@ LONGEST = {"decode": 96, "app": 96}
 """Bytes of input. A frame takes six (tag, type, sequence, two of length, the byte that stands for a payload's rest) and
 those of its payload that the input still has. So there is room for fifteen frames without payload, or for eight HELLOs,
 and six bytes at the end put a whole image on the line. Short inputs run faster."""
-PYTHON = ("csv", "gzip", "npz", "hdf5", "idx", "model", "journal", "report", "checkpoint", "faults", "frames")
+PYTHON = (
+    *("csv", "gzip", "npz", "hdf5", "idx", "model", "tflite", "journal", "report", "checkpoint", "faults", "frames"),
+)
 
 
 @dataclass(frozen=True)

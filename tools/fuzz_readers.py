@@ -20,11 +20,17 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 with atheris.instrument_imports(
-    include=["host.data", "host.link", "host.modelfile", "host.nn", "host.report", "host.train.checkpoint"]
+    include=[
+        *("host.data", "host.importers", "host.link", "host.modelfile", "host.nn", "host.report"),
+        "host.train.checkpoint",
+    ]
 ):
+    from host.cli.import_ import lowered
     from host.data import sandbox
-    from host.data.files import load_path
+    from host.data.files import load_inputs, load_path
     from host.errors import DigitduinoError, FrameError, InputError
+    from host.importers import Imported, Options
+    from host.importers.tflite import read as read_tflite
     from host.link import wire
     from host.link.faults import parse_faults
     from host.link.journal import open_journal
@@ -45,7 +51,8 @@ def read_file(name: str) -> Callable[[bytes], None]:
     def feed(data: bytes) -> None:
         path = _PLACE / name
         path.write_bytes(data)
-        load_path(path)
+        if load_inputs(path) is None:
+            load_path(path)
 
     return feed
 
@@ -62,6 +69,17 @@ def read_model(data: bytes) -> None:
     path = _PLACE / "model.h5"
     path.write_bytes(data)
     model_file.load(path)
+
+
+def read_net(name: str, read: Callable[[Path, Options], Imported]) -> Callable[[bytes], None]:
+    """As `host import` reads a file of that name, up to what it would save."""
+
+    def feed(data: bytes) -> None:
+        path = _PLACE / name
+        path.write_bytes(data)
+        lowered(read(path, Options()).network)
+
+    return feed
 
 
 def read_journal(data: bytes) -> None:
@@ -126,6 +144,7 @@ READERS: dict[str, Callable[[bytes], None]] = {
     "hdf5": read_file("data.h5"),
     "idx": read_pair,
     "model": read_model,
+    "tflite": read_net("net.tflite", read_tflite),
     "journal": read_journal,
     "report": read_report,
     "checkpoint": read_checkpoint,

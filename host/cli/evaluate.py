@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         measured = tuple(fmt for fmt in formats(network) if arguments.format in (None, fmt.label))
         say_what_is_dropped(console, network, measured)
     if not network.has_ranges and (reason := refusal(network, WeightFormat.INT8)):
-        console.say(f"formats of floats alone: {reason}")
+        console.say(f"left out: {reason}")
     chosen = found.row(arguments.format)
     if recall := result["recall"][chosen.name]:
         recalls = ("-" if value is None else f"{100 * value:.1f}" for value in recall)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from host.atomic import check_writable
@@ -26,12 +27,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{output}: found a .json, need a model's name; give .h5")
     check_writable(output)
     labels = None if arguments.labels is None else tuple(arguments.labels.split(","))
-    imported = import_net(Path(arguments.file), Options(labels, arguments.input_range))
-    # A net that no op can be made of is refused before anything is written.
-    graph = lower(imported.network, WeightFormat.INT8, prune=False)
+    imported = import_net(Path(arguments.file), Options(labels, arguments.input_range, arguments.shape))
+    graph = lowered(imported.network)
     model_file.save(imported.network, output)
     _report(console, imported, graph, arguments.file, output)
     return 0
+
+
+def lowered(network: Network) -> Graph:
+    """Refuses a net that no op can be made of before anything is written. Ranges that nobody has measured yet may be
+    any: the ops are the same."""
+    trial = network if network.has_ranges else replace(network, output_max=(1.0,) * len(network.output_max))
+    return lower(trial, WeightFormat.INT8, prune=False)
 
 
 def _report(console: Console, imported: Imported, graph: Graph, file: str, output: Path) -> None:

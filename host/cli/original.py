@@ -8,7 +8,7 @@ from host.report.original import CODES, AgainstOriginal
 
 def say_original(console: Console, found: AgainstOriginal, who: str, count: int) -> None:
     """One line, and another for the first code that differs. `who` answered."""
-    codes = f", all codes of {found.equal}" if found.compared == CODES else ""
+    codes = f", all codes in {found.equal} answers" if found.compared == CODES else ""
     console.say(f"{who} = original: {found.classes_equal} classes{codes} of {count}")
     if (first := found.first) is not None:
         console.say(

@@ -39,6 +39,8 @@ def journal_of(
         "exports": sorted({each.graph.hash for each in carried}),
         "profile": arguments.profile,
     }
+    if arguments.trace is not None:
+        facts["trace"] = True  # such a build takes a few cycles more
     with ExitStack() as stack:
         journal: Journal | None = None
         try:

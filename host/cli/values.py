@@ -71,6 +71,17 @@ def float_range(text: str) -> tuple[float, float]:
     return low, high
 
 
+def height_width(text: str) -> tuple[int, int]:
+    """HEIGHT,WIDTH."""
+    try:
+        height, width = map(int, text.split(","))
+    except ValueError:
+        height, width = 0, 0
+    if min(height, width) < 1:
+        raise argparse.ArgumentTypeError(f"found {text}, need HEIGHT,WIDTH, each from 1")
+    return height, width
+
+
 def percentile(text: str) -> float:
     value = float(text)
     if not 0.0 < value <= 100.0:

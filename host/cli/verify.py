@@ -17,6 +17,7 @@ from host.cli.resume import journal_of
 from host.cli.rounding import format_of, say_what_is_dropped, say_what_it_was_trained_for
 from host.cli.samples import Asked, load_samples
 from host.cli.target import target_board
+from host.cli.tracing import check_that_it_traces, chosen, found_of, trace_images
 from host.compile.advice import check_fit
 from host.compile.boards import Board, Family
 from host.compile.budget import Budget
@@ -39,6 +40,7 @@ from host.quantise.ops import scores_as_codes
 from host.quantise.probes import probes
 from host.quantise.reference import infer
 from host.report.compare import Comparison
+from host.report.divergence import document, text
 from host.report.document import RunFacts, verification
 from host.report.probes import ProbeComparison, compare_probes
 from host.report.scores_file import Answers, check_scores_file, write_scores
@@ -48,7 +50,7 @@ EXIT_FAILED = 1
 
 
 def run(arguments: argparse.Namespace) -> int:
-    _check_options(arguments)
+    check_options(arguments)
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
     asked = load_samples(arguments.data, arguments.split, network, arguments.limit)
@@ -63,25 +65,32 @@ def run(arguments: argparse.Namespace) -> int:
         rates = ", ".join(map(str, wire.BAUD_RATES))
         raise InputError(f"verify: --baud: found {arguments.baud}, need one of {rates}; choose one of these")
     faults = parse_faults(arguments.faults) if arguments.faults is not None else None
-    carried, budget, built, connection = _prepare(console, arguments, network)
+    carried, budget, built, connection = prepare(console, arguments, network)
     # Held until the report is written: so long nobody else begins the same run anew.
     with journal_of(arguments, console, network, asked, carried) as journal:
         start = time.monotonic()
-        with connection as line, console.progress("verifying", asked.unit) as update:
-            outcome = stream(
-                line.transport,
-                [image_bytes(image) for image in samples.images],
-                carried,
-                baud=arguments.baud or wire.DEFAULT_BAUD,
-                progress=update,
-                faults=faults,
-                journal=journal,
-                first=lambda found: _probe_images(carried, found),
+        with connection as line:
+            if arguments.trace is not None and arguments.port is not None:
+                check_that_it_traces(line.transport, carried, samples.images[0])
+            with console.progress("verifying", asked.unit) as update:
+                outcome = stream(
+                    line.transport,
+                    [image_bytes(image) for image in samples.images],
+                    carried,
+                    baud=arguments.baud or wire.DEFAULT_BAUD,
+                    progress=update,
+                    faults=faults,
+                    journal=journal,
+                    first=lambda found: _probe_images(carried, found),
+                )
+            seconds = time.monotonic() - start
+            found = found_of(outcome.identity, carried)
+            graph = found.graph
+            comparison, probed = _compare(network, graph, samples, outcome), compare_probes(graph, outcome.probes)
+            wanted = chosen(comparison.diverging(), comparison.n, arguments.trace or 0)
+            traces = trace_images(
+                line.transport, outcome, found, samples, wanted, arguments.baud, set(comparison.diverging())
             )
-        seconds = time.monotonic() - start
-        found = _candidate(carried, outcome.identity)
-        graph = found.graph
-        comparison, probed = _compare(network, graph, samples, outcome), compare_probes(graph, outcome.probes)
         device_accuracy = comparison.accuracy(comparison.device_classes)
         accurate = device_accuracy is None or device_accuracy >= (arguments.min_accuracy or 0)
         against = comparison.against_original
@@ -105,7 +114,10 @@ def run(arguments: argparse.Namespace) -> int:
             predicted=budget,
         )
         result = verification(comparison, probed, outcome, facts)
+        result["trace"] = [document(trace) for trace in traces]
         _say(console, comparison, probed, asked, format_of(graph), result)
+        for trace in traces:
+            console.say(text(trace))
         if device_accuracy is not None and not accurate:
             console.say(
                 f"accuracy on the board {percent(device_accuracy)} is below --min-accuracy {arguments.min_accuracy}"
@@ -119,25 +131,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if facts.passed else EXIT_FAILED
 
 
-def _check_options(arguments: argparse.Namespace) -> None:
+def check_options(arguments: argparse.Namespace, command: str = "verify") -> None:
     """Raise InputError for an option that would change nothing."""
     if arguments.port is not None:
         for name, usual in (("kernel", "auto"), ("activation_bits", None), ("per_tensor", False), ("profile", False)):
             if getattr(arguments, name) != usual:
                 raise InputError(
-                    f"verify: --{name.replace('_', '-')}: found it with --port, where the flashed firmware decides, "
+                    f"{command}: --{name.replace('_', '-')}: found it with --port, where the flashed firmware decides, "
                     "need --board for it; leave it out, or export with it and flash that"
                 )
+    elif arguments.trace is not None and arguments.profile:
+        raise InputError(
+            "verify: --trace: found it with --profile, need one of them, each of which asks for a build of its own; "
+            "run one after the other"
+        )
     elif arguments.board == "native":
         for name, has in (("profile", "counts cycles"), ("baud", "has a line")):
             if getattr(arguments, name):
                 raise InputError(
-                    f"verify: --{name}: found it with --board native, need a board that {has}; "
+                    f"{command}: --{name}: found it with --board native, need a board that {has}; "
                     "leave it out or choose --board uno"
                 )
 
 
-def _prepare(
+def prepare(
     console: Console, arguments: argparse.Namespace, network: Network
 ) -> tuple[list[Candidate], Budget | None, Built | None, AbstractContextManager[Connection]]:
     """What the board may carry, what it will cost and the build if there is one, and the line to open."""
@@ -152,12 +169,13 @@ def _prepare(
     exported = export_for(
         network, fmt, target, kernel, bits, per_tensor=arguments.per_tensor, profile=arguments.profile
     )
-    budget = check_fit(network, exported, target, profile=arguments.profile)
+    is_traced = arguments.trace is not None
+    budget = check_fit(network, exported, target, profile=arguments.profile, trace=is_traced)
     say_what_it_was_trained_for(console, network, fmt)
     if arguments.per_tensor:
         say_what_is_dropped(console, network, (fmt,))
     console.say(f"building {fmt.label} firmware, {_kernel_on(target, exported)}, for {target.name} with PlatformIO")
-    built = build_firmware(exported, target, profile=arguments.profile)
+    built = build_firmware(exported, target, profile=arguments.profile, trace=is_traced)
     predicted = budget if target.counts_memory else None
     return [identity(exported)], predicted, built, connect_board(target, built)
 
@@ -168,13 +186,8 @@ def _kernel_on(target: Board, exported: Export) -> str:
     return f"kernel {exported.kernel}" + (" (its portable C)" if is_replaced else "")
 
 
-def _candidate(carried: Sequence[Candidate], identity: Carried) -> Candidate:
-    """The one that the board said it carries."""
-    return next(each for each in carried if each.model_hash == identity.model_hash)
-
-
 def _probe_images(carried: Sequence[Candidate], identity: Carried) -> list[bytes]:
-    return [image_bytes(image) for image in probes(_candidate(carried, identity).graph).images]
+    return [image_bytes(image) for image in probes(found_of(identity, carried).graph).images]
 
 
 def _compare(network: Network, graph: Graph, samples: Samples, outcome: Outcome) -> Comparison:

@@ -10,6 +10,7 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from host.data.hdf5 import MAGIC
 from host.data.problem import problem
 from host.errors import InputError
 from host.importers.base import Imported, Options
@@ -31,7 +32,11 @@ class Format:
     """(place, bytes)."""
 
 
-FORMATS = (Format("TensorFlow Lite", (".tflite", ".lite"), "tflite", "tflite", (4, b"TFL3")),)
+FORMATS = (
+    Format("TensorFlow Lite", (".tflite", ".lite"), "tflite", "tflite", (4, b"TFL3")),
+    Format("Keras", (".keras", ".h5", ".hdf5"), "keras", None, (0, MAGIC)),
+    Format("ONNX", (".onnx",), "onnx", "onnx"),
+)
 
 _REFUSED = {
     ".pkl": "a pickle is a program",

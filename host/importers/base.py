@@ -30,10 +30,12 @@ DATASET = "imported"
 @dataclass(frozen=True)
 class Options:
     """What the user says about a file. `labels` are the names of the classes, `input_range` the floats that pixel codes
-    0 and 255 stand for; None: what the file says, or a default."""
+    0 and 255 stand for, `shape` the (height, width) of what a net takes as a vector; None: what the file says, or a
+    default."""
 
     labels: tuple[str, ...] | None = None
     input_range: tuple[float, float] | None = None
+    shape: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +76,19 @@ def library(path: Path, name: str, extra: str) -> ModuleType:
         ) from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """All of a file; raise InputError where it is none, or too large."""
+def check_file(path: Path) -> None:
+    """Raise InputError where there is no file, or one that is too large."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise problem(path, "file", found, "the file of a trained net", "check the path")
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
         raise problem(path, "file", f"{size:,} bytes", f"at most {MAX_FILE_BYTES:,}", "a board holds no such net")
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file; raise InputError as check_file does."""
+    check_file(path)
     return path.read_bytes()
 
 
@@ -103,10 +110,12 @@ def network_of(
     scaling: Scaling,
     labels: Sequence[str] | None = None,
     given: Given | None = None,
+    content: bytes | None = None,
 ) -> Network:
     """Put a net together; raise InputError where its parts do not fit, or are larger than a model file holds.
 
-    `labels` None names the classes 0, 1, …; `source` names the tool whose file `path` is.
+    `labels` None names the classes 0, 1, …; `source` names the tool whose file `path` is; `content` is what it was made
+    of where there is no file.
     """
     check_sizes(path, input_shape, [piece.spec for piece in pieces])
     architecture = Architecture(input_shape, tuple(piece.spec for piece in pieces))
@@ -119,10 +128,14 @@ def network_of(
         parameters=_parameters(path, architecture, pieces),
         scaling=scaling,
         labels=names,
-        provenance=Provenance(DATASET, hashlib.sha256(path.read_bytes()).hexdigest(), safe_name(path), 0, source),
+        provenance=Provenance(DATASET, _digest(path, content), safe_name(path), 0, source),
         output_max=tuple(piece.output_max for piece in pieces),
         given=given,
     )
+
+
+def _digest(path: Path, content: bytes | None) -> str:
+    return hashlib.sha256(path.read_bytes() if content is None else content).hexdigest()
 
 
 def safe_name(path: Path) -> str:

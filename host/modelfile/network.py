@@ -23,13 +23,12 @@ from host.modelfile.fields import Fields, save_calibrations
 from host.modelfile.given import load_given, save_given
 from host.modelfile.qat import load_parameters, load_qat, save_qat
 from host.nn.layers import Architecture, BatchNorm, Dense, Dropout
-from host.nn.limits import MAX_ELEMENTS, MAX_LAYERS
+from host.nn.limits import MAX_ELEMENTS, MAX_LAYERS, MAX_OFFSET
 from host.nn.network import Network, QatResult, Scaling
 from host.nn.parameters import slots
 from host.nn.plain import from_plain, to_plain
 
 VERSION = 3
-MAX_OFFSET = 1 << 20
 
 ReadQat = Callable[[h5py.File, Fields, Architecture], tuple[QatResult, ...]]
 

@@ -1,8 +1,8 @@
 """A net's inputs in its own unit become the u8 codes that a board is sent.
 
-uint8 are codes already, int8 count from 128. Floats are as the net takes them, behind its scaling: code = value ·
-divisor, rounded to nearest, halves away from zero, + offset, held to 0..255, all in float32 as TensorFlow Lite Micro's
-QUANTIZE. A net with a fixed front end takes pixels, and no floats.
+uint8 are codes already, int8 count from 128. Floats are as the net takes them, behind its scaling: code = value / scale
+rounded to nearest, halves away from zero, + offset, held to 0..255, all in float32 as TensorFlow Lite Micro's QUANTIZE;
+the scale is 1 / divisor. A net with a fixed front end takes pixels, and no floats.
 """
 
 import math
@@ -73,9 +73,11 @@ def _codes(network: Network, maps: NDArray[Any], first: int, where: str) -> NDAr
         raise InputError(f"{where}: found NaN or infinity in row {row}, need finite numbers; correct the row")
     offset = np.asarray(network.scaling.offset, np.float32)
     offset = offset.reshape(network.input_shape) if offset.ndim else offset
+    whole = np.floor(offset)
     with np.errstate(over="ignore"):  # what is too large for float32 is for a byte too
-        scaled = np.clip(maps.astype(np.float32) * np.float32(network.scaling.divisor), -_FAR, _FAR)
-    codes: NDArray[np.uint8] = np.clip(_half_away(scaled) + offset, 0, FULL_TOP).astype(np.uint8)
+        scaled = np.clip(maps.astype(np.float32) / np.float32(1 / network.scaling.divisor), -_FAR, _FAR)
+    # Added to what is rounded, a whole offset would turn halves below zero the other way.
+    codes: NDArray[np.uint8] = np.clip(_half_away(scaled + (offset - whole)) + whole, 0, FULL_TOP).astype(np.uint8)
     return codes
 
 

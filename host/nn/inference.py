@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from host.errors import InputError
 from host.nn import numpy as layers
+from host.nn.fold import normalised
 from host.nn.layers import Architecture, BatchNorm, Conv2d, Dense, Dropout
 from host.nn.parameters import Parameters, empty
 from host.nn.scaling import Scaling
@@ -103,8 +104,7 @@ def for_use(parameters: Parameters) -> Parameters:
             raise InputError(f"architecture: layer {index} BatchNorm: found {found} before it, need {need}; move it")
         place, weights, bias = arrays.pop()
         factor = numbers["scale"] / np.sqrt(numbers["variance"] + layer.epsilon)
-        folded = weights * factor.reshape(-1, *(1,) * (weights.ndim - 1))
-        arrays.append((place, folded, (bias - numbers["mean"]) * factor + numbers["shift"]))
+        arrays.append((place, *normalised(weights, bias, factor, numbers["mean"], numbers["shift"])))
     result = empty(Architecture(parameters.architecture.input_shape, tuple(kept)), parameters.flat.dtype.type)
     for place, weights, bias in arrays:
         result.of(place)["weights"][...] = weights

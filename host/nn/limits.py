@@ -7,4 +7,6 @@ MAX_ELEMENTS = 1 << 22
 MAX_ALL_ELEMENTS = 1 << 23
 """Of all arrays together, so that a small file cannot ask for much memory by declaring what it never holds."""
 MAX_NAME = 64
+MAX_OFFSET = 1 << 20
+"""Of codes, from which it is subtracted."""
 MAX_CLASSES = 255

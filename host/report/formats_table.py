@@ -175,7 +175,8 @@ def _other_widths(network: Network, usual: int) -> Iterator[tuple[str, str, Expo
     for bits, top in tops.items():
         if top in _WIDTHS and top != usual:
             name = f"{WeightFormat.INT8.label} {bits}-bit activations"
-            yield name, f"{WeightFormat.INT8.label} {bits}-bit", plain_export(network, WeightFormat.INT8, bits)
+            with suppress(InputError):  # a net whose whole numbers were given has those alone
+                yield name, f"{WeightFormat.INT8.label} {bits}-bit", plain_export(network, WeightFormat.INT8, bits)
 
 
 def _percent(share: float) -> str:

@@ -35,6 +35,7 @@ PROGRAMS = [
     ("in turns, depthwise", "portable"),
     ("far", "asm"),
     ("given, depthwise", "auto"),
+    ("given, padded", "portable"),
 ]
 """Nets of programs.py, of each the board that it names first, and how they are to run."""
 

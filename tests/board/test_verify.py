@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,15 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from commands import exported, verify_usps
 from needed import need
+from networks import network_of
 
 from host.cli import main
 from host.compile import render
 from host.compile.boards import BOARDS
 from host.compile.export import Export
 from host.link import build, project
+from host.modelfile import file as model_file
+from host.nn.encode import encode
+from host.nn.layers import Dense, Flatten, ReLU
+from host.quantise.reference import infer
 
 DIGITS = 2007
 SLOW_DIGITS = 400
@@ -180,13 +187,13 @@ def plant(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("bug", "board", "fmt", "kernel"),
+    ("bug", "board", "fmt", "kernel", "op"),
     [
-        ("a tap of the Gaussian", "native", "int8", "auto"),
-        ("a tap of the Gaussian", "uno", "int8", "portable"),
-        ("a rare carry of the assembly", "uno", "int8", "asm"),
-        ("rounding", "native", "int8", "auto"),
-        ("the order of a float sum", "native", "float32", "auto"),
+        ("a tap of the Gaussian", "native", "int8", "auto", "op 0, front end"),
+        ("a tap of the Gaussian", "uno", "int8", "portable", "op 0, front end"),
+        ("a rare carry of the assembly", "uno", "int8", "asm", "op 0, front end"),
+        ("rounding", "native", "int8", "auto", "op 1, dense 64-40"),
+        ("the order of a float sum", "native", "float32", "auto", "op 1, dense 64-40"),
     ],
 )
 def test_a_planted_bug_is_caught(
@@ -198,11 +205,13 @@ def test_a_planted_bug_is_caught(
     board: str,
     fmt: str,
     kernel: str,
+    op: str,
 ) -> None:
     plant(bug)
     model = trained("preconv")
     capsys.readouterr()
-    code, result = verify_usps(tmp_path, model, "--board", board, "--format", fmt, "--kernel", kernel, "--limit", 200)
+    wish = ["--board", board, "--format", fmt, "--kernel", kernel]
+    code, result = verify_usps(tmp_path, model, *wish, "--limit", 200, "--trace", 2)
     assert (code, result["verdict"]) == (1, "fail")
     assert result["agreement"]["scores_equal"] < 200
     shown = capsys.readouterr().out
@@ -215,6 +224,11 @@ def test_a_planted_bug_is_caught(
     assert [int(row[0]) for row in scores] == list(range(10))
     assert all((row[2] != row[3]) == bool(row[4]) for row in scores) and any(row[4] for row in scores)
     assert "verdict: FAIL" in shown
+    assert [trace["index"] for trace in result["trace"]] == [each["index"] for each in result["mismatches"][:2]]
+    for trace in result["trace"]:
+        assert f"trace of image {trace['index']}, label {trace['label']}: first to differ: {op}" in shown
+        first = trace["first"]
+        assert f"op {first['ops'][0]}, {first['name']}".startswith(op) and first["own"] == first["differing"] > 0
 
 
 @pytest.mark.parametrize(
@@ -292,3 +306,28 @@ def test_one_changed_number_is_refused(
     assert re.search(r"CRC of the weights in flash: found [0-9a-f]{8}, need [0-9a-f]{8}", error), error
     assert error.count("\n") == 1
     assert not target.exists()
+
+
+def test_a_vector_without_labels_and_its_originals_answers_reach_the_uno(tmp_path: Path) -> None:
+    """Every answer of the board is kept, and a code that differs from the original fails the verification."""
+    network = network_of((Flatten(), Dense(12), ReLU()), shape=(1, 1, 20), classes=3)
+    model_file.save(network, tmp_path / "m.h5")
+    values = np.random.default_rng(0).random((30, 20))
+    graph = exported(tmp_path / "m.h5").graph
+    codes = infer(graph, encode(network, values)).scores
+    codes[17, 2] += 1
+    np.savez(tmp_path / "d.npz", inputs=values, codes=codes)
+    arguments = ["verify", tmp_path / "m.h5", "--data", tmp_path / "d.npz", "--board", "uno"]
+    assert main([*map(str, arguments), "--scores", str(tmp_path / "s.npz"), "--json", str(tmp_path / "r.json")]) == 1
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert_contract(result)
+    agreement = result["agreement"]
+    assert (agreement["scores_equal"], agreement["original_equal"]) == (30, 29)
+    assert agreement["original_first"] == {
+        "index": 17,
+        "class": 2,
+        "found": int(codes[17, 2]) - 1,
+        "original": int(codes[17, 2]),
+    }
+    with np.load(tmp_path / "s.npz") as kept:
+        assert np.sum(kept["scores"] != codes) == 1

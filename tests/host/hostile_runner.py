@@ -13,6 +13,7 @@ import resource
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from hostile_refusals import MOST_YARDSTICKS
@@ -22,6 +23,7 @@ from host.cli import main
 from host.cli import parser as _parser
 from host.data import files as _files
 from host.errors import DigitduinoError
+from host.importers import tflite as _importer
 from host.link.journal import open_journal
 from host.modelfile import file as _model
 from host.report.plots.measured import from_report
@@ -32,7 +34,9 @@ HANG_S = 600
 """Ends what never ends; no case comes near it on any machine."""
 FACTS = {"model": "ab"}
 IMAGES = 20
-_IMPORTED = (_parser, _files, _model)
+_IMPORTED = (_parser, _files, _model, _importer)
+with suppress(ImportError):
+    import tflite as _reader  # noqa: F401 (an optional one, whose import is no case's work)
 
 
 def read_journal(path: Path) -> None:

@@ -135,7 +135,7 @@ def test_sums_that_are_rounded_twice_and_codes_of_0_are_for_the_kernels_of_impor
         found = refusals(op)
         assert found["nn_dense"] == reason
         takers = {name for name, refusal in found.items() if refusal is None}
-        assert takers == ({"nn_dense_affine"} if op is rounds_twice else set())
+        assert takers == ({"nn_dense_affine", "nn_avr_affine_dense"} if op is rounds_twice else set())
     convolution = conv(random, (1, 8, 8), 2, (3, 3))
     rows = dataclasses.replace(convolution.rows, codes=Codes(255, 9, 9))
     assert None not in refusals(dataclasses.replace(convolution, rows=rows)).values()
@@ -146,6 +146,28 @@ def test_sums_that_are_rounded_twice_and_codes_of_0_are_for_the_kernels_of_impor
     odd = refusals(Pool((2, 4, 4), (2, 2), (2, 2), True, center=7))
     assert odd["nn_pool"] == "found means rounded away from 7, need 0 or 128" and None not in odd.values()
     assert refusals(Pool((2, 4, 4), (2, 2), (2, 2), True, center=128))["nn_pool"] is None
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "groups", "zero", "found"),
+    [
+        (6, (4, 4), 1, 5, None),
+        (6, (4, 5), 1, 5, "found padding with code 5 around 1 groups of 120 inputs"),
+        (6, (4, 5), 1, 0, None),
+        (4, (3, 3), 4, 5, "found padding with code 5 around 4 groups of 9 inputs"),
+        (4, (3, 3), 4, 0, None),
+        (4, (3, 3), 2, 0, "found 2 groups"),
+    ],
+)
+def test_around_which_padded_convolutions_the_assembly_puts_codes_of_0(channels, kernel, groups, zero, found):
+    random = np.random.default_rng(3)
+    op = conv(random, (channels, 9, 9), channels, kernel, groups=groups, most=2**22)
+    rule = DoubleRounding(np.full(channels, 2**30, np.int32), np.full(channels, -8, np.int32))
+    rows = dataclasses.replace(op.rows, requantiser=rule)
+    padded = dataclasses.replace(op, rows=rows, source=Codes(zero=zero), pads=(1, 1, 1, 1))
+    refusal = refusals(padded)["nn_avr_affine_conv"]
+    assert refusal is None if found is None else refusal.startswith(found)
+    assert refusals(padded)["nn_conv_affine"] is None
 
 
 @pytest.mark.parametrize(

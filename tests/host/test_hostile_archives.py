@@ -98,10 +98,11 @@ NPZ_CASES: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.parametrize("key", ["images", "inputs"])
 @pytest.mark.parametrize("case", NPZ_CASES)
-def test_hostile_npz(run_limited: Runner, good_model: Path, tmp_path: Path, case: str) -> None:
+def test_hostile_npz(run_limited: Runner, good_model: Path, tmp_path: Path, case: str, key: str) -> None:
     path = tmp_path / "d.npz"
-    path.write_bytes(NPZ_CASES[case]())
+    path.write_bytes(NPZ_CASES[case]().replace(b"images.npy", f"{key}.npy".encode()))
     assert "d.npz" in data_refused(run_limited, good_model, path)
     assert not (tmp_path / "sprung").exists()
 

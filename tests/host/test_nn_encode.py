@@ -112,6 +112,24 @@ def test_a_fixed_front_end_takes_pixels_alone():
         encode(network, pixels / np.float32(255))
 
 
+def test_an_offset_that_is_not_whole_is_added_before_rounding():
+    network = of_shape(1, 1, 4, scaling=Scaling(100.25, 1.0))
+    assert encode(network, np.float32([[0.2, 0.25, -0.75, -0.8]])).tolist() == [[[100, 101, 99, 99]]]
+
+
+@pytest.mark.parametrize("scale", [12.712639, 0.10196079, 1 / 3, 0.0078125])
+def test_floats_are_divided_by_the_scale_as_it_was_stored(scale):
+    """Times its inverse some values next to a half would fall on the other side."""
+    scale = np.float32(scale)
+    network = of_shape(1, 16, 16, scaling=Scaling(95, float(1 / np.float64(scale))))
+    random = np.random.default_rng(0)
+    halves = (random.integers(-90, 150, (300, 16, 16)) + np.float32(0.5)) * scale
+    values = np.nextafter(halves.astype(np.float32), random.choice([-np.inf, np.inf], halves.shape).astype(np.float32))
+    exact = values / scale
+    need = np.clip(np.sign(exact) * np.floor(np.abs(exact.astype(np.float64)) + 0.5) + 95, 0, 255)
+    assert np.array_equal(encode(network, values), need)
+
+
 def test_a_shared_offset_counts_in_codes():
     network = replace(of_shape(1, 1, 2), scaling=Scaling(33, 10.0))
     assert encode(network, np.float32([[-3.3, 0.0]])).tolist() == [[[0, 33]]]

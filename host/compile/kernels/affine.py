@@ -11,23 +11,16 @@ from numpy.typing import NDArray
 
 from host.compile.boards import Chip
 from host.compile.description import Description, Field, rows_field, small
+from host.compile.kernels import portable
 from host.compile.kernels.kernel import OneOp, Packed, whole
 from host.compile.kernels.layouts import map_order
-from host.compile.kernels.portable import (
-    CONV_STACK,
-    DENSE_STACK,
-    conv_fields,
-    patch_cycles,
-    sides_refusal,
-    units_refusal,
-    windows,
-)
+from host.compile.kernels.portable import patch_cycles, positive_share, sides_refusal, units_refusal, windows
 from host.compile.memory import Place
 from host.quantise.ops import Conv, Dense, Rows
 from host.quantise.requantisers import DoubleRounding
 
 
-def _refusal(rows: Rows) -> str | None:
+def affine_refusal(rows: Rows) -> str | None:
     """What these kernels cannot compute, whatever the op."""
     if not isinstance(rows.requantiser, DoubleRounding):
         return "found sums that are rounded once or are scores, need ones rounded twice"
@@ -41,17 +34,68 @@ def _rule(rows: Rows) -> DoubleRounding:
     return rows.requantiser
 
 
+def rule_bytes(rows: Rows) -> NDArray[np.uint8]:
+    """Of each output multiplier and exponent, (outputs, 5)."""
+    rule = _rule(rows)
+    exponents = rule.exponents.astype(np.int8).view(np.uint8).reshape(-1, 1)
+    return np.concatenate([_bytes_of(rule.multipliers), exponents], axis=1)
+
+
 def _row_bytes(op: Conv | Dense, *biases: NDArray[Any]) -> bytes:
     """A row for each output: biases, multiplier, exponent, weights."""
-    rule = _rule(op.rows)
-    parts = [each.astype("<i4").view(np.uint8).reshape(-1, 4) for each in (*biases, rule.multipliers)]
-    parts.append(rule.exponents.astype(np.int8).view(np.uint8).reshape(-1, 1))
-    return np.concatenate([*parts, map_order(op).view(np.uint8)], axis=1).tobytes()
+    parts = [*map(_bytes_of, biases), rule_bytes(op.rows), map_order(op).view(np.uint8)]
+    return np.concatenate(parts, axis=1).tobytes()
 
 
-def _bits_shifted(rows: Rows) -> float:
-    """By how many bits a rule shifts on average, which AVRs do one at a time."""
-    return float(np.abs(_rule(rows).exponents).mean())
+def _bytes_of(numbers: NDArray[Any]) -> NDArray[np.uint8]:
+    return numbers.astype("<i4").view(np.uint8).reshape(-1, 4)
+
+
+def conv_fields(op: Conv, place: Place, prefix: str = "") -> tuple[Field, ...]:
+    """nn_conv_affine."""
+    codes = (("in_zero", op.source.zero), ("zero", op.codes.zero), ("low", op.codes.low))
+    return *portable.conv_fields(op, place, f"{prefix}conv."), *small(codes, prefix)
+
+
+def range_fields(op: Dense) -> tuple[Field, ...]:
+    """Where the codes of a dense op end."""
+    return small((("zero", op.codes.zero), ("low", op.codes.low), ("high", op.codes.high)))
+
+
+def code_counts(rows: Rows, sums: float, in_full: float) -> dict[str, float]:
+    """nn_affine_code of so many sums, of which a share needs its product; it shifts by whole bytes at once, but else
+    bit by bit."""
+    exponents = _rule(rows).exponents
+    right = np.maximum(-exponents - 1, 0)
+    bits = np.maximum(exponents, 0) + np.where(right > 7, right - 8, right)
+    full = sums * in_full
+    return {
+        "nn_affine_code": sums,
+        "nn_affine_code in full": full,
+        "a bit of nn_affine_code": full * float(bits.mean()),
+    }
+
+
+def share_in_full(op: Conv, alive: float | None) -> float:
+    """How often a sum's product is needed: not where it is negative and a code of 0.0 or more is there already."""
+    positive = positive_share(op, alive if op.codes.zero == 0 else None)
+    if op.codes.zero <= op.codes.low:
+        return positive
+    first = 1 / (op.pool[0] * op.pool[1])
+    return first + (1 - first) * positive
+
+
+def edges(op: Conv) -> Mapping[tuple[int, int], int]:
+    """As portable.windows, of those positions where the kernel meets codes of 0.0 outside the map that are not 0."""
+    return {at: count for at, count in windows(op).items() if at != op.kernel and op.source.zero}
+
+
+def dense_counts(op: Dense, alive: float | None) -> dict[str, float]:
+    """What both of the dense kernels do to their sums."""
+    share = 1.0
+    if op.codes.zero <= op.codes.low:
+        share = 0.5 if alive is None or op.codes.zero else alive / op.rows.outputs
+    return code_counts(op.rows, op.rows.outputs, share)
 
 
 class AffineConv(OneOp[Conv]):
@@ -60,17 +104,15 @@ class AffineConv(OneOp[Conv]):
     name = "nn_conv_affine"
     template = "c/conv_affine.j2"
     runs = Conv
-    stack = CONV_STACK
+    stack = portable.CONV_STACK
 
     def refusal(self, op: Conv) -> str | None:
-        return sides_refusal(op) or _refusal(op.rows)
+        return sides_refusal(op) or affine_refusal(op.rows)
 
     def packed(self, op: Conv, place: Place) -> Packed:
         # Where the kernel reaches outside the map, no zero code has gone into the bias.
         inside = op.rows.bias.astype(np.int64) + op.source.zero * op.rows.flat.astype(np.int64).sum(axis=1)
-        codes = small((("in_zero", op.source.zero), ("zero", op.codes.zero), ("low", op.codes.low)))
-        described = Description("nn_conv_affine", (*conv_fields(op, place, "conv."), *codes))
-        return Packed(_row_bytes(op, op.rows.bias, inside), described)
+        return Packed(_row_bytes(op, op.rows.bias, inside), Description("nn_conv_affine", conv_fields(op, place)))
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
         share = op.input_shape[0] // op.groups
@@ -82,8 +124,7 @@ class AffineConv(OneOp[Conv]):
 
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
         outputs, share = op.rows.outputs, op.input_shape[0] // op.groups
-        found = windows(op)
-        at_edges = {at: count for at, count in found.items() if at != op.kernel and op.source.zero}
+        found, at_edges = windows(op), edges(op)
         positions = sum(found.values())
 
         def runs(counts: Mapping[tuple[int, int], int]) -> int:
@@ -101,8 +142,7 @@ class AffineConv(OneOp[Conv]):
             "nn_conv_affine edge patch": patches(at_edges) * outputs,
             "nn_conv_affine edge run": runs(at_edges) * outputs,
             "nn_conv_affine edge weight": sum(count * y * x for (y, x), count in at_edges.items()) * share * outputs,
-            "a bit of nn_affine_code": positions * outputs * _bits_shifted(op.rows),
-        }
+        } | code_counts(op.rows, positions * outputs, share_in_full(op, alive))
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return whole("nn_walk_load", "nn_conv_affine_run", "nn_patch_sum", "nn_affine_code")
@@ -114,26 +154,21 @@ class AffineDense(OneOp[Dense]):
     name = "nn_dense_affine"
     template = "c/dense_affine.j2"
     runs = Dense
-    stack = DENSE_STACK
+    stack = portable.DENSE_STACK
 
     def refusal(self, op: Dense) -> str | None:
-        return units_refusal(op) or _refusal(op.rows)
+        return units_refusal(op) or affine_refusal(op.rows)
 
     def packed(self, op: Dense, place: Place) -> Packed:
-        codes = (("zero", op.codes.zero), ("low", op.codes.low), ("high", op.codes.high))
-        fields = rows_field(), Field("inputs", 2, op.inputs), *small((("outputs", op.rows.outputs), *codes))
+        own = rows_field(), Field("inputs", 2, op.inputs), *small((("outputs", op.rows.outputs),))
+        fields = *own, *range_fields(op)
         return Packed(_row_bytes(op, op.rows.bias), Description("nn_dense_affine", fields))
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         return op.rows.outputs * patch_cycles(op.inputs)
 
     def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
-        outputs = op.rows.outputs
-        return {
-            "nn_dense_affine": 1,
-            "nn_dense_affine sum": outputs,
-            "a bit of nn_affine_code": outputs * _bits_shifted(op.rows),
-        }
+        return {"nn_dense_affine": 1, "nn_dense_affine sum": op.rows.outputs} | dense_counts(op, alive)
 
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return whole("nn_dense_affine_hidden", "nn_run_sum", "nn_affine_code")

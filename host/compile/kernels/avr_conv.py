@@ -31,7 +31,8 @@ class _BlockConv(OneOpOnAvr[Conv]):
     def packed(self, op: Conv, place: Place) -> Packed:
         blocks = self.blocks(op)
         fields = *portable.conv_fields(op, place, "layer."), *blocks.fields
-        return Packed(avr_patch.block_bytes(op, blocks), Description("nn_avr_conv", fields, blocks.called))
+        rom = avr_patch.block_bytes(op, blocks, avr_patch.multiplier_bytes(op.rows))
+        return Packed(rom, Description("nn_avr_conv", fields, blocks.called))
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
         sizes, total = self.blocks(op).sizes, 0.0
@@ -93,5 +94,4 @@ class DepthConv(_BlockConv):
         return avr_patch.cut(op.rows, is_depthwise=True)
 
     def block_cycles(self, op: Conv, chip: Chip, size: int, y: int, x: int) -> float:
-        row = 17 + 3 * chip.far_flash
-        return 98 + 15 * size + row * y + y * x * (5 + 11 * size)
+        return avr_patch.depth_cycles(chip, size, y, x)

@@ -69,16 +69,21 @@ def cut(rows: Rows, is_depthwise: bool = False) -> Blocks:
     return Blocks(sizes[0], larger, len(sizes) - larger, rows.format.bits, routine)
 
 
-def block_bytes(op: Conv | Dense, blocks: Blocks) -> bytes:
-    """int24 starts, uint16 multipliers but for scores, weights input by input; block after block."""
+def multiplier_bytes(rows: Rows) -> NDArray[np.uint8]:
+    """What stands for each output between its start and its weights, (outputs, bytes): uint16 but for scores."""
+    if rows.requantiser is None:
+        return np.zeros((rows.outputs, 0), np.uint8)
+    return layouts.board_rule(rows)[0].astype("<u2").view(np.uint8).reshape(-1, 2)
+
+
+def block_bytes(op: Conv | Dense, blocks: Blocks, rules: NDArray[np.uint8]) -> bytes:
+    """int24 starts, `rules` (outputs, bytes), weights input by input; block after block."""
     weights, rows = layouts.map_order(op), op.rows
-    multipliers = None if rows.requantiser is None else layouts.board_rule(rows)[0]
     first, parts = 0, []
     for size in blocks.sizes:
         part = slice(first, first + size)
         parts.append(layouts.int24(_starts(rows.bias[part].astype(np.int32), blocks.bits)))
-        if multipliers is not None:
-            parts.append(multipliers[part].astype("<u2").tobytes())
+        parts.append(rules[part].tobytes())
         by_input = np.ascontiguousarray(weights[part].T)
         is_plain = blocks.routine == DEPTH_ROUTINE
         parts.append((by_input if is_plain else layouts.pack_fields(by_input, blocks.bits)).tobytes())
@@ -99,8 +104,11 @@ def _starts(bias: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
 
 def sums_refusal(op: Conv | Dense) -> str | None:
     """What none of these kernels can compute."""
-    if refusal := portable.rows_refusal(op.rows, op.source) or layouts.block_refusal(op.rows):
-        return refusal
+    return portable.rows_refusal(op.rows, op.source) or layouts.block_refusal(op.rows) or long_refusal(op)
+
+
+def long_refusal(op: Conv | Dense) -> str | None:
+    """What their routines cannot add up, whatever becomes of the sums."""
     if refusal := layouts.sums_refusal(op.rows.sum_bounds(op.source.high), SUM_BITS[op.rows.format.bits]):
         return refusal
     if op.rows.flat.shape[1] > WEIGHTS_MAX:
@@ -119,6 +127,11 @@ def patch_cycles(blocks: Blocks, chip: Chip, size: int, rows: int, run: int, den
     present, absent = 11 + 6 * size + 2 * blocks.stride(size), 9 + chip.far_flash
     products = rows * run * (density * present + (1 - density) * absent)
     return 124 + 18 * size + (28 + 3 * chip.far_flash) * rows + products + unpacking_cycles(size, blocks.bits)
+
+
+def depth_cycles(chip: Chip, size: int, y: int, x: int) -> int:
+    """One call of a depthwise kernel over so many rows and columns."""
+    return 98 + 15 * size + (17 + 3 * chip.far_flash) * y + y * x * (5 + 11 * size)
 
 
 def unpacking_cycles(size: int, bits: int) -> int:
@@ -150,7 +163,7 @@ class PatchDense(OneOpOnAvr[Dense]):
         shift, top = layouts.board_rule(op.rows)[1], portable.hidden_top(op)
         own = small((("pieces", found[0]), ("piece", found[1]), ("shift", shift), ("top", top)))
         described = Description("nn_avr_dense", (rows_field(), *own, *blocks.fields), blocks.called)
-        return Packed(block_bytes(op, blocks), described)
+        return Packed(block_bytes(op, blocks, multiplier_bytes(op.rows)), described)
 
     def counted(self, op: Dense, chip: Chip, alive: float | None) -> float:
         blocks, found, outputs = cut(op.rows), pieces(op.inputs), op.rows.outputs

@@ -1,6 +1,7 @@
 """All kernels, the quickest first where two run the same op. A new one is usable, and tested, by standing here."""
 
 from host.compile.kernels.affine import AffineConv, AffineDense
+from host.compile.kernels.avr_affine import AvrAffineConv, AvrAffineDense
 from host.compile.kernels.avr_conv import DepthConv, PatchConv
 from host.compile.kernels.avr_dense import DENSE16, DENSE24
 from host.compile.kernels.avr_long import LongDense
@@ -25,6 +26,8 @@ CATALOGUE: tuple[Kernel, ...] = (
     DepthConv(),
     AvrPool(),
     AvrPreconv(),
+    AvrAffineDense(),
+    AvrAffineConv(),
     AffineDense(),
     AffineConv(),
     PortableDense(),

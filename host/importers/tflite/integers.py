@@ -41,20 +41,13 @@ def clamps(tensor: Tensor, activation: str) -> tuple[int, int]:
 
 
 def layer_rows(
-    weights: NDArray[np.int8],
-    bias: NDArray[np.int32],
-    tensors: tuple[Tensor, Tensor, Tensor],
-    activation: str,
-    in_float32: bool,
+    weights: NDArray[np.int8], bias: NDArray[np.int32], tensors: tuple[Tensor, Tensor, Tensor], activation: str
 ) -> GivenRows:
-    """Rows of a layer with weights (outputs, …) of the tensors (input, weights, output). With `in_float32` the product
-    of the scales of inputs and weights is a float32 number, as fully connected layers of one scale have it. Raise
-    OverflowError where a sum is worth more than 2^30 steps of the output."""
+    """Rows of a layer with weights (outputs, …) of the tensors (input, weights, output). Raise OverflowError where a
+    sum is worth more than 2^30 steps of the output."""
     source, filters, target = tensors
-    with np.errstate(over="ignore"):
-        product = source.scales[0] * filters.scales if in_float32 else float(source.scales[0]) * _wide(filters.scales)
-    factors = np.broadcast_to(_wide(product) / float(target.scales[0]), len(bias))
-    multipliers, exponents = _multipliers(factors)
+    product = float(source.scales[0]) * filters.scales.astype(np.float64)
+    multipliers, exponents = _multipliers(np.broadcast_to(product / float(target.scales[0]), len(bias)))
     low, high = clamps(target, activation)
     return GivenRows(weights, bias, multipliers, exponents, scale_of(target), zero_code(target), low, high)
 
@@ -79,10 +72,6 @@ def _multipliers(factors: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArr
     if not (factors < 2.0**_MOST_EXPONENT).all():
         raise OverflowError(f"outputs in steps of {1 / factors.max():.3g} of those of the sums")
     return quantised_multipliers(factors)
-
-
-def _wide(numbers: NDArray[np.floating]) -> NDArray[np.float64]:
-    return numbers.astype(np.float64)
 
 
 def reach(rows: GivenRows) -> float:

@@ -63,18 +63,17 @@ class Weights:
         source, target = self._file.tensors[op.inputs[0]], self._file.tensors[op.outputs[0]]
         filters = self._file.tensors[op.inputs[1]]
         self._take(op, filters.size)
-        weights = self.constant(op, 1, "weights")
-        bias = self._bias(op, outputs, np.int32 if source.kind == INT8 else np.float32)
         if filters.kind != source.kind:
             found = f"{filters.kind} weights of {source.kind} activations"
             raise self._file.refused(op, found, "the same kind of both", _AGAIN)
+        weights = self.constant(op, 1, "weights")
+        bias = self._bias(op, outputs, np.int32 if source.kind == INT8 else np.float32)
         arranged = np.ascontiguousarray(arrange(weights.reshape(filters.shape)))
         if source.kind != INT8:
             return Numbers(arranged.astype(np.float32), bias.astype(np.float32), None)
         self._check_scales(op, filters, outputs, axis)
         with self.overflowing(op):
-            in_float32 = op.name == "FULLY_CONNECTED" and len(filters.scales) == 1
-            rows = integers.layer_rows(arranged, bias, (source, filters, target), activation, in_float32)
+            rows = integers.layer_rows(arranged, bias, (source, filters, target), activation)
         scales = np.broadcast_to(filters.scales, outputs)
         floats = arranged.astype(np.float32) * scales.reshape(-1, *(1,) * (arranged.ndim - 1))
         return Numbers(floats, (bias * (source.scales[0] * scales)).astype(np.float32), rows)

@@ -184,6 +184,35 @@ typedef struct {
 void nn_avr_long_hidden(const nn_avr_long *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
 void nn_avr_long_scores(const nn_avr_long *stage, nn_far numbers, const uint8_t *in, int32_t *out);
 
+/* Layers of imported nets, as nn_conv_affine and nn_dense_affine. A block in flash: int24 bias[B], then for each output
+ * multiplier i32 and exponent i8, then weights as nn_avr_conv's. Where the code of 0.0 is not 0, a padded convolution
+ * has one group and at most NN_AVR_AFFINE_EDGE_MAX inputs. */
+#define NN_AVR_AFFINE_EDGE_MAX 96
+
+typedef struct {
+    nn_conv_affine layer; /* as nn_avr_conv's */
+    nn_avr_blocks blocks;
+} nn_avr_affine_conv;
+
+typedef struct {
+    uint32_t rows; /* as in nn_dense */
+    uint8_t pieces;
+    uint8_t piece;
+    uint8_t outputs;
+    uint8_t zero;
+    uint8_t low;
+    uint8_t high;
+    nn_avr_blocks blocks;
+} nn_avr_affine_dense;
+
+/* `size` sums of three bytes to codes, by the rules at `rules`; `how` is the kernels' own. */
+void nn_avr_affine_codes(const uint8_t *sums, uint8_t size, nn_far rules, const void *how, uint8_t *out);
+void nn_avr_affine_conv_run(const nn_avr_affine_conv *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_affine_conv_pair(const nn_avr_affine_conv *first, const nn_avr_affine_conv *second, nn_far numbers,
+                             const uint8_t *in, uint8_t *between, uint8_t *out);
+void nn_avr_affine_dense_hidden(const nn_avr_affine_dense *stage, nn_far numbers, const uint8_t *in, uint8_t *out);
+void nn_avr_affine_dense_scores(const nn_avr_affine_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out);
+
 /* All channels of a pool's window: out[c] is the largest in[c], or their mean, halves up. */
 typedef struct {
     uint8_t channels;

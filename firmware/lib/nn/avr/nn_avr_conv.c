@@ -15,14 +15,10 @@ static inline __attribute__((always_inline)) void convolve_full(const nn_conv_i8
     activate_blocks(at, inputs, 0, blocks_of(layer), how_of(layer->shift, layer->top, is_first), numbers, out);
 }
 
-/* Blocks of neighbouring channels; `at` has a kernel row as runs of one input. */
 static inline __attribute__((always_inline)) void convolve_channels(const nn_conv_i8 *layer, nn_far numbers,
                                                                     const nn_window *at, uint8_t is_first, uint8_t *out)
 {
-    const uint8_t pixels = at->patch.rows;
-    const nn_patch patch = {pixels, at->patches, (uint16_t)(layer->kernel_width - pixels),
-                            (uint16_t)((uint16_t)(layer->width - pixels) * layer->channels)};
-    const nn_window all = {at->in, at->skipped, patch, 1};
+    const nn_window all = window_of_channels(layer, at);
     activate_blocks(&all, (uint16_t)(layer->kernel * layer->kernel_width), layer->channels, blocks_of(layer),
                     how_of(layer->shift, layer->top, is_first), numbers, out);
 }

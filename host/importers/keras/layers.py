@@ -1,0 +1,358 @@
+"""Each layer that Keras has and a board can compute, put behind those before it. Keras counts maps by row, column,
+channel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.importers.base import Options, refused, scaling_of
+from host.importers.chain import Chain
+from host.importers.keras.archive import Saved, Weights
+from host.importers.keras.config import Layer, shown
+from host.importers.steps import NO_PADS, same_pads
+from host.nn.shapes import Pads, Pair
+
+_NOTHING = {
+    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout"),
+    *("ActivityRegularization", "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast"),
+    *("RandomBrightness", "InputLayer"),
+}
+"""What does something while a net is trained, if ever."""
+_BEFORE = {"Reshape", "Rescaling", *_NOTHING}
+"""What may stand before it is known of which shape the first map is."""
+_WAYS_OUT = {
+    "Lambda": "it is a program, and never run; put its arithmetic into Rescaling or BatchNormalization",
+    "Sequential": "build the net of the inner one's layers: keras.Sequential([*inner.layers, ...])",
+    "Functional": "build the net of the inner one's layers: keras.Sequential([*inner.layers, ...])",
+    "LeakyReLU": "train it with ReLU",
+    "PReLU": "train it with ReLU",
+    "ELU": "train it with ReLU",
+}
+_WAY_OUT = "train a net of convolutions, pools, dense layers and ReLU"
+
+Take = Callable[["Walk", Layer], None]
+
+
+class Walk:
+    """Goes through the layers once."""
+
+    def __init__(self, path: Path, saved: Saved, options: Options) -> None:
+        self.path = path
+        self.left: list[str] = []
+        self._saved = saved
+        self._taken: set[int] = set()
+        """Layers that are part of the input."""
+        self.chain = self._begin(options)
+
+    def take_all(self) -> None:
+        """Put every layer into the chain."""
+        for layer in self._saved.layers:
+            if layer.kind in _NOTHING or layer.index in self._taken:
+                continue
+            if self.left:
+                raise layer.wrong(f"it behind {self.left[0]}", "nothing there", "end the net with the activation")
+            take = _TAKE.get(layer.kind)
+            if take is None:
+                need = f"one of {', '.join(sorted(_TAKE))}"
+                raise layer.wrong("a layer that no board computes", need, _WAYS_OUT.get(layer.kind, _WAY_OUT))
+            take(self, layer)
+
+    def weights(self, layer: Layer, *names: str, needed: int) -> Weights:
+        """The arrays of a layer, of which the first `needed` must be there; each of the given number of axes."""
+        found = self._saved.weights_of(layer, names)
+        for name in names[:needed]:
+            if name not in found:
+                raise layer.wrong(f"no {name}", f"{', '.join(names)}", "save the whole net again with model.save()")
+        return found
+
+    def activate(self, layer: Layer, name: str | None = None) -> None:
+        """The activation that a layer has within it, or is."""
+        kind, limit = _activation(layer) if name is None else (name, None)
+        place = layer.place if name is not None else f"{layer.place} activation"
+        if kind == "relu":
+            self.chain.relu(place, limit)
+        elif kind == "softmax":
+            self.left.append("softmax")
+        elif kind == "sigmoid":
+            self.chain.two_classes(place)
+            self.left.append("sigmoid")
+        elif kind != "linear":
+            need = "relu, relu6, linear, or softmax at the end"
+            raise layer.wrong(f"activation {shown(kind)}", need, "train it with relu")
+
+    def pads(self, layer: Layer, kernel: Pair, strides: Pair) -> Pads:
+        """Of a convolution or pool over the chain's map."""
+        padding = layer.text("padding", "valid")
+        if padding == "same":
+            return same_pads(self.chain.shape[1:], kernel, strides)
+        if padding == "causal" and layer.kind == "Conv1D":
+            return (0, kernel[1] - 1, 0, 0)
+        if padding != "valid":
+            raise layer.wrong(f"padding {shown(padding)}", "valid or same")
+        return NO_PADS
+
+    def _begin(self, options: Options) -> Chain:
+        """Of the input's shape, or of what it is reshaped to before anything is computed."""
+        layers = self._saved.layers
+        sizes = _fixed(layers[0], layers[0].settings.get("batch_shape", layers[0].settings.get("batch_input_shape")))
+        first: Layer | None = None
+        for layer in layers:
+            target = _reshaped(layer, sizes) if layer.kind == "Reshape" else sizes
+            if layer.kind not in _BEFORE or len(target) == 1 < len(sizes):
+                first = layer
+                break
+            if layer.kind == "Reshape":
+                sizes = target
+                self._taken.add(layer.index)
+        scaling = scaling_of(options)
+        if len(sizes) == 3:
+            return Chain(self.path, (sizes[2], sizes[0], sizes[1]), scaling)
+        if len(sizes) == 2:
+            is_signal = first is not None and first.kind.endswith("1D")
+            return Chain(self.path, (sizes[1], 1, sizes[0]) if is_signal else (1, *sizes), scaling)
+        if len(sizes) != 1:
+            need = "(height, width, channels), (steps, channels) or (features,)"
+            raise layers[0].wrong(f"the shape {sizes}", need, "rebuild the net with such an input")
+        height, width = options.shape or (1, sizes[0])
+        if height * width != sizes[0]:
+            raise refused(self.path, "--shape", f"{height},{width}", f"{sizes[0]} values", "give another, or none")
+        chain = Chain(self.path, (1, height, width), scaling)
+        chain.flatten("input")
+        return chain
+
+
+def _fixed(layer: Layer, value: object) -> tuple[int, ...]:
+    """A shape without the batch."""
+    if not isinstance(value, list) or len(value) < 2:
+        raise layer.wrong(f"the input shape {shown(value)}", "a fixed one", "give the net an Input and save it again")
+    return tuple(_side(layer, each) for each in value[1:])
+
+
+def _side(layer: Layer, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 1 << 31:
+        raise layer.wrong(f"a side of {shown(value)}", "whole numbers from 1", "give the net a fixed Input shape")
+    return value
+
+
+def _reshaped(layer: Layer, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    target = layer.settings.get("target_shape")
+    if not isinstance(target, list) or not 1 <= len(target) <= 3 or target.count(-1) > 1:
+        raise layer.wrong(f"target_shape {shown(target)}", "one to three sides")
+    known = [_side(layer, each) for each in target if each != -1]
+    rest = math.prod(sizes) // math.prod(known)
+    found = tuple(rest if each == -1 else int(each) for each in target)
+    if math.prod(found) != math.prod(sizes):
+        raise layer.wrong(f"{found} of {sizes}", "as many values")
+    return found
+
+
+def _activation(layer: Layer) -> tuple[str, float | None]:
+    """Its name and limit; a layer of its own class may stand for a name."""
+    value = layer.settings.get("activation")
+    if isinstance(value, dict):
+        kind, config = value.get("class_name"), value.get("config")
+        if isinstance(kind, str) and isinstance(config, dict) and kind in _AS_LAYER:
+            return _AS_LAYER[kind](Layer(layer.path, kind, layer.name, config, layer.index))
+        value = config if kind == "function" else value.get("class_name")
+    if value is None:
+        return "linear", None
+    return ("relu", 6.0) if value == "relu6" else (str(value).lower(), None)
+
+
+def _rectifier(layer: Layer) -> tuple[str, float | None]:
+    if layer.number("negative_slope", 0.0) or layer.number("threshold", 0.0):
+        raise layer.wrong("a slope or threshold other than 0", "a plain ReLU", "train it with one")
+    limit = layer.settings.get("max_value")
+    return "relu", None if limit is None else layer.number("max_value", 0.0)
+
+
+_AS_LAYER: dict[str, Callable[[Layer], tuple[str, float | None]]] = {
+    "ReLU": _rectifier,
+    "Softmax": lambda layer: ("softmax", None),
+}
+
+
+def _activation_layer(walk: Walk, layer: Layer) -> None:
+    if layer.kind == "ReLU":
+        walk.chain.relu(layer.place, _rectifier(layer)[1])
+    elif layer.kind == "Softmax":
+        walk.activate(layer, "softmax")
+    else:
+        walk.activate(layer)
+
+
+def _conv(walk: Walk, layer: Layer) -> None:
+    kernel, strides = _geometry(layer)
+    weights = walk.weights(layer, *_with_bias(layer, "kernel"), needed=1)
+    groups = layer.whole("groups", 1)
+    numbers = _shaped(layer, weights["kernel"], kernel).transpose(3, 2, 0, 1)
+    pads = walk.pads(layer, kernel, strides)
+    walk.chain.conv(layer.place, numbers, weights.get("bias"), strides, pads, groups)
+    walk.activate(layer)
+
+
+def _depthwise(walk: Walk, layer: Layer) -> None:
+    kernel, strides = _geometry(layer)
+    weights = walk.weights(layer, *_with_bias(layer, "kernel"), needed=0)
+    numbers = weights.get("kernel", weights.get("depthwise_kernel"))
+    if numbers is None:
+        raise layer.wrong("no kernel", "one", "save the whole net again with model.save()")
+    pads = walk.pads(layer, kernel, strides)
+    shaped = _shaped(layer, numbers, kernel)
+    walk.chain.conv(layer.place, _by_channel(shaped), weights.get("bias"), strides, pads, shaped.shape[2])
+    walk.activate(layer)
+
+
+def _separable(walk: Walk, layer: Layer) -> None:
+    """A depthwise convolution and a pointwise one behind it."""
+    kernel, strides = _geometry(layer)
+    weights = walk.weights(layer, *_with_bias(layer, "depthwise_kernel", "pointwise_kernel"), needed=2)
+    shaped = _shaped(layer, weights["depthwise_kernel"], kernel)
+    pads = walk.pads(layer, kernel, strides)
+    walk.chain.conv(f"{layer.place} depthwise", _by_channel(shaped), None, strides, pads, shaped.shape[2])
+    pointwise = _shaped(layer, weights["pointwise_kernel"], (1, 1)).transpose(3, 2, 0, 1)
+    walk.chain.conv(f"{layer.place} pointwise", pointwise, weights.get("bias"))
+    walk.activate(layer)
+
+
+def _dense(walk: Walk, layer: Layer) -> None:
+    """Over a map it works on each pixel by itself, as a pointwise convolution does."""
+    weights = walk.weights(layer, *_with_bias(layer, "kernel"), needed=1)
+    numbers, bias = weights["kernel"], weights.get("bias")
+    if numbers.ndim != 2:
+        raise layer.wrong(f"a kernel {numbers.shape}", "(inputs, units)")
+    if len(walk.chain.shape) == 3 and walk.chain.shape[1:] != (1, 1):
+        walk.chain.conv(layer.place, numbers.T[:, :, None, None], bias)
+    else:
+        walk.chain.dense(layer.place, numbers.T, bias)
+    walk.activate(layer)
+
+
+def _pool(walk: Walk, layer: Layer) -> None:
+    _check_order(layer)
+    count = 1 if layer.kind.endswith("1D") else 2
+    sizes = layer.sizes("pool_size", count, 2)
+    given = layer.settings.get("strides")
+    window, strides = _pair(sizes), _pair(sizes if given is None else layer.sizes("strides", count, 1))
+    if any(walk.pads(layer, window, strides) if len(walk.chain.shape) == 3 else ()):
+        found = f"padding same over {walk.chain.shape[1]}x{walk.chain.shape[2]}"
+        raise layer.wrong(found, "windows that fill the map", "train with padding valid")
+    pool = walk.chain.average_pool if layer.kind.startswith("Average") else walk.chain.max_pool
+    pool(layer.place, window, strides)
+
+
+def _global_pool(walk: Walk, layer: Layer) -> None:
+    _check_order(layer)
+    is_average = layer.kind.startswith("GlobalAverage")
+    (walk.chain.global_average_pool if is_average else walk.chain.global_max_pool)(layer.place)
+
+
+def _batch_norm(walk: Walk, layer: Layer) -> None:
+    axis = layer.settings.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    size = walk.chain.shape[1:]
+    last = {-1} if size else {-1, 1}
+    last |= {3} if len(size) == 2 else set()
+    last |= {2} if size[:1] == (1,) else set()
+    if axis not in (last | {1} if size == (1, 1) else last):
+        raise layer.wrong(f"axis {shown(axis)}", "the last one", "train with channels last")
+    names = [name for name, flag in (("gamma", "scale"), ("beta", "center")) if layer.flag(flag, True)]
+    arrays = walk.weights(layer, *names, "moving_mean", "moving_variance", needed=len(names) + 2)
+    mean, variance = (arrays[name].astype(np.float64) for name in ("moving_mean", "moving_variance"))
+    factor = arrays.get("gamma", np.ones(1)) / np.sqrt(variance + layer.number("epsilon", 1e-3))
+    walk.chain.affine(layer.place, factor, arrays.get("beta", np.zeros(1)) - mean * factor)
+
+
+def _rescaling(walk: Walk, layer: Layer) -> None:
+    factor, shift = layer.number("scale", 1.0), layer.number("offset", 0.0)
+    walk.chain.affine(layer.place, np.array([factor]), np.array([shift]))
+
+
+def _padding(walk: Walk, layer: Layer) -> None:
+    _check_order(layer)
+    value = layer.settings.get("padding", 1)
+    rows, columns = value if isinstance(value, list) and len(value) == 2 else (value, value)
+    sides = [[each, each] if isinstance(each, int) else each for each in (rows, columns)]
+    if not all(isinstance(each, list) and len(each) == 2 and all(isinstance(n, int) for n in each) for each in sides):
+        raise layer.wrong(f"padding {shown(value)}", "rows and columns at each side")
+    (top, bottom), (left, right) = sides
+    walk.chain.pad(layer.place, (top, left, bottom, right))
+
+
+def _flatten(walk: Walk, layer: Layer) -> None:
+    _check_order(layer)
+    walk.chain.flatten(layer.place, channels_last=True)
+
+
+def _reshape(walk: Walk, layer: Layer) -> None:
+    """One that is no part of the input may only flatten."""
+    channels, *rest = walk.chain.shape
+    before = (*rest, channels)
+    target = _reshaped(layer, before)
+    if len(target) == 1:
+        walk.chain.flatten(layer.place, channels_last=True)
+    elif [side for side in target if side > 1] != [side for side in before if side > 1] or target[-1] != channels:
+        raise layer.wrong(f"{before} made {target}", "a flattening", "reshape before the net, or not at all")
+
+
+def _geometry(layer: Layer) -> tuple[Pair, Pair]:
+    """Kernel and strides (height, width) of a convolution; of one dimension as a map of one row."""
+    _check_order(layer)
+    count = 1 if layer.kind.endswith("1D") else 2
+    if set(layer.sizes("dilation_rate", count, 1)) != {1}:
+        found = f"dilation_rate {shown(layer.settings['dilation_rate'])}"
+        raise layer.wrong(found, "1", "train without dilation, or with a larger kernel")
+    return _pair(layer.sizes("kernel_size", count, 1)), _pair(layer.sizes("strides", count, 1))
+
+
+def _pair(sizes: tuple[int, ...]) -> Pair:
+    return (1, sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])
+
+
+def _check_order(layer: Layer) -> None:
+    order = layer.text("data_format", "channels_last")
+    if order != "channels_last":
+        raise layer.wrong(f"data_format {shown(order)}", "channels_last", "convert the net to channels_last")
+
+
+def _with_bias(layer: Layer, *names: str) -> Iterator[str]:
+    yield from names
+    if layer.flag("use_bias", True):
+        yield "bias"
+
+
+def _shaped(layer: Layer, weights: NDArray[np.generic], kernel: Pair) -> NDArray[np.generic]:
+    """(height, width, inputs, outputs) of a kernel, which has no height in one dimension."""
+    shaped = weights[None] if weights.ndim == 3 else weights
+    if shaped.ndim != 4 or shaped.shape[:2] != kernel:
+        raise layer.wrong(f"a kernel {weights.shape}", f"one of {kernel}", "save the net again")
+    return shaped
+
+
+def _by_channel(weights: NDArray[np.generic]) -> NDArray[np.generic]:
+    """A depthwise kernel (height, width, channels, of each) as (outputs, 1, height, width)."""
+    height, width, channels, each = weights.shape
+    rows: NDArray[np.generic] = weights.transpose(2, 3, 0, 1).reshape(channels * each, 1, height, width)
+    return rows
+
+
+_TAKE: dict[str, Take] = {
+    **dict.fromkeys(("Conv2D", "Conv1D"), _conv),
+    "DepthwiseConv2D": _depthwise,
+    "SeparableConv2D": _separable,
+    "Dense": _dense,
+    **dict.fromkeys(("MaxPooling2D", "MaxPooling1D", "AveragePooling2D", "AveragePooling1D"), _pool),
+    **dict.fromkeys(("GlobalAveragePooling2D", "GlobalAveragePooling1D"), _global_pool),
+    **dict.fromkeys(("GlobalMaxPooling2D", "GlobalMaxPooling1D"), _global_pool),
+    "BatchNormalization": _batch_norm,
+    "Rescaling": _rescaling,
+    "ZeroPadding2D": _padding,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+    **dict.fromkeys(("Activation", "ReLU", "Softmax"), _activation_layer),
+}
