@@ -166,4 +166,4 @@ class AffineDense(OneOp[Dense]):
         return {"nn_dense_affine": 1, "nn_dense_affine sum": op.rows.outputs} | dense_counts(op, alive)
 
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        return whole("nn_dense_affine_hidden", "nn_run_sum", "nn_affine_code")
+        return whole("nn_dense_affine", "nn_run_sum", "nn_affine_code")

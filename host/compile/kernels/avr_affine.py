@@ -67,13 +67,13 @@ class AvrAffineConv(OneOpOnAvr[Conv]):
             f"{self.name} position": positions,
             f"{self.name} size of blocks": positions * len(set(sizes)),
             f"{self.name} block": positions * len(sizes),
+            "nn_avr_affine_codes code": positions * op.rows.outputs,
             f"{self.name} edge": sum(at_edges.values()),
             f"{self.name} edge row": sum(count * y for (y, _), count in at_edges.items()),
-            f"{self.name} edge input": sum(at_edges.values()) * op.rows.flat.shape[1],
         } | affine.code_counts(op.rows, positions * op.rows.outputs, affine.share_in_full(op, alive))
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        names = ("nn_avr_affine_conv_run", "nn_walk_load", "nn_avr_affine_codes", "nn_affine_code")
+        names = ("nn_avr_affine_conv", "nn_walk_load", "nn_avr_affine_codes", "nn_affine_code")
         return whole(*names) | self.blocks(op).routines
 
 
@@ -106,9 +106,9 @@ class AvrAffineDense(OneOpOnAvr[Dense]):
 
     def counts(self, op: Dense, alive: float | None) -> Mapping[str, float]:
         sizes = avr_patch.cut(op.rows).sizes
-        counts = {self.name: 1.0, f"{self.name} block": len(sizes), f"{self.name} output": op.rows.outputs}
+        counts = {self.name: 1.0, f"{self.name} block": len(sizes), "nn_avr_affine_codes code": op.rows.outputs}
         return counts | affine.dense_counts(op, alive)
 
     def functions(self, op: Dense, chip: Chip) -> Mapping[str, Mapping[str, float]]:
-        names = ("nn_avr_affine_dense_hidden", "nn_avr_affine_codes", "nn_affine_code")
+        names = ("nn_avr_affine_dense", "nn_avr_affine_codes", "nn_affine_code")
         return whole(*names) | avr_patch.cut(op.rows).routines
