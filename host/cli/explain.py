@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from host.api.samples import load_samples
+from host.api.tracing import check_that_it_traces, found_of, trace_images
 from host.cli.console import Console, percent, table
 from host.cli.rounding import format_of
-from host.cli.samples import load_samples
-from host.cli.tracing import check_that_it_traces, found_of, trace_images
 from host.cli.verify import EXIT_FAILED, check_options, prepare
 from host.compile.exports import lowered
 from host.data import Samples
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
-    asked = load_samples(arguments.data, arguments.split, network, None)
+    asked = load_samples(arguments.data, network, arguments.split, None)
     samples = asked.samples
     index, count = arguments.index, len(samples.images)
     if index >= count:
@@ -113,13 +113,13 @@ def _on_board(
     console: Console, arguments: argparse.Namespace, network: Network, samples: Samples
 ) -> tuple[Graph, Said, Trace]:
     """The graph that the board runs, what everybody says, and the board's inference step by step."""
-    carried, _, _, connection = prepare(console, arguments, network)
+    device = prepare(console, arguments, network)
     index = arguments.index
-    with connection as line:
+    with device.connection as line:
         if arguments.port is not None:
-            check_that_it_traces(line.transport, carried, samples.images[index])
-        outcome = stream(line.transport, [image_bytes(samples.images[index])], carried)
-        found = found_of(outcome.identity, carried)
+            check_that_it_traces(line.transport, device.carried, samples.images[index])
+        outcome = stream(line.transport, [image_bytes(samples.images[index])], device.carried)
+        found = found_of(outcome.identity, device.carried)
         said = _said(network, found.graph, samples, index)
         result = outcome.results[0]
         scores = np.array(result.scores, np.uint32).view(said.reference_scores.dtype)

@@ -228,6 +228,13 @@ def _import(parser: argparse.ArgumentParser) -> None:
         metavar="HEIGHT,WIDTH",
         help="of the images whose pixels a net takes as a vector (default one row)",
     )
+    parser.add_argument(
+        "--check",
+        metavar="DATA",
+        help="a data set, or a file of inputs: say what each format makes of it; the ranges of a net of floats are "
+        "measured on it, and kept",
+    )
+    _limit(parser)
     _json(parser)
 
 

@@ -1,4 +1,4 @@
-"""Traces on an open board: which images, and what they show. Shared by `host verify --trace` and `host explain`."""
+"""Traces on an open board: which images, and what they show. Shared by verification and explanation."""
 
 from __future__ import annotations
 
