@@ -42,6 +42,6 @@ def flashed_device(network: Network, port: str, fmt: WeightFormat | None = None)
     """A board at a port, which may carry any export of `network`, or any in a format. Raise InputError where there is
     none."""
     wanted = [each for each in formats(network) if fmt in (None, each)]
-    if not wanted and (reason := refusal(network, fmt or WeightFormat.INT8)):
+    if not wanted and (reason := refusal(network, WeightFormat.INT8 if fmt is None else fmt)):
         raise InputError(reason)
     return Device([each for known in wanted for each in candidates(network, known)], connect_port(port))

@@ -94,7 +94,7 @@ def prepare(console: Console, arguments: argparse.Namespace, network: Network) -
     fmt = None if arguments.format is None else WeightFormat[arguments.format.upper()]
     if arguments.port is not None:
         return flashed_device(network, arguments.port, fmt)
-    fmt, target = fmt or WeightFormat.INT8, target_board(arguments.board)
+    fmt, target = WeightFormat.INT8 if fmt is None else fmt, target_board(arguments.board)
     profile, is_traced = arguments.profile, arguments.trace is not None
     exported = export_for(
         *(network, fmt, target, arguments.kernel, arguments.activation_bits),

@@ -56,7 +56,7 @@ def test_what_does_not_fit_is_known_before_compiling(
     def compiled(*_: object) -> None:
         raise AssertionError("it was compiled")
 
-    monkeypatch.setattr("host.cli.verify.build_firmware", compiled)
+    monkeypatch.setattr("host.api.device.build_firmware", compiled)
     uno, network, model = BOARDS["uno"], random_network(shape=(16, 16), hidden=90, classes=10), tmp_path / "net.h5"
     export = export_for(network, WeightFormat.FLOAT32, uno)
     assert predict(export.on(uno), uno).flash > 32_256
