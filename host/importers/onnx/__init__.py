@@ -38,4 +38,4 @@ def read(path: Path, options: Options) -> Imported:
         source = QUANTISED if state.is_quantised else SOURCE
         return Imported(net, source, tuple(notes), tuple(state.left))
 
-    return read_guarded(path, "ONNX file", take, (error,))
+    return read_guarded(path, "ONNX file", take, (error,), in_sandbox=False)
