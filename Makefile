@@ -54,8 +54,8 @@ soak: setup compilers  ## stream digits against injected faults (SOAK_ARGS), fuz
 	@$(BIN)/python tools/fuzz.py $(FUZZ_ARGS)
 	@$(BIN)/python tools/soak_kills.py $(KILL_ARGS)
 	@set -e; for compiler in $(COMPILERS); do \
-	DIGITDUINO_PROFILE_EVERY=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup --avr-gcc "$$compiler" \
-	$(COMPILED) $(PYTEST_ARGS); done
+	DIGITDUINO_PROFILE_EVERY=1 DIGITDUINO_EVERY_BYTE=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup \
+	--avr-gcc "$$compiler" $(COMPILED) $(PYTEST_ARGS); done
 
 clean:  ## remove builds and caches, keep the virtual environment
 	@rm -rf .pio dist build firmware/sim/build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -30,6 +30,7 @@ with atheris.instrument_imports(
         "host.train.checkpoint",
     ]
 ):
+    from host.cli.import_ import lowered
     from host.data import sandbox
     from host.data.files import load_inputs, load_path
     from host.errors import DigitduinoError, FrameError, InputError
@@ -41,7 +42,6 @@ with atheris.instrument_imports(
     from host.link.faults import parse_faults
     from host.link.journal import open_journal
     from host.modelfile import file as model_file
-    from host.quantise.lower import lower
     from host.report.plots.measured import from_report
     from host.train import checkpoint
 
@@ -84,7 +84,7 @@ def read_net(name: str, read: Callable[[Path, Options], Imported]) -> Callable[[
     def feed(data: bytes) -> None:
         path = _PLACE / name
         path.write_bytes(data)
-        lower(read(path, Options()).network, prune=False)
+        lowered(read(path, Options()).network)
 
     return feed
 

@@ -31,7 +31,6 @@ sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("host", "fi
 from programs import NETS, exports, graph_of, label  # noqa: E402
 from workbench import Workbench  # noqa: E402
 
-from host.cli.target import target_board  # noqa: E402
 from host.compile import company, firmware_size, measured  # noqa: E402
 from host.compile.boards import BOARDS, COMPILERS, Board  # noqa: E402
 from host.compile.budget import predict  # noqa: E402
@@ -42,6 +41,7 @@ from host.compile.step import Step  # noqa: E402
 from host.errors import DeviceError  # noqa: E402
 from host.link import avr_gcc  # noqa: E402
 from host.link.build import build_firmware  # noqa: E402
+from host.link.target import target_board  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ PAYLOADS = {
     "STATS": wire.Stats,
     "PING": wire.Ping,
     "BAUD": wire.Baud,
+    "OUTPUT": wire.Output,
     "ERROR": wire.Refusal,
 }
 REQUESTS = (wire.Hello, wire.Ping, wire.Baud)
@@ -110,6 +111,7 @@ def render() -> str:
         ("DEFAULT_BAUD", f"{wire.DEFAULT_BAUD}UL", ""),
         ("MODEL_HASH_BYTES", wire.MODEL_HASH_BYTES, ""),
         ("BOARD_NAME_BYTES", wire.BOARD_NAME_BYTES, ""),
+        ("OUTPUT_DATA_BYTES", wire.OUTPUT_DATA_BYTES, "of a step's output in one frame"),
         ("READY_PERIOD_MS", wire.READY_PERIOD_MS, "READY is repeated until HELLO"),
         ("BAUD_TRIAL_MS", wire.BAUD_TRIAL_MS, "back to the first rate unless a valid frame arrives"),
     ]

@@ -11,7 +11,7 @@
 #endif
 #endif
 
-#define MODEL_EXPORT 0x69887354 /* the same in each file of one export */
+#define MODEL_EXPORT 0x8bfa0aa9 /* the same in each file of one export */
 #define MODEL_HASH {0x26, 0x67, 0x4f, 0x90, 0xde, 0x62, 0x1c, 0xe1}
 #define MODEL_FORMAT 2 /* int8 */
 #define MODEL_HEIGHT 16

@@ -541,4 +541,4 @@ model_rom:
 
 #endif
 
-#define MODEL_CODE_EXPORT 0x69887354
+#define MODEL_CODE_EXPORT 0x8bfa0aa9

@@ -5,9 +5,13 @@
 
 #include "model.h"
 
-#define MODEL_NET_EXPORT 0x69887354
+#define MODEL_NET_EXPORT 0x8bfa0aa9
 #if !defined(NN_MARK)
 #define NN_MARK(step)
+#endif
+/* Bytes that a step has put out; the last one's are the scores. */
+#if !defined(NN_OUTPUT)
+#define NN_OUTPUT(step, at, bytes)
 #endif
 
 #if MODEL_IS_ASSEMBLY
@@ -55,6 +59,7 @@ static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
     (void)numbers;
     nn_avr_preconv_16x16(image, nn_rom_u8(&model_stage0.levels), arena + 0, (uint16_t *)(void *)(arena + 0));
     NN_MARK(0);
+    NN_OUTPUT(0, arena + 0, 64);
     int16_t *const sums1 = (void *)(arena + 64);
     const uint16_t inputs1 = nn_rom_u16(&model_stage1.inputs);
     nn_avr_dense16_10(arena + 0, inputs1, model_rom + 0, sums1 + 0);
@@ -63,6 +68,7 @@ static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
     nn_avr_dense16_10(arena + 0, inputs1, model_rom + 1980, sums1 + 30);
     nn_avr_requantize16(sums1, nn_rom_u8(&model_stage1.outputs), nn_rom_u16(&model_stage1.multiplier), nn_rom_u8(&model_stage1.top), arena + 64);
     NN_MARK(1);
+    NN_OUTPUT(1, arena + 64, 40);
     int16_t *const sums2 = (void *)(arena + 0);
     const uint16_t inputs2 = nn_rom_u16(&model_stage2.inputs);
     nn_avr_dense16_10(arena + 64, inputs2, model_rom + 2640, sums2 + 0);
@@ -396,8 +402,10 @@ static uint8_t model_infer(const uint8_t *image, uint8_t *arena, void *scores)
     (void)arena;
     nn_preconv(image, nn_rom_u8(&model_stage0.height), nn_rom_u8(&model_stage0.width), nn_rom_u8(&model_stage0.levels), arena + 0, (uint16_t *)(void *)(arena + 0));
     NN_MARK(0);
+    NN_OUTPUT(0, arena + 0, 64);
     nn_dense_hidden(&model_stage1, numbers, arena + 0, arena + 88);
     NN_MARK(1);
+    NN_OUTPUT(1, arena + 88, 40);
     nn_dense_scores(&model_stage2, numbers, arena + 88, scores);
     const uint8_t predicted = nn_argmax_i32(scores, MODEL_CLASSES);
     NN_MARK(2);

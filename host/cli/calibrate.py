@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from host import pretrained
+from host.api.samples import Asked, load_samples
 from host.atomic import check_writable
 from host.cli.console import Console, percent
-from host.cli.samples import Asked, load_samples
 from host.compile.exports import refusal
 from host.errors import InputError
 from host.modelfile import file as model_file
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = Path(arguments.model)
     target = _target(arguments.output, source)
     network = model_file.load(source)
-    asked = load_samples(arguments.data, arguments.split, network, arguments.limit, usual="train")
+    asked = load_samples(arguments.data, network, arguments.split, arguments.limit, usual="train")
     measured = calibrate(measure_ranges(network, asked.samples, arguments.percentile), asked.samples)
     _say(console, measured, asked)
     model_file.save(measured, target)

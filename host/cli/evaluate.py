@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from host.api.samples import Asked, load_samples
 from host.cli.console import Console, table
 from host.cli.original import say_original
 from host.cli.rounding import say_what_is_dropped
-from host.cli.samples import load_samples
 from host.compile.exports import formats, refusal
 from host.errors import InputError
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
-from host.report.formats_table import FLOAT, formats_table
+from host.report.formats_table import FLOAT, FormatsTable, formats_table
 from host.report.scores_file import Answers, check_scores_file, write_scores
 
 
@@ -26,12 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
         check_scores_file(Path(arguments.scores))
     console = Console(arguments.json)
     network = model_file.load(Path(arguments.model))
-    asked = load_samples(arguments.data, arguments.split, network, arguments.limit)
+    asked = load_samples(arguments.data, network, arguments.split, arguments.limit)
     found = formats_table(network, asked.samples, arguments.format, per_tensor=arguments.per_tensor)
     result = found.document(asked.name, asked.part)
-    unit = "images" if asked.unit == "digit" else "inputs"
-    console.say(f"{asked.name} {asked.part}, {result['n']:,} {unit}; changed: {asked.unit}s that differ from float32")
-    console.say(table(found.cells))
+    say_formats(console, asked, found)
     if arguments.per_tensor:
         measured = tuple(fmt for fmt in formats(network) if arguments.format in (None, fmt.label))
         say_what_is_dropped(console, network, measured)
@@ -58,3 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
         console.say(f"wrote {arguments.scores}: what {chosen.name} answers")
     console.document(result)
     return 0
+
+
+def say_formats(console: Console, asked: Asked, found: FormatsTable) -> None:
+    """What each format makes of the samples."""
+    unit, count = "images" if asked.unit == "digit" else "inputs", len(asked.samples)
+    console.say(f"{asked.name} {asked.part}, {count:,} {unit}; changed: {asked.unit}s that differ from float32")
+    console.say(table(found.cells))

@@ -8,7 +8,6 @@ from pathlib import Path
 from host import data
 from host.cli.console import Console, percent
 from host.cli.rounding import format_of, say_what_is_dropped, say_what_it_was_trained_for
-from host.cli.target import target_board
 from host.compile.advice import check_fit
 from host.compile.boards import Board
 from host.compile.budget import Budget
@@ -17,6 +16,7 @@ from host.compile.exports import export_for
 from host.compile.render import render, write_headers
 from host.errors import DigitduinoError, InputError
 from host.link.project import check_project, stage_project
+from host.link.target import target_board
 from host.modelfile import file as model_file
 from host.modelfile import seed_text
 from host.nn.encode import encode, takes

@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from host.api.samples import load_samples
 from host.atomic import check_writable
 from host.cli.console import Console
+from host.cli.evaluate import say_formats
 from host.compile.program import title
 from host.errors import InputError
 from host.importers import Imported, Options, import_net
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
 from host.nn.network import Network
+from host.quantise.calibrate import calibrate, measure_ranges
 from host.quantise.graph import Graph
 from host.quantise.lower import lower
+from host.report.formats_table import formats_table
 
 _HASH_DIGITS = 16
 
@@ -28,13 +33,31 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(output)
     labels = None if arguments.labels is None else tuple(arguments.labels.split(","))
     imported = import_net(Path(arguments.file), Options(labels, arguments.input_range, arguments.shape))
-    graph = _lowered(imported.network)
+    graph, table = lowered(imported.network), None
+    if arguments.check is not None:
+        network = _calibrated(imported.network, arguments.check)
+        asked = load_samples(arguments.check, network, limit=arguments.limit)
+        imported, table = replace(imported, network=network), formats_table(network, asked.samples, widths=True)
     model_file.save(imported.network, output)
     _report(console, imported, graph, arguments.file, output)
+    document = _document(imported)
+    if table is not None:
+        say_formats(console, asked, table)
+        document["check"] = table.document(asked.name, asked.part)
+    console.say(f"next: {_next(imported.network, output, arguments.check)}")
+    console.document(document)
     return 0
 
 
-def _lowered(network: Network) -> Graph:
+def _calibrated(network: Network, source: str) -> Network:
+    """With ranges measured on a data set's training images, or a file's inputs, if it has none."""
+    if network.has_ranges:
+        return network
+    samples = load_samples(source, network, usual="train").samples
+    return calibrate(measure_ranges(network, samples), samples)
+
+
+def lowered(network: Network) -> Graph:
     """Refuses a net that no op can be made of before anything is written. Ranges that nobody has measured yet may be
     any: the ops are the same."""
     trial = network if network.has_ranges else replace(network, output_max=(1.0,) * len(network.output_max))
@@ -50,24 +73,26 @@ def _report(console: Console, imported: Imported, graph: Graph, file: str, outpu
     if imported.left:
         console.say(f"  left to the host: {', '.join(imported.left)}")
     console.say(f"model {name} saved to {output}")
-    console.say(f"next: {_next(network, output)}")
-    console.document(
-        {
-            "schema": 1,
-            "source": imported.source,
-            "quantised": network.given is not None,
-            "input_shape": list(network.input_shape),
-            "input_scale": 1 / network.scaling.divisor,
-            "input_zero": float(network.scaling.offset),
-            "labels": list(network.labels),
-            "left_to_host": list(imported.left),
-            "notes": list(imported.notes),
-            "hash": model_file.content_hash(network),
-        }
-    )
 
 
-def _next(network: Network, output: Path) -> str:
-    if network.given is None:
+def _document(imported: Imported) -> dict[str, Any]:
+    """For JSON."""
+    network = imported.network
+    return {
+        "schema": 1,
+        "source": imported.source,
+        "quantised": network.given is not None,
+        "input_shape": list(network.input_shape),
+        "input_scale": 1 / network.scaling.divisor,
+        "input_zero": float(network.scaling.offset),
+        "labels": list(network.labels),
+        "left_to_host": list(imported.left),
+        "notes": list(imported.notes),
+        "hash": model_file.content_hash(network),
+    }
+
+
+def _next(network: Network, output: Path, data: str | None) -> str:
+    if not network.has_ranges:
         return f"`host calibrate {output} --data DATA`, which measures the ranges that int8 needs"
-    return f"`host verify {output} --data DATA --board uno`"
+    return f"`host verify {output} --data {data or 'DATA'} --board uno`"

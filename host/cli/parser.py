@@ -47,6 +47,14 @@ def build_parser() -> argparse.ArgumentParser:
             commands, "verify", "compare board and PC digit by digit", "host verify usps.h5 --data usps --board uno"
         )
     )
+    _explain(
+        _command(
+            commands,
+            "explain",
+            "why an image gets its class: op by op, and the usual causes of a wrong one",
+            "host explain usps.h5 --data usps --index 12 --board uno",
+        )
+    )
     return parser
 
 
@@ -220,6 +228,13 @@ def _import(parser: argparse.ArgumentParser) -> None:
         metavar="HEIGHT,WIDTH",
         help="of the images whose pixels a net takes as a vector (default one row)",
     )
+    parser.add_argument(
+        "--check",
+        metavar="DATA",
+        help="a data set, or a file of inputs: say what each format makes of it; the ranges of a net of floats are "
+        "measured on it, and kept",
+    )
+    _limit(parser)
     _json(parser)
 
 
@@ -301,6 +316,13 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     _kernel(parser, "with --board: ")
     _split(parser, "test")
     parser.add_argument("--profile", action="store_true", help="with --board: build so that each layer is timed")
+    parser.add_argument(
+        "--trace",
+        type=positive,
+        metavar="N",
+        help="bring back each step's output of the first N images that differ, else of the first N, and name the first "
+        "op that differs; --port needs firmware built with -DMODEL_TRACE",
+    )
     parser.add_argument("--baud", type=positive, help="rate of the line after the greeting (default 115200)")
     parser.add_argument("--min-accuracy", type=share, metavar="A", help="fail below this device accuracy, 0..1")
     _limit(parser)
@@ -310,4 +332,20 @@ def _verify(parser: argparse.ArgumentParser) -> None:
         "--journal", metavar="FILE", help="where results are kept until the report (default a file in the user's cache)"
     )
     _scores(parser, "the board")
+    _json(parser)
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    _model(parser)
+    _data(parser)
+    parser.add_argument("--index", type=natural, required=True, metavar="N", help="which image of the split, from 0")
+    parser.add_argument("--split", choices=("train", "test"), default="test")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "--board", help=f"bring back each step's output from a board: native, or simulated: {_SIMULATED}"
+    )
+    place.add_argument("--port", metavar="P", help="from a flashed board, built with -DMODEL_TRACE")
+    _format(parser, FORMATS, "whose integers or floats (default int8); with --port the board tells")
+    _kernel(parser, "with --board: ")
+    parser.set_defaults(profile=False, baud=None, trace=1)
     _json(parser)

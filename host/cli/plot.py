@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 
 from host import data
+from host.api.samples import load_split
 from host.atomic import write_bytes
 from host.cli import plot_options
 from host.cli.console import Console
 from host.cli.plot_options import ALL, OF_MODEL, OF_REPORT
-from host.cli.samples import load_split
 from host.errors import InputError, near
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat

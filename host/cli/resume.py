@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from host.api.samples import Asked
 from host.cache import cache_directory
 from host.cli.console import Console
-from host.cli.samples import Asked
 from host.compile.candidates import Candidate
 from host.errors import InputError
 from host.link.journal import Journal, open_journal
@@ -39,6 +39,8 @@ def journal_of(
         "exports": sorted({each.graph.hash for each in carried}),
         "profile": arguments.profile,
     }
+    if arguments.trace is not None:
+        facts["trace"] = True  # such a build takes a few cycles more
     with ExitStack() as stack:
         journal: Journal | None = None
         try:

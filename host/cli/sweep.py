@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from host import data
 from host.cli.console import Console, percent, table
-from host.cli.target import target_board
 from host.compile.advice import check_fit
 from host.compile.boards import Board
 from host.compile.exports import export_for
 from host.errors import FitError
+from host.link.target import target_board
 from host.nn.formats import WeightFormat
 from host.quantise.calibrate import calibrate
 from host.quantise.reference import infer

@@ -21,16 +21,20 @@ from host.quantise.lower import lower
 MAX_HIDDEN = 255
 
 
-def check_fit(network: Network, export: Export, board: Board, *, profile: bool = False) -> Budget:
-    """The budget, with `profile` of a build that times every step; raise FitError, naming the bytes and what would fit,
-    where `board` is too small."""
+def check_fit(network: Network, export: Export, board: Board, *, profile: bool = False, trace: bool = False) -> Budget:
+    """The budget, with `profile` of a build that times every step, with `trace` of one that can send its output; raise
+    FitError, naming the bytes and what would fit, where `board` is too small."""
     program = export.on(board)
-    budget = predict(program, board, profile=profile)
+    budget = predict(program, board, profile=profile, trace=trace)
     needs = budget.lacking(board)
     if not needs:
         return budget
     if profile and predict(program, board).fits(board):
         raise FitError(f"{board.name}: --profile: {'; '.join(needs)}; leave --profile out, or use --board mega")
+    if trace and predict(program, board).fits(board):
+        raise FitError(
+            f"{board.name}: a build that traces: {'; '.join(needs)}; trace it with --board mega or --board native"
+        )
     what = f"{export.graph.format.label}, kernel {export.kernel}, {export.title}"
     raise FitError(f"{board.name}: {what}: {'; '.join(needs)}; {_what_would_fit(network, export, board)}")
 

@@ -49,14 +49,14 @@ class Budget:
         return not self.lacking(board)
 
 
-def predict(program: Program, board: Board, *, profile: bool = False) -> Budget:
-    """The budget of `program` on `board`, with `profile` of a build that times every step; where nobody counts a
-    board's memory the figures are an Uno's."""
+def predict(program: Program, board: Board, *, profile: bool = False, trace: bool = False) -> Budget:
+    """The budget of `program` on `board`, with `profile` of a build that times every step, with `trace` of one that can
+    send its output; where nobody counts a board's memory the figures are an Uno's."""
     counted = board if board.counts_memory else BOARDS["uno"].compiled_by(board.chip.compiler)
     return Budget(
-        flash=firmware_size.flash(program, counted.chip),
+        flash=firmware_size.flash(program, counted.chip, trace=trace),
         near_weights=program.near_bytes,
-        ram_static=firmware_size.ram_static(program, counted, profile=profile),
+        ram_static=firmware_size.ram_static(program, counted, profile=profile, trace=trace),
         stack=max(cost.stack for cost in program.costs),
         parts=program.parts,
         compiler=board.chip.compiler,

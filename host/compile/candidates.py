@@ -75,8 +75,12 @@ class Candidate:
 
     def program(self, crc: int) -> Program:
         """The program with that CRC; the portable one where none has it."""
-        programs = [program for export in self.exports for program in export.programs]
-        return next((each for each in programs if crc in (each.crc, each.rom_crc)), self.exports[0].portable)
+        return next(iter(self.programs(crc)), self.exports[0].portable)
+
+    def programs(self, crc: int) -> list[Program]:
+        """All with that CRC: the same numbers can be run in other steps."""
+        every = [program for export in self.exports for program in export.programs]
+        return [program for program in every if crc in (program.crc, program.rom_crc)]
 
 
 def candidates(network: Network, fmt: WeightFormat) -> list[Candidate]:

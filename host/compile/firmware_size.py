@@ -21,6 +21,8 @@ _SCORE_BYTES = 4
 """Of a score, and of the ticks of a step."""
 _CLOCK_BYTES = 10
 """What a profiling build keeps beside them: its clock, and the last time."""
+_TRACE_FLASH, _OUTPUT_FLASH, _TRACE_RAM = 310, 30, 7
+"""At most, of a build that traces: sending, each step that sends, and whose line it is."""
 
 # What follows is firmware/src/ram_avr.h.
 _FRAME_BYTES = 6
@@ -29,14 +31,15 @@ _SHORT_RX = 64
 _KEPT_FREE = 220 + 320
 
 
-def flash(program: Program, chip: Chip) -> int:
-    """Bytes of the whole sketch."""
+def flash(program: Program, chip: Chip, *, trace: bool = False) -> int:
+    """Bytes of the whole sketch; `trace`: of a build that can send what each step puts out."""
     shared: dict[str, float] = {}
     own = 0.0
     for cost in program.costs:
         shared |= cost.code
         own += cost.own
-    return round(measured.flash(terms(program, chip), chip) + sum(shared.values()) + own) + len(program.rom)
+    sending = _TRACE_FLASH + _OUTPUT_FLASH * (len(program.marks) - 1) if trace else 0
+    return round(measured.flash(terms(program, chip), chip) + sum(shared.values()) + own) + len(program.rom) + sending
 
 
 def terms(program: Program, chip: Chip) -> dict[str, float]:
@@ -54,8 +57,8 @@ def terms(program: Program, chip: Chip) -> dict[str, float]:
     return found
 
 
-def ram_static(program: Program, board: Board, *, profile: bool = False) -> int:
-    """Bytes of .data and .bss; `profile`: of a build that times every step."""
+def ram_static(program: Program, board: Board, *, profile: bool = False, trace: bool = False) -> int:
+    """Bytes of .data and .bss; `profile`: of a build that times each step, `trace`: of one that can send its output."""
     marks = len(program.marks) if profile else 0
     scores, ticks = _SCORE_BYTES * program.graph.classes, _SCORE_BYTES * marks
     reply = max(_READY_BYTES, _RESULT_BYTES + scores + ticks)
@@ -64,6 +67,7 @@ def ram_static(program: Program, board: Board, *, profile: bool = False) -> int:
     # An arena that no step uses is left out by the linker.
     is_used = any(place.source is not None or place.target is not None for place in program.layout.places)
     arena = program.arena_bytes if is_used else 0
+    others += _TRACE_RAM if trace else 0
     return others + scores + reply + slot + arena + _receive_ring(program, slot, marks, board)
 
 

@@ -108,6 +108,11 @@ class Program:
             if step.mark is not None
         )
 
+    @property
+    def outputs(self) -> dict[int, int]:
+        """What a build that traces sends: bytes by mark; the last step's are the scores."""
+        return {step.mark: step.output_bytes for step in self.steps[:-1] if step.mark is not None}
+
     @cached_property
     def costs(self) -> tuple[Cost, ...]:
         """Of each step."""

@@ -8,7 +8,7 @@ from host.compile.description import Description
 from host.compile.kernels.kernel import Kernel, Ops, Packed
 from host.compile.kernels.kinds import CODE
 from host.compile.memory import Place
-from host.quantise.ops import op_name
+from host.quantise.ops import elements, op_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,12 @@ class Step:
     padding: int
     mark: int | None
     ends_pair: Step | None = None
+
+    @property
+    def output_bytes(self) -> int:
+        """What it leaves in the arena, or as scores."""
+        last = self.ops[-1]
+        return last.codes.item * elements(last.output_shape)
 
     @property
     def template(self) -> str:

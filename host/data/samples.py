@@ -79,6 +79,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.images)
 
+    def label(self, index: int) -> int | None:
+        """Of one of them."""
+        return None if self.labels is None else int(self.labels[index])
+
     def first(self: Some, count: int) -> Some:
         """The first `count` images with what is known of them."""
         labels = None if self.labels is None else self.labels[:count]

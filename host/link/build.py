@@ -41,10 +41,13 @@ class Built:
         return native if native.exists() else self.directory / "firmware.elf"
 
 
-def build_firmware(export: Export, board: Board, *, profile: bool = False, flags: str = "") -> Built:
-    """Compile `export` for `board`, or find it in the cache; with `profile` it times every layer, and `flags` are
-    handed to the compiler. Raise ToolMissing or InputError with the compiler's words."""
-    wanted = f"{flags} -DMODEL_PROFILE" if profile else flags
+def build_firmware(
+    export: Export, board: Board, *, profile: bool = False, trace: bool = False, flags: str = ""
+) -> Built:
+    """Compile `export` for `board`, or find it in the cache; with `profile` it times every layer, with `trace` it can
+    send what each puts out, and `flags` are handed to the compiler. Raise ToolMissing or InputError with the compiler's
+    words."""
+    wanted = " ".join([flags, *["-DMODEL_PROFILE"] * profile, *["-DMODEL_TRACE"] * trace]).strip()
     state = f"{project_digest(export)} {surroundings_digest()} {wanted}"
     final = cache_directory() / "builds" / f"{board.environment}-{hashlib.sha256(state.encode()).hexdigest()[:24]}"
     if not final.is_dir():

@@ -30,6 +30,8 @@ CRC_BYTES = 4
 MAX_PAYLOAD = 28 * 28
 MODEL_HASH_BYTES = 8
 BOARD_NAME_BYTES = 12
+OUTPUT_DATA_BYTES = 32
+"""Of a step's output in one frame: fewer than READY has, so that a trace needs no more RAM for replies."""
 READY_PERIOD_MS = 250
 """The board repeats READY this often from a reset until it hears HELLO."""
 BAUD_TRIAL_MS = 500
@@ -37,18 +39,21 @@ BAUD_TRIAL_MS = 500
 
 
 class MessageType(IntEnum):
-    """Requests are below 0x80; a reply is its request plus 0x80."""
+    """Requests are below 0x80; a reply is its request plus 0x80. OUTPUT goes before a RESULT that TRACE asked it of."""
 
     HELLO = 0x01
     IMAGE = 0x02
     STATS = 0x03
     PING = 0x04
     SET_BAUD = 0x05
+    TRACE = 0x06
     READY = 0x81
     RESULT = 0x82
     STATS_REPLY = 0x83
     PONG = 0x84
     BAUD_SET = 0x85
+    TRACE_SET = 0x86
+    OUTPUT = 0x87
     ERROR = 0xFF
 
 
@@ -157,6 +162,17 @@ class Baud(Payload):
 
     layout = "I"
     baud: int
+
+
+@dataclass(frozen=True)
+class Output(Payload):
+    """A part of what a step has put out, `at` bytes behind its beginning and `total` in all; zeros behind its end."""
+
+    layout = f"BHH{OUTPUT_DATA_BYTES}s"
+    step: int
+    total: int
+    at: int
+    data: bytes
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A net's inputs in its own unit become the u8 codes that a board is sent.
 
-uint8 are codes already, int8 count from 128. Floats are as the net takes them, behind its scaling: code = value / scale,
+uint8 are codes already, int8 count from 128. Floats are as the net takes them, behind its scaling: code = value / scale
 rounded to nearest, halves away from zero, + offset, held to 0..255, all in float32 as TensorFlow Lite Micro's QUANTIZE;
 the scale is 1 / divisor. A net with a fixed front end takes pixels, and no floats.
 """

@@ -13,6 +13,7 @@ ROW_SHIFTS = (24, 16)
 """By what activations of per-row layers are shifted, the finer first; both are whole bytes on a board."""
 MULTIPLIER_MAX = 0xFFFF
 _BIAS_BITS = 30
+_MULTIPLIER_BITS = 63
 _CLIPPINGS = 64
 
 
@@ -72,11 +73,15 @@ def row_multipliers(
     bias fits `_BIAS_BITS`.
 
     A weight then counts in steps of `m · output_step / (2^shift · input_step)`. Not yet held to 16 bits. With `meet`
-    np.rint the step is the nearest to `weight_steps`.
+    np.rint the step is the nearest to `weight_steps`. Raise InputError where 64 bits do not hold one.
     """
     unit = output_step / 2.0**shift
     for_weights = meet(weight_steps * input_step / unit)
     for_biases = np.ceil(np.abs(biases) / (2.0**_BIAS_BITS * unit))
+    most = float(max(for_weights.max(initial=1), for_biases.max(initial=1)))
+    if not most < 2.0**_MULTIPLIER_BITS:
+        found = f"found weights or biases of {most:.3g} steps of a layer's output"
+        raise InputError(f"rows: {found}, need less than 2^{_MULTIPLIER_BITS}; check the net's numbers")
     wanted: NDArray[np.int64] = np.maximum(1, np.maximum(for_weights, for_biases)).astype(np.int64)
     return wanted
 

@@ -20,7 +20,7 @@ from host.quantise.reference import infer, op_inputs, scores
 from host.quantise.saturation import Clamp, Tries, clamps
 from host.quantise.ties import closest
 
-PRODUCTS = 640_000_000
+PRODUCTS = 400_000_000
 """Of weights and activations that the search may compute: less than a second."""
 MOST_TRIES = 1 << 13
 """Images that may be tried of however small a net."""

@@ -7,7 +7,7 @@ difference 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -86,7 +86,7 @@ def closest(
     at = int(leads.argmin())
     search = _Search(infer, batch, tries, images[at], scores[at], images[at], float(leads[at]))
     random = np.random.default_rng(_SEED)
-    for first, second in _pairs(scores):
+    for first, second in _pairs(scores, random):
         if not search.has_time:
             break
         search.go_to(images[first], scores[first])
@@ -97,11 +97,15 @@ def closest(
     return search.best, search.least
 
 
-def _pairs(scores: Scores) -> list[tuple[int, int]]:
-    """Images of two classes: of each class the one that leads least, those first that lead least together."""
+def _pairs(scores: Scores, random: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Images of two classes: first of each class the one that leads least, those before that lead least together; then
+    any."""
     classes, leads = scores.argmax(axis=1), gaps(scores)
     least = [int(min(np.flatnonzero(classes == each), key=lambda at: leads[at])) for each in np.unique(classes)]
-    return sorted(combinations(least, 2), key=lambda pair: (leads[pair[0]] + leads[pair[1]], pair))
+    yield from sorted(combinations(least, 2), key=lambda pair: (leads[pair[0]] + leads[pair[1]], pair))
+    first, second = np.nonzero(classes[:, None] < classes)
+    for at in random.permutation(len(first)):
+        yield int(first[at]), int(second[at])
 
 
 def _approach(search: _Search, one: NDArray[np.uint8], other: NDArray[np.uint8]) -> None:

@@ -1,5 +1,5 @@
-"""Nets that others' tools trained go from their file to a verdict of the simulated Uno by one import, one calibration
-and one verification. Their answers to all test digits are our floats' answers."""
+"""Nets that others' tools trained go from their file to a verdict of the simulated Uno by one import, which
+measures ranges on the way, and one verification. Their answers to all test digits are our floats' answers."""
 
 from __future__ import annotations
 
@@ -55,8 +55,7 @@ def assert_equal_on_all(network: Network, usps: data.Dataset, theirs: np.ndarray
 
 
 def assert_passes_on_the_uno(model: Path, usps: data.Dataset) -> None:
-    """Calibrated on training digits, int8 loses little, and the board says what the PC says."""
-    assert main(["calibrate", str(model), "--data", "usps", "--limit", str(TAUGHT)]) == 0
+    """Int8 loses little, and the board says what the PC says."""
     target = model.with_suffix(".json")
     options = ["--data", "usps", "--board", "uno", "--limit", str(SIMULATED), "--json", str(target)]
     assert main(["verify", str(model), *options]) == 0
@@ -90,7 +89,7 @@ def test_scikit_learn_from_memory_and_by_onnx(usps: data.Dataset, tmp_path: Path
     assert_equal_on_all(direct, usps, theirs)
     file, model = tmp_path / "digits.onnx", tmp_path / "digits.h5"
     file.write_bytes(convert.to_onnx(estimator, flat[:1]).SerializeToString())
-    assert main(["import", str(file), "--shape", "16,16", "-o", str(model)]) == 0
+    assert main(["import", str(file), "--check", "usps", "--shape", "16,16", "-o", str(model)]) == 0
     network = model_file.load(model)
     assert_equal_on_all(network, usps, theirs)
     assert network.labels == direct.labels and network.image_shape == (16, 16)
@@ -121,7 +120,7 @@ def test_a_keras_file(usps: data.Dataset, tmp_path: Path) -> None:
     net = [*front, ("Dense", end, {"kernel": judge.coef_.T, "bias": judge.intercept_})]
     file, model = tmp_path / "digits.keras", tmp_path / "digits.h5"
     keras.write_keras(file, net)
-    assert main(["import", str(file), "-o", str(model)]) == 0
+    assert main(["import", str(file), "--check", "usps", "-o", str(model)]) == 0
     network = model_file.load(model)
     assert_equal_on_all(network, usps, judge.predict_proba(seen(usps.test.images)))
     assert_passes_on_the_uno(model, usps)
@@ -162,7 +161,7 @@ def test_pytorch_by_onnx(usps: data.Dataset, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the exporter that needs nothing beside torch and onnx
         torch.onnx.export(net, (digits[:1],), str(file), dynamo=False, dynamic_axes={"x": {0: "n"}}, input_names=["x"])
-    assert main(["import", str(file), "-o", str(model)]) == 0
+    assert main(["import", str(file), "--check", "usps", "-o", str(model)]) == 0
     network = model_file.load(model)
     with torch.no_grad():
         theirs = net(torch.tensor(pixels(usps.test.images)[:, None])).double().softmax(dim=1).numpy()

@@ -9,12 +9,12 @@ import pytest
 from programs import NETS, choices, exports, graph_of, label
 from workbench import Measured, Workbench
 
-from host.cli.target import target_board
 from host.compile.boards import BOARDS, Board
 from host.compile.budget import predict
 from host.compile.kernels.catalogue import CATALOGUE
 from host.compile.program import Program
 from host.compile.select import plain
+from host.link.target import target_board
 
 FLASH, CYCLES = 0.01, 0.03
 """Shares by which a prediction may miss. RAM is exact."""

@@ -142,6 +142,29 @@ BUGS = {
         "const float input = nn_input(in, k, is_u8);\n"
         "at = numbers + layer.rows + NN_FLOAT_BYTES + (uint16_t)(k * nn_weight_bytes(is_half));",
     ),
+    "the last maximum": (
+        "lib/nn/nn_argmax.c",
+        "nn_argmax_i32(const int32_t *scores, uint8_t classes)\n{\n    uint8_t best = 0;\n"
+        "    for (uint8_t i = 1; i < classes; i++) {\n        if (scores[i] > scores[best])",
+        "nn_argmax_i32(const int32_t *scores, uint8_t classes)\n{\n    uint8_t best = 0;\n"
+        "    for (uint8_t i = 1; i < classes; i++) {\n        if (scores[i] >= scores[best])",
+    ),
+    "the last maximum in assembly": (
+        "lib/nn/avr/nn_avr_scores.S",
+        "    cp r18, r25\n    cpc r19, r30\n    cpc r20, r31\n    cpc r21, r0\n    brge 1b\n",
+        "    cp r25, r18\n    cpc r30, r19\n    cpc r31, r20\n    cpc r0, r21\n    brlt 1b\n",
+    ),
+    "levels one lower": ("lib/nn/nn_preconv.c", "((uint32_t)levels << 24)", "((uint32_t)(levels - 1u) << 24)"),
+    "a clamp one lower": (
+        "lib/nn/nn_dot.c",
+        "return scaled > top ? top :",
+        "return scaled >= top ? (uint8_t)(top - 1) :",
+    ),
+    "a clamp one lower in assembly": (
+        "lib/nn/avr/nn_avr_requantize16.S",
+        "    clr ZERO\n    tst MULTIPLIER + 1\n",
+        "    clr ZERO\n    dec LEVELS\n    tst MULTIPLIER + 1\n",
+    ),
 }
 
 
@@ -164,13 +187,13 @@ def plant(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("bug", "board", "fmt", "kernel"),
+    ("bug", "board", "fmt", "kernel", "op"),
     [
-        ("a tap of the Gaussian", "native", "int8", "auto"),
-        ("a tap of the Gaussian", "uno", "int8", "portable"),
-        ("a rare carry of the assembly", "uno", "int8", "asm"),
-        ("rounding", "native", "int8", "auto"),
-        ("the order of a float sum", "native", "float32", "auto"),
+        ("a tap of the Gaussian", "native", "int8", "auto", "op 0, front end"),
+        ("a tap of the Gaussian", "uno", "int8", "portable", "op 0, front end"),
+        ("a rare carry of the assembly", "uno", "int8", "asm", "op 0, front end"),
+        ("rounding", "native", "int8", "auto", "op 1, dense 64-40"),
+        ("the order of a float sum", "native", "float32", "auto", "op 1, dense 64-40"),
     ],
 )
 def test_a_planted_bug_is_caught(
@@ -182,11 +205,13 @@ def test_a_planted_bug_is_caught(
     board: str,
     fmt: str,
     kernel: str,
+    op: str,
 ) -> None:
     plant(bug)
     model = trained("preconv")
     capsys.readouterr()
-    code, result = verify_usps(tmp_path, model, "--board", board, "--format", fmt, "--kernel", kernel, "--limit", 200)
+    wish = ["--board", board, "--format", fmt, "--kernel", kernel]
+    code, result = verify_usps(tmp_path, model, *wish, "--limit", 200, "--trace", 2)
     assert (code, result["verdict"]) == (1, "fail")
     assert result["agreement"]["scores_equal"] < 200
     shown = capsys.readouterr().out
@@ -199,6 +224,47 @@ def test_a_planted_bug_is_caught(
     assert [int(row[0]) for row in scores] == list(range(10))
     assert all((row[2] != row[3]) == bool(row[4]) for row in scores) and any(row[4] for row in scores)
     assert "verdict: FAIL" in shown
+    assert [trace["index"] for trace in result["trace"]] == [each["index"] for each in result["mismatches"][:2]]
+    for trace in result["trace"]:
+        assert f"trace of image {trace['index']}, label {trace['label']}: first to differ: {op}" in shown
+        first = trace["first"]
+        assert f"op {first['ops'][0]}, {first['name']}".startswith(op) and first["own"] == first["differing"] > 0
+
+
+@pytest.mark.parametrize(
+    ("bug", "board", "kernel", "probe"),
+    [
+        ("the last maximum", "native", "auto", "tie"),
+        ("the last maximum in assembly", "uno", "asm", "tie"),
+        ("levels one lower", "native", "auto", "coarse checker"),
+        ("a clamp one lower", "native", "auto", "saturating op 2, dense 64-40"),
+        ("a clamp one lower in assembly", "uno", "asm", "saturating op 2, dense 64-40"),
+    ],
+)
+def test_a_planted_bug_that_data_need_not_show_is_caught_by_a_probe(
+    trained: Model,
+    plant: Callable[[str], None],
+    tmp_path: Path,
+    capsys: Capture,
+    bug: str,
+    board: str,
+    kernel: str,
+    probe: str,
+) -> None:
+    plant(bug)
+    model = trained("preconv")
+    capsys.readouterr()
+    code, result = verify_usps(tmp_path, model, "--board", board, "--kernel", kernel, "--limit", 30)
+    assert (code, result["verdict"]) == (1, "fail")
+    first = result["probes"]["first_differing"]
+    assert result["probes"]["equal"] < result["probes"]["n"] and first["name"] == probe
+    shown = capsys.readouterr().out
+    assert f"first probe that differs: {probe}: reference says class {first['quantised']}, device " in shown
+    assert "verdict: FAIL" in shown
+    if probe == "tie":
+        # No digit shows it, and no score.
+        assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == result["n"] == 30
+        assert result["probes"]["equal"] == result["probes"]["n"] - 1 and "and every score is equal" in shown
 
 
 @pytest.mark.parametrize(
@@ -207,9 +273,13 @@ def test_a_planted_bug_is_caught(
         ("native", "portable", "model_net.h", r"(model_rom\[MODEL_ROM_BYTES\] = \{\s*)(\d+)"),
         ("uno", "portable", "model_code.S", r"(\.byte )(\d+)"),
         ("uno", "unrolled", "model_code.S", r"(ldi r27, )(\d+)(?=\s+mul)"),
+        ("native", "portable", "model_net.h", r"(\.levels = )(\d+)"),
+        ("uno", "unrolled", "model_net.h", r"(\.levels = )(\d+)"),
+        ("uno", "asm", "model_net.h", r"(\.multiplier = )(\d+)"),
+        ("native", "portable", "model_net.h", r"(\.shift = )(\d+)"),
     ],
 )
-def test_one_changed_weight_is_refused(
+def test_one_changed_number_is_refused(
     trained: Model,
     tmp_path: Path,
     capsys: Capture,

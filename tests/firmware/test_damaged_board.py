@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from firmware_build import CORE_FLAGS, CORE_SOURCES, compile_c
 from networks import random_images, random_network
 
@@ -134,6 +135,39 @@ def test_each_of_a_thousand_flipped_bits_in_its_flash_is_refused_before_the_firs
         assert caught.value.exit_code == 3
         assert caught.value.line.images == 0, f"bit {bit}"  # type: ignore[attr-defined]
         library.unlink()
+
+
+def test_a_flipped_bit_in_each_byte_of_what_a_step_is_told_is_refused_before_the_first_image(
+    core: Core, tmp_path: Path
+) -> None:
+    whole, dice, flips = core.library.read_bytes(), random.Random(5), 0
+    for place, start in descriptions(core.library).items():
+        description = dict(core.export.portable.described)[int(place.removeprefix("model_stage"))]
+        count = len(description.bytes)
+        assert whole[start : start + count] == description.bytes
+        for at in range(count):
+            hurt = bytearray(whole)
+            hurt[start + at] ^= 1 << dice.randrange(8)
+            library = tmp_path / f"{place}-{at}.so"
+            library.write_bytes(hurt)
+            with pytest.raises(DeviceError, match="CRC of the weights in flash: found") as caught:
+                core.verify(library)
+            assert caught.value.line.images == 0, (place, at)  # type: ignore[attr-defined]
+            library.unlink()
+            flips += 1
+    assert flips == sum(len(description.bytes) for _, description in core.export.portable.described) == 23
+
+
+def descriptions(library: Path) -> dict[str, int]:
+    """Where in the file each stage's description begins."""
+    with library.open("rb") as file:
+        elf = ELFFile(file)
+        found = {}
+        for symbol in elf.get_section_by_name(".symtab").iter_symbols():
+            if symbol.name.startswith("model_stage"):
+                section = elf.get_section(symbol["st_shndx"])
+                found[symbol.name] = section["sh_offset"] + symbol["st_value"] - section["sh_addr"]
+        return found
 
 
 REFUSALS: dict[str, tuple[dict[str, object], str]] = {

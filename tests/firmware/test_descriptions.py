@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 from firmware_build import CORE_FLAGS, LIB, compile_c
+from given_networks import GIVEN, given_network
 from graphs import dense_graph
 from needed import need
 from networks import LAYERS, network_of
@@ -55,11 +56,20 @@ NETS = {
         INT8,
     ),
 }
-PORTABLE_TYPES = {"nn_front_end", "nn_conv_i8", "nn_dense", "nn_pool", "nn_conv_float", "nn_dense_float"}
-AVR_TYPES = {"nn_avr_front_end", "nn_avr_called", "nn_avr_conv", "nn_avr_dense", "nn_avr_long"}
+WHOLE = [*(name for name in NETS if "floats" not in name), *GIVEN]
+PORTABLE_TYPES = {
+    *("nn_front_end", "nn_conv_i8", "nn_dense", "nn_pool", "nn_conv_float", "nn_dense_float"),
+    *("nn_conv_affine", "nn_dense_affine"),
+}
+AVR_TYPES = {
+    *("nn_avr_front_end", "nn_avr_called", "nn_avr_conv", "nn_avr_dense", "nn_avr_long"),
+    *("nn_avr_affine_conv", "nn_avr_affine_dense"),
+}
 
 
 def export_of(name: str, kernel: str) -> Export:
+    if name in GIVEN:
+        return choose(lower(given_network(GIVEN[name])), BOARDS["uno"], kernel)
     layers, fmt = NETS[name]
     network = network_of(layers, side=28 if name == "in turns" else 16)
     return choose(lower(network, fmt, top=63 if "front end" in name else 255), BOARDS["uno"], kernel)
@@ -76,7 +86,7 @@ def types(exports: list[Export]) -> set[str]:
     return {each.ctype for export in exports for program in export.programs for _, each in program.described}
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [*NETS, *GIVEN])
 def test_on_this_machine(cc: str, tmp_path: Path, name: str) -> None:
     export = export_of(name, "portable")
     write_headers(export, tmp_path)
@@ -90,7 +100,7 @@ def test_on_this_machine(cc: str, tmp_path: Path, name: str) -> None:
     assert int(crc, 16) == export.portable.crc == zlib.crc32(b"".join(expected), zlib.crc32(export.portable.rom))
 
 
-@pytest.mark.parametrize("name", [*(name for name in NETS if "floats" not in name), "long"])
+@pytest.mark.parametrize("name", [*WHOLE, "long"])
 def test_on_an_avr(tmp_path: Path, name: str) -> None:
     export = long_export() if name == "long" else export_of(name, "asm")
     assert export.avr is not None
@@ -124,7 +134,7 @@ def in_flash(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_type_of_description_is_among_them() -> None:
-    portable = [export_of(name, "portable") for name in NETS]
+    portable = [export_of(name, "portable") for name in (*NETS, *GIVEN)]
     assert types(portable) == PORTABLE_TYPES
-    found = types([*(export_of(name, "asm") for name in NETS if "floats" not in name), long_export()])
+    found = types([*(export_of(name, "asm") for name in WHOLE), long_export()])
     assert found >= AVR_TYPES

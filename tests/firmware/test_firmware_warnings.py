@@ -39,7 +39,7 @@ def test_avr_board_files(tmp_path: Path, mcu: str) -> None:
         compile_c([avr_gcc, *flags, "-c", source, "-o", tmp_path / "x.o"])
 
 
-@pytest.mark.parametrize("flag", ["-DMODEL_PROFILE", "-DWIRE_PORTABLE", "-DWIRE_CRC_FAST"])
+@pytest.mark.parametrize("flag", ["-DMODEL_PROFILE", "-DMODEL_TRACE", "-DWIRE_PORTABLE", "-DWIRE_CRC_FAST"])
 def test_every_switch(cc: str, tmp_path: Path, flag: str) -> None:
     avr_gcc = need("avr-gcc", "gcc-avr avr-libc")
     for source in CORE_SOURCES:

@@ -40,11 +40,12 @@ def expected_scores(image):
 class FakeBoard:
     """Feed it the host's bytes; take its answers. `mangle(frame bytes) -> bytes` stands for the way back."""
 
-    def __init__(self, slots=1, mangle=lambda data: data, **changes):
+    def __init__(self, slots=1, mangle=lambda data: data, outputs=None, **changes):
         self.splitter = FrameSplitter()
         self.answers = deque()
         self.slots, self.mangle, self.changes = slots, mangle, changes
         self.images = 0
+        self.outputs, self.is_tracing = outputs, False  # bytes of each step but the last; None: no build that traces
         self.greeted = False
         self.uptime = 0
         self.baud = wire.DEFAULT_BAUD
@@ -83,10 +84,26 @@ class FakeBoard:
             self.say(MessageType.PONG, frame.sequence, frame.payload)
         elif frame.type is MessageType.IMAGE and self.greeted:
             self.images += 1
+            self.send_outputs(frame.sequence)
             scores = expected_scores(frame.payload)
             marks = tuple(range(self.changes.get("marks", 0)))
             answer = wire.Result(scores.index(max(scores)), zlib.crc32(frame.payload), 1234, scores, marks)
             self.say(MessageType.RESULT, frame.sequence, answer.pack())
+
+        elif frame.type is MessageType.TRACE and self.outputs is not None:
+            self.is_tracing = True
+            self.say(MessageType.TRACE_SET, frame.sequence, b"")
+        elif frame.type is MessageType.TRACE:
+            refusal = wire.Refusal(ErrorCode.UNKNOWN_TYPE, MessageType.TRACE)
+            self.say(MessageType.ERROR, frame.sequence, refusal.pack())
+
+    def send_outputs(self, sequence):
+        """What each step has put out, where TRACE has asked for it."""
+        for step, output in enumerate(self.outputs if self.is_tracing else ()):
+            for at in range(0, len(output), wire.OUTPUT_DATA_BYTES):
+                part = output[at : at + wire.OUTPUT_DATA_BYTES].ljust(wire.OUTPUT_DATA_BYTES, b"\0")
+                self.say(MessageType.OUTPUT, sequence, wire.Output(step, len(output), at, part).pack())
+        self.is_tracing = False
 
     def take(self):
         return self.answers.popleft() if self.answers else b""

@@ -23,7 +23,20 @@ from host.cli import EXIT_INTERRUPTED, main
 from host.modelfile import file as model_file
 
 COMMANDS = (
-    *("demo", "fetch", "train", "evaluate", "export", "plot", "models", "ports", "doctor", "simulate", "verify"),
+    *(
+        "demo",
+        "fetch",
+        "train",
+        "evaluate",
+        "export",
+        "plot",
+        "models",
+        "ports",
+        "doctor",
+        "simulate",
+        "verify",
+        "explain",
+    ),
 )
 Capture = pytest.CaptureFixture[str]
 

@@ -98,6 +98,12 @@ def a_wide_map() -> bytes:
     return net.mean().dense(2).bytes()
 
 
+def floats_of(size: float) -> bytes:
+    net = Net(1, (1, 6, 6, 2), floats=True).conv(4, (3, 3)).dense(4)
+    net.file.tensors[2].data = np.full(4, size)
+    return net.bytes()
+
+
 FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "nothing": (lambda: b"", "no TFL3"),
     "a signature alone": (lambda: b"\0\0\0\0TFL3", "need"),
@@ -143,6 +149,8 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "mebibytes of scales, a thousand times": (shared_scales, "too many scales"),
     "mebibytes of weights, twenty times": (shared_weights, "8,388,608"),
     "biases that no sum holds": (lambda: tensor(2, data=(2**31 - 1,) * 4), "int8: layer 0"),
+    "biases of NaN": (lambda: floats_of(float("nan")), "NaN"),
+    "biases as large as floats can be": (lambda: floats_of(3e38), "net's numbers"),
     "a variable": (lambda: tensor(1, variable=True), "a variable"),
     "sparse weights": (lambda: tensor(1, sparse=True), "sparse"),
     "a map beyond any board": (a_wide_map, "tensor"),

@@ -30,7 +30,10 @@ NETS = {
     "a stride beyond the kernel": lambda: Net(5, (1, 8, 9, 2)).conv(4, (1, 2), stride=(3, 4), padding=SAME).dense(4),
     "one scale for a convolution": lambda: Net(6, (1, 6, 6, 2)).conv(4, (3, 3), by_channel=False).dense(4),
     "a linear convolution": lambda: Net(7, (1, 6, 6, 2)).conv(4, (3, 3), activation=NONE).dense(4),
-    "limited at 6": lambda: Net(8, (1, 6, 6, 2), scale=0.01).conv(4, (3, 3), activation=RELU6, zero=-40).dense(4),
+    "limited at 6": lambda: Net(8, (1, 6, 6, 2)).conv(4, (3, 3), activation=RELU6, zero=-40, scale=6 / 100.6).dense(4),
+    "limited at 6, rounded down": lambda: (
+        Net(8, (1, 6, 6, 2)).conv(4, (3, 3), activation=RELU6, zero=-40, scale=6 / 100.4).dense(4)
+    ),
     "groups": lambda: Net(9, (1, 6, 6, 4)).conv(6, (3, 3), groups=2).dense(4),
     "depthwise": lambda: Net(10, (1, 6, 6, 3)).depthwise((3, 3)).conv(4, (1, 1)).dense(4),
     "depthwise with a multiplier": lambda: (
@@ -77,6 +80,7 @@ NETS = {
         Net(26, (1, 6, 7, 2)).conv(6, (2, 2)).mean((-2, 1), keep_dims=True).dense(4)
     ),
     "a mean of a small scale": lambda: Net(27, (1, 4, 4, 2)).conv(6, (1, 1), activation=NONE).mean(gain=0.2).dense(4),
+    "a mean whose sums tie": lambda: Net(41, (1, 2, 3, 6), scale=0.3125).mean(gain=0.2).dense(4),
     "a mean of one row": lambda: Net(28, (1, 1, 5, 2)).conv(6, (1, 2), activation=NONE).mean((2,)).dense(4),
     "dense layers": lambda: Net(29, (1, 30)).dense(12, activation=RELU).dense(8, activation=RELU6).dense(4),
     "dense layers, linear": lambda: Net(30, (1, 30)).dense(12).dense(4),

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from tflite_nets import NONE, RELU, RELU6, SAME, Net, answers
 
+from host.cli import main
 from host.importers import Imported, Options, import_net
+from host.modelfile import file as model_file
 from host.nn.network import float_scores
-from host.quantise.lower import lower
+from host.nn.scaling import Scaling
 
 NETS = {
     "convolutions and pools": lambda: (
@@ -63,7 +65,6 @@ def test_floats_answer_as_tensorflow_lite_micro(tmp_path: Path, name: str) -> No
     assert_same_answers(net, imported)
     assert imported.network.given is None
     assert "of floats" in imported.notes[0]
-    assert lower(imported.network).classes == 4
 
 
 def test_the_range_of_inputs_is_the_users(tmp_path: Path) -> None:
@@ -120,3 +121,14 @@ def test_weights_of_half_precision(tmp_path: Path) -> None:
     images = pixels(imported)
     expected = answers(plain.bytes(), as_inputs(plain, images))
     np.testing.assert_allclose(float_scores(imported.network, images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_command_takes_them_and_says_what_is_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path, output = NETS[name]().write(tmp_path / "net.tflite"), tmp_path / "net.h5"
+    assert main(["import", str(path), "-o", str(output), "--input-range", "-1,1"]) == 0
+    said = capsys.readouterr().out
+    assert "codes 0..255 stand for -1..1" in said and f"next: `host calibrate {output}" in said
+    assert model_file.load(output).scaling == Scaling(127.5, 127.5)

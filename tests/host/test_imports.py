@@ -46,7 +46,7 @@ def test_a_command_imports_what_it_needs(repository: Path, tmp_path: Path, comma
     assert imported(arguments) & HEAVY <= COMMANDS[command]
 
 
-@pytest.mark.parametrize("command", ["verify", "evaluate", "export", "train", "simulate", "doctor", "plot"])
+@pytest.mark.parametrize("command", ["verify", "evaluate", "export", "train", "simulate", "doctor", "plot", "import_"])
 def test_no_command_begins_with_what_few_of_its_runs_need(command: str) -> None:
     """SciPy's optimiser trains by L-BFGS-B alone, scikit-learn has one data set, tqdm serves terminals."""
     code = f"import sys, host.cli.{command}; print(*sys.modules)"

@@ -23,8 +23,9 @@ RANKS = {
     "compile": 5,
     "link": 6,
     "report": 7,
-    "cli": 8,
-    "__main__": 9,
+    "api": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 SEES = {
     "modelfile": {"errors", "atomic", "data", "nn"},

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from host.cli.target import target_board
 from host.compile.boards import ATMEGA328P, BOARDS
 from host.errors import ToolMissing
 from host.link import avr_gcc
+from host.link.target import target_board
 
 
 def fake(folder: Path, version: str) -> Path:

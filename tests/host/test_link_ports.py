@@ -9,6 +9,7 @@ import sys
 import termios
 import threading
 import tty
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from host.errors import LinkTimeout, PortError
 from host.link import transport as transport_module
 from host.link import wire
 from host.link.boards import connect_port
+from host.link.journal import open_journal
 from host.link.run import IDLE_LIMIT_S, stream
 from host.link.timing import Timing
 from host.link.transport import SerialTransport
@@ -293,6 +295,51 @@ def board_of(**options: object) -> FakeBoard:
     board = FakeBoard(**options)
     board.reset()
     return board
+
+
+FIRST = [bytes(16), bytes(range(16)), bytes(16 * [255])]
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("reset_at", [None, 1, 3, 7])
+def test_what_is_asked_for_once_the_board_is_known_goes_first_and_is_kept_apart(
+    slots: int, reset_at: int | None
+) -> None:
+    """Also over a reset, and once: the board is known then."""
+    board, asked, resets = board_of(slots=slots), [], []
+
+    def say(data: bytes, now: float) -> bytes:
+        if reset_at is not None and board.images >= reset_at and not resets:
+            resets.append(reset_at)
+            board.answers.clear()
+            board.reset()
+        board.feed(data)
+        return board.take()
+
+    def first(carried: object) -> list[bytes]:
+        asked.append(carried)
+        return FIRST
+
+    line = FakeLine(say)
+    outcome = stream(line, IMAGES, [IDENTITY], clock=lambda: line.now, first=first)
+    assert asked == [IDENTITY]
+    assert [result.digest for result in outcome.probes] == [zlib.crc32(image) for image in FIRST]
+    assert [result.digest for result in outcome.results] == [zlib.crc32(image) for image in IMAGES]
+    assert outcome.counters.resets == (reset_at is not None) and board.images >= len(FIRST) + len(IMAGES)
+
+
+def test_they_are_asked_again_of_a_run_that_goes_on_and_no_journal_keeps_them(tmp_path: Path) -> None:
+    path, facts = tmp_path / "run.journal", {"of": "tests"}
+    for known, resume in ((0, False), (len(IMAGES), True)):
+        board = board_of()
+        line = FakeLine(lambda data, now, board=board: (board.feed(data), board.take())[1])
+        with open_journal(path, facts, len(IMAGES), resume=resume) as journal:
+            assert len(journal.known) == known
+            outcome = stream(
+                line, IMAGES, [IDENTITY], clock=lambda line=line: line.now, first=lambda _: FIRST, journal=journal
+            )
+        assert len(outcome.probes) == len(FIRST) and len(outcome.results) == len(IMAGES)
+        assert board.images == len(FIRST) + len(IMAGES) - known
 
 
 def test_a_board_that_greets_for_ever_ends() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from host.link import wire
 
-PAYLOADS = (wire.Hello, wire.Ready, wire.Stats, wire.Ping, wire.Baud, wire.Refusal)
+PAYLOADS = (wire.Hello, wire.Ready, wire.Stats, wire.Ping, wire.Baud, wire.Output, wire.Refusal)
 FROM_PAYLOAD = {
     "HELLO": wire.Hello,
     "READY": wire.Ready,
@@ -16,6 +16,7 @@ FROM_PAYLOAD = {
     "PONG": wire.Ping,
     "SET_BAUD": wire.Baud,
     "BAUD_SET": wire.Baud,
+    "OUTPUT": wire.Output,
     "ERROR": wire.Refusal,
 }
 
@@ -40,7 +41,7 @@ def test_every_message_with_its_type_and_length(text):
         assert sender == ("board" if int(kind, 16) & 0x80 else "host")
         if name in FROM_PAYLOAD:
             assert int(size) == FROM_PAYLOAD[name].size()
-            assert payload.split(",")[0].split(";")[0] == FROM_PAYLOAD[name].__name__
+            assert re.split("[,;]", payload)[0] == FROM_PAYLOAD[name].__name__
     sizes = {name: size for name, _, _, size, _ in rows}
     assert (sizes["STATS"], sizes["IMAGE"], sizes["RESULT"]) == ("0", "height · width", "9 + 4 · (classes + marks)")
     assert wire.Result.size(10, 3) == 9 + 4 * (10 + 3)
@@ -51,7 +52,7 @@ def test_every_field_with_its_place_and_size(text, payload):
     rows = table(text, payload.__name__)
     assert [row[0] for row in rows] == [field.name for field in fields(payload)]
     # A value of ones in one field and zeros in all others shows where it lies.
-    blank = {field.name: bytes(12) if field.type == "bytes" else 0 for field in fields(payload)}
+    blank = {field.name: bytes(32) if field.type == "bytes" else 0 for field in fields(payload)}
     for name, at, size, _ in rows:
         ones = b"\xff" * int(size) if isinstance(blank[name], bytes) else (1 << 8 * int(size)) - 1
         packed = payload(**{**blank, name: ones}).pack()

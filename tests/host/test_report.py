@@ -10,8 +10,11 @@ from host.link import wire
 from host.link.identity import Identity
 from host.link.run import Outcome
 from host.link.timing import Counters
+from host.quantise.probes import Probes
+from host.quantise.reference import Predictions
 from host.report.compare import Comparison, confusion, recall
 from host.report.document import RunFacts, evaluation, verification
+from host.report.probes import ProbeComparison
 from host.report.show import divergence, image_as_text
 
 N = 6
@@ -46,6 +49,13 @@ def outcome(**stats):
     )
 
 
+def probed():
+    """Nine that agree."""
+    classes, scores = np.zeros(9, np.uint8), np.zeros((9, 3), np.int32)
+    asked = Probes(tuple("abcdefghi"), np.zeros((9, 4, 4), np.uint8), tie=True, unreached=())
+    return ProbeComparison(asked, Predictions(classes, scores), classes, scores.view(np.uint32))
+
+
 FACTS = RunFacts("usps", "test", "ab" * 32, "int8", "preconv", "uno", "atmega328p", True, "/dev/pts/1", 115200,
                  7000, 600, 2.0, True)  # fmt: skip
 
@@ -77,12 +87,16 @@ def test_the_verification_has_the_contracts_keys():
     unknown = dict.fromkeys(("original_compared", "original_equal", "original_classes_equal", "original_first"))
     assert document["agreement"] == {"classes_equal": N, "scores_equal": N, "float_classes_equal": N, **unknown}
     assert document["accuracy"] == {"float": 4 / 6, "quantised": 4 / 6, "device": 4 / 6}
+    assert document["probes"] == {"n": 9, "equal": 9, "first_differing": None, "tie": True, "unreached": []}
     assert document["cycles"] == {"min": 160, "median": 160, "max": 160, "mean": 160.0}
     link = document["link"]
     assert (link["retries"], link["crc_errors"], link["overruns"], link["resets"]) == (3, 5, 2, 5)
     assert link["images_per_s"] is None, "a reset has set the board's own clock back, and ours is not a simulated one's"
     real = verification(comparison(), probed(), outcome(), replace(FACTS, simulated=False))
     assert real["link"]["images_per_s"] == N / FACTS.wall_seconds
+    asked = replace(outcome(), probes=outcome().results[:2])
+    busy = verification(comparison(), probed(), asked, replace(FACTS, simulated=False))
+    assert busy["link"]["images_per_s"] == (N + 2) / FACTS.wall_seconds and busy["cycles"] == document["cycles"]
     assert link["line_limit_images_per_s"] == pytest.approx(115200 / 240, abs=0.01)
     assert document["memory"]["ram_free_min"] == 900 and document["memory"]["flash"] == 7000
     assert np.array(document["confusion"]).sum() == N

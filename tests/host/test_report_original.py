@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from inputs_files import graph_of_codes
-from test_report import FACTS, N, comparison, outcome
+from test_report import FACTS, N, comparison, outcome, probed
 
 from host.data import Original
 from host.quantise.ops import scores_as_codes
@@ -90,7 +90,7 @@ def test_the_verification_says_what_was_compared():
     off, _ = of_codes((7, 2))
     found = outcome()
     ready = replace(found.ready, classes=3)
-    document = verification(off, replace(found, ready=ready), replace(FACTS, passed=False))
+    document = verification(off, probed(), replace(found, ready=ready), replace(FACTS, passed=False))
     agreement = json.loads(json.dumps(document, allow_nan=False))["agreement"]
     assert (agreement["original_compared"], agreement["original_equal"]) == ("codes", 19)
     assert agreement["original_classes_equal"] in (19, 20)
@@ -101,7 +101,7 @@ def test_the_verification_says_what_was_compared():
 def test_without_labels_there_is_no_accuracy_and_all_else():
     classes = np.full(N, 2, np.uint8)
     classes[5] = 1
-    document = verification(replace(comparison(device_classes=classes), labels=None), outcome(), FACTS)
+    document = verification(replace(comparison(device_classes=classes), labels=None), probed(), outcome(), FACTS)
     json.dumps(document, allow_nan=False)
     assert document["accuracy"] == {"float": None, "quantised": None, "device": None}
     assert (document["confusion"], document["recall"], document["n"]) == (None, None, N)

@@ -215,12 +215,13 @@ class Net:
         by_channel: bool = True,
         groups: int = 1,
         zero: int | None = None,
+        scale: float | None = None,
     ) -> Net:
         filters = (channels, *kernel, self.shape[3] // groups)
         weights = self._weights(filters, 0, by_channel)
         sides = _sides(self.shape[1:3], kernel, stride, padding)
         options = {"dilation_w": 1, "dilation_h": 1, **_window(stride, padding, activation)}
-        return self._layer("CONV_2D", weights, channels, (1, *sides, channels), options, zero)
+        return self._layer("CONV_2D", weights, channels, (1, *sides, channels), options, zero, scale)
 
     def depthwise(
         self,
@@ -318,7 +319,14 @@ class Net:
         return self.file.tensor(shape, "INT8", scales, np.zeros(count), axis, weights)
 
     def _layer(
-        self, name: str, weights: int, outputs: int, shape: Any, options: dict[str, Any], zero: int | None = None
+        self,
+        name: str,
+        weights: int,
+        outputs: int,
+        shape: Any,
+        options: dict[str, Any],
+        zero: int | None = None,
+        scale: float | None = None,
     ) -> Net:
         filters = self.file.tensors[weights]
         inputs = filters.data.size // outputs
@@ -330,7 +338,7 @@ class Net:
         numbers = self.rng.integers(-int(reach), int(reach), outputs)
         bias = self.file.tensor((outputs,), "INT32", (np.float32(step),), (0,), data=numbers)
         zero = int(self.rng.integers(-128, 20)) if zero is None else zero
-        return self.op(name, self._activation(shape, step * reach / 60, zero), (weights, bias), options)
+        return self.op(name, self._activation(shape, scale or step * reach / 60, zero), (weights, bias), options)
 
 
 def _window(stride: tuple[int, int], padding: int, activation: int) -> dict[str, int]:

@@ -55,6 +55,9 @@ static uint16_t exact_length(uint8_t type)
     case WIRE_TYPE_IMAGE:
         return APP_IMAGE_BYTES;
     case WIRE_TYPE_STATS:
+#if defined(MODEL_TRACE)
+    case WIRE_TYPE_TRACE:
+#endif
         return 0;
     case WIRE_TYPE_PING:
         return WIRE_PING_BYTES;
@@ -85,7 +88,11 @@ static void answer_image(app_state *app, const app_port *port)
     const uint32_t digest = image_digest(app); /* while it is there */
 #endif
     const uint32_t start = now_ticks(port);
+#if defined(MODEL_TRACE)
+    const uint8_t predicted = app_net_trace(app, port, image_of(app));
+#else
     const uint8_t predicted = app_net_infer(image_of(app));
+#endif
     const uint32_t ticks = now_ticks(port) - start - app->reading_ticks;
 #if !defined(MODEL_IMAGE_AT)
     /* After the inference, so that it also covers what the inference may have done to the image. */
@@ -138,6 +145,12 @@ static void handle_frame(app_state *app, const app_port *port)
     case WIRE_TYPE_PING:
         app_reply_word(app, port, WIRE_TYPE_PONG, request->sequence, wire_load_u32(request->payload));
         break;
+#if defined(MODEL_TRACE)
+    case WIRE_TYPE_TRACE:
+        app->is_tracing = 1;
+        app_reply_trace_set(app, port, request->sequence);
+        break;
+#endif
     default: /* SET_BAUD: no other has a length */
         answer_set_baud(app, port);
         break;

@@ -72,6 +72,9 @@ typedef struct {
     uint32_t frames;
     uint32_t reading_ticks; /* between two readings of the clock with nothing in between */
     uint32_t weights_crc;
+#if defined(MODEL_TRACE)
+    uint8_t is_tracing; /* the next image's steps are sent as they end */
+#endif
     uint8_t reply[WIRE_FRAME_BYTES(APP_REPLY_BYTES)];
 #if !defined(MODEL_IMAGE_AT)
     uint8_t image[APP_IMAGE_BYTES];

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "app_reply.h"
 #include "wire_crc.h"
 
 #if MODEL_MARKS
@@ -21,6 +22,24 @@ static void __attribute__((noinline)) mark(uint8_t step)
     profile.at = now;
 }
 #define NN_MARK(step) mark(step)
+#endif
+
+#if defined(MODEL_TRACE)
+/* Whose line the outputs go to; none while nobody asks for them. */
+static struct {
+    app_state *app;
+    const app_port *port;
+} trace;
+
+/* Nets of one step have no use for it. */
+static void __attribute__((noinline, unused)) send_output(uint8_t step, const uint8_t *output, uint16_t bytes)
+{
+    if (!trace.app)
+        return;
+    for (uint16_t at = 0; at < bytes; at = (uint16_t)(at + WIRE_OUTPUT_DATA_BYTES))
+        app_reply_output(trace.app, trace.port, step, output, at, bytes);
+}
+#define NN_OUTPUT(step, at, bytes) send_output(step, at, bytes)
 #endif
 
 #include "model_net.h"
@@ -75,6 +94,16 @@ uint8_t app_net_infer(const uint8_t *image)
 #endif
     return model_infer(image, arena.bytes, &scores);
 }
+
+#if defined(MODEL_TRACE)
+uint8_t app_net_trace(app_state *app, const app_port *port, const uint8_t *image)
+{
+    trace.port = port;
+    trace.app = app->is_tracing ? app : NULL;
+    app->is_tracing = 0;
+    return app_net_infer(image);
+}
+#endif
 
 uint32_t app_net_score(uint8_t class_index)
 {

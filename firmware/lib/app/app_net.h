@@ -22,6 +22,12 @@ uint8_t *app_net_image(void);
  * are static. */
 uint8_t app_net_infer(const uint8_t *image);
 
+#if defined(MODEL_TRACE)
+/* The same, and where app->is_tracing each step's output is sent as soon as it is there, in the reply's buffer, which
+ * nobody needs before the result. Clears app->is_tracing. */
+uint8_t app_net_trace(app_state *app, const app_port *port, const uint8_t *image);
+#endif
+
 /* Of the last inference. A raw word per class: int32 or the bits of a float32. */
 uint32_t app_net_score(uint8_t class_index);
 

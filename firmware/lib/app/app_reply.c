@@ -59,6 +59,26 @@ void app_reply_result(app_state *app, const app_port *port, uint8_t sequence, ui
     send(app, port, WIRE_TYPE_RESULT, sequence, APP_RESULT_BYTES);
 }
 
+#if defined(MODEL_TRACE)
+void app_reply_trace_set(app_state *app, const app_port *port, uint8_t sequence)
+{
+    send(app, port, WIRE_TYPE_TRACE_SET, sequence, 0);
+}
+
+void app_reply_output(app_state *app, const app_port *port, uint8_t step, const uint8_t *output, uint16_t at,
+                      uint16_t bytes)
+{
+    uint8_t *out = payload_of(app);
+    const uint16_t left = (uint16_t)(bytes - at);
+    memset(out, 0, WIRE_OUTPUT_BYTES);
+    out[WIRE_OUTPUT_STEP_AT] = step;
+    wire_store_u16(out + WIRE_OUTPUT_TOTAL_AT, bytes);
+    wire_store_u16(out + WIRE_OUTPUT_AT_AT, at);
+    memcpy(out + WIRE_OUTPUT_DATA_AT, output + at, left < WIRE_OUTPUT_DATA_BYTES ? left : WIRE_OUTPUT_DATA_BYTES);
+    send(app, port, WIRE_TYPE_OUTPUT, app->decoder.sequence, WIRE_OUTPUT_BYTES);
+}
+#endif
+
 void app_reply_stats(app_state *app, const app_port *port, uint8_t sequence)
 {
     uint8_t *out = payload_of(app);

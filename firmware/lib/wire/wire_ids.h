@@ -8,6 +8,7 @@
 #define WIRE_DEFAULT_BAUD 115200UL
 #define WIRE_MODEL_HASH_BYTES 8
 #define WIRE_BOARD_NAME_BYTES 12
+#define WIRE_OUTPUT_DATA_BYTES 32 /* of a step's output in one frame */
 #define WIRE_READY_PERIOD_MS 250 /* READY is repeated until HELLO */
 #define WIRE_BAUD_TRIAL_MS 500 /* back to the first rate unless a valid frame arrives */
 
@@ -17,11 +18,14 @@
 #define WIRE_TYPE_STATS 0x03
 #define WIRE_TYPE_PING 0x04
 #define WIRE_TYPE_SET_BAUD 0x05
+#define WIRE_TYPE_TRACE 0x06
 #define WIRE_TYPE_READY 0x81
 #define WIRE_TYPE_RESULT 0x82
 #define WIRE_TYPE_STATS_REPLY 0x83
 #define WIRE_TYPE_PONG 0x84
 #define WIRE_TYPE_BAUD_SET 0x85
+#define WIRE_TYPE_TRACE_SET 0x86
+#define WIRE_TYPE_OUTPUT 0x87
 #define WIRE_TYPE_ERROR 0xFF
 
 /* ErrorCode */
@@ -73,6 +77,12 @@
 
 #define WIRE_BAUD_BAUD_AT 0
 #define WIRE_BAUD_BYTES 4
+
+#define WIRE_OUTPUT_STEP_AT 0
+#define WIRE_OUTPUT_TOTAL_AT 1
+#define WIRE_OUTPUT_AT_AT 3
+#define WIRE_OUTPUT_DATA_AT 5
+#define WIRE_OUTPUT_BYTES 37
 
 #define WIRE_ERROR_CODE_AT 0
 #define WIRE_ERROR_DETAIL_AT 1

@@ -1,4 +1,4 @@
-"""What a command asks a net: the images of a data set's split, or the inputs of a file, as codes for that net."""
+"""What a net is asked: the images of a data set's split, or the inputs of a file, as codes for that net."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class Asked:
         return f"an {self.unit}" if self.part == INPUTS_PART else f"a {self.unit}"
 
 
-def load_samples(name: str, given: str | None, network: Network, limit: int | None, usual: str = "test") -> Asked:
+def load_samples(
+    name: str, network: Network, given: str | None = None, limit: int | None = None, usual: str = "test"
+) -> Asked:
     """The first `limit` samples of the split that is `given`, else the `usual` one, or of a file of inputs, which has
     none; raise InputError where the net cannot take them."""
     found, part = data.load_any(name), given or usual

@@ -1,0 +1,131 @@
+"""`host explain`: why one image gets its class: op by op against the floats and the board, and the usual causes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from host.api.samples import load_samples
+from host.api.tracing import check_that_it_traces, found_of, trace_images
+from host.cli.console import Console, percent, table
+from host.cli.rounding import format_of
+from host.cli.verify import EXIT_FAILED, check_options, prepare
+from host.compile.exports import lowered
+from host.data import Samples
+from host.errors import InputError
+from host.link.run import image_bytes, stream
+from host.modelfile import file as model_file
+from host.nn.formats import WeightFormat
+from host.nn.network import Network, float_scores
+from host.quantise.graph import Graph
+from host.quantise.losses import losses, with_all_units
+from host.quantise.reference import infer
+from host.report.divergence import Trace, text
+from host.report.explain import (
+    Said,
+    accuracy_by_reading,
+    explanation,
+    op_rows,
+    range_causes,
+    reading_cause,
+    score_rows,
+)
+
+_MOST_IMAGES, _LEAST_IMAGES = 300, 30
+_PRODUCTS = 1_500_000_000
+"""Of a reading of the images: so much work, and so many images of a net."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    _check(arguments)
+    console = Console(arguments.json)
+    network = model_file.load(Path(arguments.model))
+    asked = load_samples(arguments.data, network, arguments.split, None)
+    samples = asked.samples
+    index, count = arguments.index, len(samples.images)
+    if index >= count:
+        raise InputError(
+            f"explain: --index: found {index}, need 0..{count - 1} in {asked.name} {asked.part}; choose one"
+        )
+    graph, said, trace = (
+        _on_board(console, arguments, network, samples) if _has_board(arguments) else (None, None, None)
+    )
+    if graph is None or said is None:
+        fmt = WeightFormat[(arguments.format or "int8").upper()]
+        graph = lowered(network, fmt, arguments.activation_bits, per_tensor=arguments.per_tensor)
+        said = _said(network, graph, samples, index)
+    rows = _sample(network, index, count)
+    whole = with_all_units(network, graph)
+    found = losses(network, whole, samples.images[rows])
+    labels = None if samples.labels is None else samples.labels[rows]
+    right = {} if labels is None else accuracy_by_reading(network, samples.images[rows], labels)
+    cause = reading_cause(right) if right else None
+    causes = [*([cause] if cause else []), *range_causes(whole, found, arguments.model, arguments.data)]
+
+    label = "" if said.label is None else f", label {said.label}"
+    console.say(f"{asked.name} {asked.part}, image {index}{label}, {format_of(graph)}")
+    console.say(", ".join(f"{name} says {found_class}" for name, found_class in said.classes.items()))
+    console.say(table(score_rows(graph.labels, said, graph.score_step)))
+    console.say(f"loss of each op against the float net, over {len(rows)} images and of this one:")
+    console.say(table(op_rows(whole, found, trace)))
+    if trace is not None:
+        console.say(text(trace))
+    if right:
+        console.say(f"accuracy of the float net on {len(rows)} images, read in other ways:")
+        console.say(table([[name, percent(float(each.mean()))] for name, each in right.items()]))
+    for each in causes:
+        console.say(f"likely cause: {each}")
+    if not causes:
+        console.say("none of the usual causes: images and ranges are as the net expects them")
+    console.document(explanation(index, said, whole, found, right, trace, causes))
+    return 0 if trace is None or trace.is_equal else EXIT_FAILED
+
+
+def _has_board(arguments: argparse.Namespace) -> bool:
+    return arguments.board is not None or arguments.port is not None
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise InputError for an option that would change nothing."""
+    if _has_board(arguments):
+        check_options(arguments, "explain")
+    elif arguments.kernel != "auto":
+        raise InputError(
+            "explain: --kernel: found it without --board, need a board that runs it; leave it out or name a --board"
+        )
+
+
+def _sample(network: Network, index: int, count: int) -> list[int]:
+    """The image itself, then others evenly spread: as many as the work for them allows."""
+    most = max(_LEAST_IMAGES, min(_MOST_IMAGES, _PRODUCTS // max(1, network.architecture.macs)))
+    spread = np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64)).tolist()
+    return [index, *(row for row in spread if row != index)]
+
+
+def _said(network: Network, graph: Graph, samples: Samples, index: int) -> Said:
+    image = samples.images[index : index + 1]
+    return Said(samples.label(index), float_scores(network, image)[0], infer(graph, image).scores[0])
+
+
+def _on_board(
+    console: Console, arguments: argparse.Namespace, network: Network, samples: Samples
+) -> tuple[Graph, Said, Trace]:
+    """The graph that the board runs, what everybody says, and the board's inference step by step."""
+    device = prepare(console, arguments, network)
+    index = arguments.index
+    with device.connection as line:
+        if arguments.port is not None:
+            check_that_it_traces(line.transport, device.carried, samples.images[index])
+        outcome = stream(line.transport, [image_bytes(samples.images[index])], device.carried)
+        found = found_of(outcome.identity, device.carried)
+        said = _said(network, found.graph, samples, index)
+        result = outcome.results[0]
+        scores = np.array(result.scores, np.uint32).view(said.reference_scores.dtype)
+        differs = result.predicted != said.classes["reference"] or not np.array_equal(
+            scores.view(np.uint32), said.reference_scores.view(np.uint32)
+        )
+        trace = trace_images(line.transport, outcome, found, samples, [index], diverging=[index] if differs else [])[0]
+    said = Said(said.label, said.float_scores, said.reference_scores, scores, result.predicted)
+    return found.graph, said, trace
