@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from host.importers.base import Options, refused, scaling_of
+from host.importers.base import Options, scaling_of, vector_shape
 from host.importers.chain import Chain
 from host.importers.keras.archive import Saved, Weights
 from host.importers.keras.config import Layer, shown
@@ -118,10 +118,7 @@ class Walk:
         if len(sizes) != 1:
             need = "(height, width, channels), (steps, channels) or (features,)"
             raise layers[0].wrong(f"the shape {sizes}", need, "rebuild the net with such an input")
-        height, width = options.shape or (1, sizes[0])
-        if height * width != sizes[0]:
-            raise refused(self.path, "--shape", f"{height},{width}", f"{sizes[0]} values", "give another, or none")
-        chain = Chain(self.path, (1, height, width), scaling)
+        chain = Chain(self.path, vector_shape(self.path, options, sizes[0]), scaling)
         chain.flatten("input")
         return chain
 
