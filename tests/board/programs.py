@@ -47,7 +47,7 @@ DEPTH_TURNS = (
 )
 """The same where the second of the two is depthwise."""
 GIVEN_TURNS = (
-    *(Conv2d(8, 5), ReLU(), MaxPool2d(), Conv2d(16, 3, padding=1), ReLU(), Conv2d(24, 3, padding=(0, 1)), ReLU()),
+    *(Conv2d(5, 5), ReLU(), MaxPool2d(), Conv2d(10, 3, padding=1), ReLU(), Conv2d(12, 3, padding=(0, 1)), ReLU()),
     *(MaxPool2d(), Flatten()),
 )
 """The same of a net whose codes have one for 0.0, which lies around the second of them."""

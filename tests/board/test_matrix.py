@@ -61,8 +61,9 @@ def is_profiled(name: str, at: int, program: Program, board: Board) -> bool:
 def test_on_an_avr(workbench: Workbench, name: str, board: str) -> None:
     """Costs are those of the very images that are streamed, so that the formulas are judged and not a sample."""
     target, (_, images) = target_board(board), graph_of(name)
-    wrong = {}
-    for at, export in enumerate(exports(name, target)):
+    wrong, programs = {}, exports(name, target)
+    assert programs, "a net that fits no such board tries nothing"
+    for at, export in enumerate(programs):
         program = export.on(target)
         # Every class and score is compared here.
         measured = workbench.measure(export, target, images)

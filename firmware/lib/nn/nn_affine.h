@@ -18,4 +18,12 @@ typedef struct {
  * the right, by the rule at `rule`. */
 uint8_t nn_affine_code(int32_t sum, nn_far rule, const nn_affine_range *range);
 
+/* Codes that stand at the beginning of `scores` to scores, each in four bytes, from the last one on. */
+static inline void nn_affine_widen(int32_t *scores, uint8_t count)
+{
+    const uint8_t *codes = (const uint8_t *)scores;
+    while (count--)
+        scores[count] = codes[count];
+}
+
 #endif

@@ -6,20 +6,15 @@
 #define RULE_AT    4u
 #define WEIGHTS_AT (RULE_AT + NN_AFFINE_RULE_BYTES)
 
-/* The code of the output whose row is at `row`. */
-static uint8_t output(const nn_dense_affine *layer, nn_far row, const uint8_t *in)
-{
-    const nn_affine_range range = {layer->zero, layer->low, layer->high};
-    return nn_affine_code(nn_run_sum(layer->inputs, row + WEIGHTS_AT, in, nn_far_i32(row)), row + RULE_AT, &range);
-}
-
 void nn_dense_affine_hidden(const nn_dense_affine *stage, nn_far numbers, const uint8_t *in, uint8_t *out)
 {
     nn_dense_affine layer;
     nn_rom_copy(&layer, stage, sizeof layer);
+    const nn_affine_range range = {layer.zero, layer.low, layer.high};
     nn_far row = numbers + layer.rows;
     for (uint8_t i = 0; i < layer.outputs; i++) {
-        out[i] = output(&layer, row, in);
+        const int32_t sum = nn_run_sum(layer.inputs, row + WEIGHTS_AT, in, nn_far_i32(row));
+        out[i] = nn_affine_code(sum, row + RULE_AT, &range);
         row += WEIGHTS_AT;
         row += layer.inputs;
     }
@@ -27,12 +22,8 @@ void nn_dense_affine_hidden(const nn_dense_affine *stage, nn_far numbers, const 
 
 void nn_dense_affine_scores(const nn_dense_affine *stage, nn_far numbers, const uint8_t *in, int32_t *out)
 {
-    nn_dense_affine layer;
-    nn_rom_copy(&layer, stage, sizeof layer);
-    nn_far row = numbers + layer.rows;
-    for (uint8_t i = 0; i < layer.outputs; i++) {
-        out[i] = output(&layer, row, in);
-        row += WEIGHTS_AT;
-        row += layer.inputs;
-    }
+    uint8_t outputs;
+    nn_rom_copy(&outputs, &stage->outputs, 1);
+    nn_dense_affine_hidden(stage, numbers, in, (uint8_t *)out);
+    nn_affine_widen(out, outputs);
 }

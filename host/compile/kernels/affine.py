@@ -115,12 +115,7 @@ class AffineConv(OneOp[Conv]):
         return Packed(_row_bytes(op, op.rows.bias, inside), Description("nn_conv_affine", conv_fields(op, place)))
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
-        share = op.input_shape[0] // op.groups
-        if op.groups == 1:
-            sums = sum(count * y * patch_cycles(x * share) for (y, x), count in windows(op).items())
-        else:
-            sums = sum(count * y * x for (y, x), count in windows(op).items()) * patch_cycles(share)
-        return op.rows.outputs * sums
+        return portable.sums_cycles(op)
 
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
         outputs, share = op.rows.outputs, op.input_shape[0] // op.groups

@@ -40,6 +40,16 @@ def patch_cycles(run: int) -> int:
     return 12 * run + 4 * (run // 4) + 3 * (run % 4)
 
 
+def sums_cycles(op: Conv) -> float:
+    """nn_patch_sum at all positions, of weights of a byte each."""
+    share = op.input_shape[0] // op.groups
+    if op.groups == 1:
+        sums = sum(count * y * patch_cycles(x * share) for (y, x), count in windows(op).items())
+    else:
+        sums = sum(count * y * x for (y, x), count in windows(op).items()) * patch_cycles(share)
+    return op.rows.outputs * sums
+
+
 def windows(op: Conv) -> Counter[tuple[int, int]]:
     """How often the kernel is computed with so many of its rows and columns inside the map."""
     return Counter((y, x) for y in op.covered(0) for x in op.covered(1))
@@ -69,14 +79,7 @@ class PortableConv(OneOp[Conv]):
         return Packed(layouts.row_bytes(op), Description("nn_conv_i8", conv_fields(op, place)))
 
     def counted(self, op: Conv, chip: Chip, alive: float | None) -> float:
-        if op.rows.format.bits < 8:
-            return 0.0
-        share = op.input_shape[0] // op.groups
-        if op.groups == 1:
-            sums = sum(count * y * patch_cycles(x * share) for (y, x), count in windows(op).items())
-        else:
-            sums = sum(count * y * x for (y, x), count in windows(op).items()) * patch_cycles(share)
-        return op.rows.outputs * sums
+        return sums_cycles(op) if op.rows.format.bits == 8 else 0.0
 
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
         kind, outputs = _kind(op.rows), op.rows.outputs

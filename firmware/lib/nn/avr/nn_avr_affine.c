@@ -83,15 +83,12 @@ void nn_avr_affine_dense_hidden(const nn_avr_affine_dense *stage, nn_far numbers
                nn_avr_affine_codes, &how, numbers + layer.rows, out);
 }
 
-/* Codes first, where the first scores will be, and then each in its own four bytes, from the last one on. */
 void nn_avr_affine_dense_scores(const nn_avr_affine_dense *stage, nn_far numbers, const uint8_t *in, int32_t *out)
 {
-    uint8_t *codes = (uint8_t *)out;
-    nn_avr_affine_dense_hidden(stage, numbers, in, codes);
     uint8_t outputs;
     nn_rom_copy(&outputs, &stage->outputs, 1);
-    while (outputs--)
-        out[outputs] = codes[outputs];
+    nn_avr_affine_dense_hidden(stage, numbers, in, (uint8_t *)out);
+    nn_affine_widen(out, outputs);
 }
 
 #endif
