@@ -209,7 +209,7 @@ def test_what_is_not_quantised_alike_is_named(tmp_path: Path, case: str) -> None
     [
         ({"first scale": 0.0}, "found a scale that is no finite number above 0"),
         ({"first scale": float("nan")}, "found a scale that is no finite number above 0"),
-        ({"scale": 1e-30}, "need less than 2^30"),
+        ({"scale": 1e-30}, "need less than 2^30 in one"),
         ({"first kind": np.uint8, "first zero": 3}, "need -128..127"),
         ({"input kind": np.uint16}, "found activations of uint16"),
     ],
