@@ -46,7 +46,8 @@ LONGEST = {"decode": 96, "app": 96}
 those of its payload that the input still has. So there is room for fifteen frames without payload, or for eight HELLOs,
 and six bytes at the end put a whole image on the line. Short inputs run faster."""
 PYTHON = (
-    *("csv", "gzip", "npz", "hdf5", "idx", "model", "tflite", "journal", "report", "checkpoint", "faults", "frames"),
+    *("csv", "gzip", "npz", "hdf5", "idx", "model", "tflite", "onnx", "keras", "keras_hdf5", "journal", "report"),
+    *("checkpoint", "faults", "frames"),
 )
 
 

@@ -18,9 +18,9 @@ _STATM = Path("/proc/self/statm")
 
 
 @contextmanager
-def bounded_memory(path: Path) -> Iterator[None]:
-    """Let the process take no more memory in the block than `path` can honestly need, where the system has such a limit
-    (Linux).
+def bounded_memory(path: Path, most: int | None = None) -> Iterator[None]:
+    """Let the process take no more memory in the block than `path` can honestly need, which holds at most `most` bytes
+    decoded if that is given, where the system has such a limit (Linux).
 
     libhdf5 allocates what a file declares before it looks whether the file holds it: 7,808 bytes with a damaged heap
     made it take 4 GiB. Beyond the limit an allocation fails, and h5py raises one of its errors.
@@ -30,7 +30,8 @@ def bounded_memory(path: Path) -> Iterator[None]:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     taken = int(_STATM.read_text().split()[0]) * resource.getpagesize()
-    wanted = taken + _OWN_BYTES + _ARRAYS * credible_bytes(path)
+    credible = credible_bytes(path)
+    wanted = taken + _OWN_BYTES + _ARRAYS * (credible if most is None else min(most, credible))
     known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_AS, (min([wanted, *known]), hard))
     try:

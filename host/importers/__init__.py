@@ -13,7 +13,9 @@ from pathlib import Path
 from host.data.hdf5 import MAGIC
 from host.data.problem import problem
 from host.errors import InputError
-from host.importers.base import Imported, Options
+from host.importers.base import Imported, Options, refused
+from host.nn.network import Network
+from host.nn.shapes import text
 
 __all__ = ["FORMATS", "Imported", "Options", "import_net"]
 
@@ -53,7 +55,18 @@ def import_net(path: Path, options: Options) -> Imported:
     if reason := _REFUSED.get(path.suffix.lower()):
         raise problem(path, "file", f"a {path.suffix} ({reason})", "a file that holds numbers alone", _WAY_OUT)
     imported: Imported = importlib.import_module(f"host.importers.{_format_of(path).module}").read(path, options)
+    _check_used(path, options, imported.network)
     return imported
+
+
+def _check_used(path: Path, options: Options, network: Network) -> None:
+    """Raise InputError where an option would change nothing."""
+    if options.input_range is not None and network.given is not None:
+        found = "--input-range for a net that brings its own scale of inputs"
+        raise refused(path, "input", found, "none", "leave it out")
+    if options.shape is not None and network.input_shape != (1, *options.shape):
+        found = f"--shape for a net that takes {text(network.input_shape)}"
+        raise refused(path, "input", found, "it for vectors alone", "leave it out")
 
 
 def _format_of(path: Path) -> Format:

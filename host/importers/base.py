@@ -98,6 +98,21 @@ def scaling_of(options: Options) -> Scaling:
     return Scaling(offset=_whole(-low * FULL_TOP / (high - low)), divisor=FULL_TOP / (high - low))
 
 
+def what_goes_in(scaling: Scaling) -> str:
+    """A note of which floats the pixel codes are."""
+    assert not isinstance(scaling.offset, np.ndarray)
+    step, low = 1 / scaling.divisor, -scaling.offset / scaling.divisor
+    return f"input: codes 0..255 stand for {low:.6g}..{low + FULL_TOP * step:.6g}, a step for {step:.6g}"
+
+
+def vector_shape(path: Path, options: Options, values: int) -> tuple[int, int, int]:
+    """(1, height, width) of what a net takes as a vector."""
+    height, width = options.shape or (1, values)
+    if height * width != values:
+        raise refused(path, "--shape", f"{height},{width}", f"{values} values", "give another, or none")
+    return 1, height, width
+
+
 def _whole(offset: float) -> float:
     return int(offset) if float(offset).is_integer() else offset
 

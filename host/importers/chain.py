@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.importers.base import Piece, network_of, refused
-from host.importers.steps import Floats, Step, Steps
+from host.importers.steps import Floats, Step, Steps, float32
 from host.nn import fold, shapes
 from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
 from host.nn.limits import MAX_OFFSET
@@ -103,7 +103,7 @@ class Chain(Steps):
             found = f"an offset of {self._offset} and a divisor of {self.scaling.divisor}"
             raise refused(self.path, "input", found, f"an offset up to {MAX_OFFSET}", "give another --input-range")
         with np.errstate(all="ignore"):
-            pieces = [Piece(each.spec, _float32(each.weights), _float32(each.bias)) for each in self._steps]
+            pieces = [Piece(each.spec, float32(each.weights), float32(each.bias)) for each in self._steps]
         return network_of(self.path, engine, self.input_shape, pieces, self.scaling, labels, content=content)
 
     @property
@@ -243,7 +243,3 @@ class Chain(Steps):
 
 def _is_pointwise(spec: object) -> bool:
     return isinstance(spec, Conv2d) and (spec.kernel, spec.stride, spec.padding) == (1, 1, 0)
-
-
-def _float32(array: Floats | None) -> NDArray[np.float32] | None:
-    return None if array is None else array.astype(np.float32)

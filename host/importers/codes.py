@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from host.importers.base import Piece, network_of, refused
 from host.importers.multipliers import quantised_multipliers
-from host.importers.steps import Floats, Step, Steps
+from host.importers.steps import Floats, Step, Steps, float32
 from host.nn.formats import FULL_TOP
 from host.nn.given import Given, GivenRows
 from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
@@ -25,7 +25,6 @@ from host.nn.network import Network
 from host.nn.scaling import Scaling
 from host.nn.shapes import Pads
 
-_LARGEST_FACTOR = 2.0**30
 _WEIGHTS = np.iinfo(np.int8)
 _BIASES = np.iinfo(np.int32)
 _AGAIN = "quantise it again: quant_pre_process, then quantize_static with weight_type QInt8"
@@ -93,8 +92,8 @@ class Codes(Steps):
         assert self._input is not None
         pieces, reach = [], 0.0
         for step, rows in zip(self._steps, self._rows, strict=True):
-            reach = reach if rows is None else max(rows.high - rows.zero, rows.zero - rows.low) * rows.scale
-            pieces.append(Piece(step.spec, _float32(step.weights), _float32(step.bias), reach))
+            reach = reach if rows is None else rows.reach
+            pieces.append(Piece(step.spec, float32(step.weights), float32(step.bias), reach))
         scaling = Scaling(self._input[1], 1 / self._input[0])
         given = Given(engine, tuple(self._rows))
         return network_of(self.path, engine, self.input_shape, pieces, scaling, labels, given)
@@ -158,10 +157,10 @@ class Codes(Steps):
         return GivenRows(None, np.zeros(channels, np.int32), multipliers, exponents, scale, zero)
 
     def _multipliers(self, place: str, factors: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        if not ((factors > 0) & (factors < _LARGEST_FACTOR)).all():
-            found = f"sums that count {factors.min():g}..{factors.max():g} of the output's steps"
-            raise refused(self.path, place, found, "less than 2^30", _AGAIN)
-        return quantised_multipliers(factors)
+        try:
+            return quantised_multipliers(factors)
+        except OverflowError as error:
+            raise refused(self.path, place, str(error), "less than 2^30 in one of the output", _AGAIN) from error
 
     def _hold(self, place: str, limit: float | None) -> None:
         """A ReLU over codes: exact through what keeps their order."""
@@ -189,7 +188,3 @@ def code_of(place: str, path: Path, zero: NDArray[Any]) -> int:
         found = f"activations of {zero.dtype} with {zero.size} zero points"
         raise refused(path, place, found, "int8 or uint8, and one for a map", _AGAIN)
     return int(zero.reshape(-1)[0]) + (128 if zero.dtype == np.int8 else 0)
-
-
-def _float32(array: Floats | None) -> NDArray[np.float32] | None:
-    return None if array is None else array.astype(np.float32)

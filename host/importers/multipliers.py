@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ONE = 1 << 31
-_LEAST_EXPONENT = -31
+_LEAST_EXPONENT, _MOST_EXPONENT = -31, 30
 
 
 def quantised_multipliers(factors: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """(multipliers, exponents) (outputs,) of factors above 0: factor ≈ multiplier / 2^31 · 2^exponent, as TensorFlow
-    Lite's QuantizeMultiplier rounds it, halves away from zero. What is below 2^−32 becomes 0."""
+    """(multipliers, exponents) (outputs,) of factors from 0: factor ≈ multiplier / 2^31 · 2^exponent, as TensorFlow
+    Lite's QuantizeMultiplier rounds it, halves away from zero. What is below 2^−32 becomes 0. Raise OverflowError where
+    a sum is worth 2^30 steps of the output or more."""
+    if not ((factors >= 0) & (factors < 2.0**_MOST_EXPONENT)).all():
+        raise OverflowError(f"outputs in steps of {1 / factors.max():.3g} of those of the sums")
     pairs = [_quantised(float(factor)) for factor in factors]
     multipliers, exponents = zip(*pairs, strict=True)
     return np.array(multipliers, np.int32), np.array(exponents, np.int32)

@@ -210,3 +210,8 @@ def same_pads(inputs: Sequence[int], kernel: Pair, strides: Pair, *, more_at_end
     less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
     begin, end = (less, more) if more_at_end else (more, less)
     return begin[0], begin[1], end[0], end[1]
+
+
+def float32(array: Floats | None) -> NDArray[np.float32] | None:
+    """As a model file has it; beyond its range is infinite."""
+    return None if array is None else array.astype(np.float32)

@@ -29,6 +29,11 @@ class GivenRows:
     low: int = 0
     high: int = FULL_TOP
 
+    @property
+    def reach(self) -> float:
+        """The largest magnitude that the codes stand for."""
+        return max(self.high - self.zero, self.zero - self.low) * self.scale
+
 
 @dataclass(frozen=True, eq=False)
 class Given:

@@ -7,6 +7,7 @@ in yardsticks].
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -23,7 +24,9 @@ from host.cli import main
 from host.cli import parser as _parser
 from host.data import files as _files
 from host.errors import DigitduinoError
-from host.importers import tflite as _importer
+from host.importers import keras as _keras
+from host.importers import onnx as _onnx
+from host.importers import tflite as _tflite
 from host.link.journal import open_journal
 from host.modelfile import file as _model
 from host.report.plots.measured import from_report
@@ -34,9 +37,10 @@ HANG_S = 600
 """Ends what never ends; no case comes near it on any machine."""
 FACTS = {"model": "ab"}
 IMAGES = 20
-_IMPORTED = (_parser, _files, _model, _importer)
-with suppress(ImportError):
-    import tflite as _reader  # noqa: F401 (an optional one, whose import is no case's work)
+_IMPORTED = (_parser, _files, _model, _keras, _onnx, _tflite)
+for _reader in ("onnx", "tflite"):  # optional ones, whose import is no case's work
+    with suppress(ImportError):
+        importlib.import_module(_reader)
 
 
 def read_journal(path: Path) -> None:

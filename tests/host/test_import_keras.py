@@ -132,12 +132,15 @@ def test_a_vector_may_be_an_image(tmp_path: Path) -> None:
     assert found.network.input_shape == (1, 3, 4)
     with pytest.raises(InputError, match=r"--shape: found 5,4, need 12 values"):
         import_net(tmp_path / "net.keras", Options(shape=(5, 4)))
+    keras.write_keras(tmp_path / "net.keras", SMALL)
+    with pytest.raises(InputError, match=r"found --shape for a net that takes 1x6x5, need it for vectors alone"):
+        import_net(tmp_path / "net.keras", Options(shape=(5, 6)))
 
 
 def test_a_separable_convolution_is_said_to_become_one(tmp_path: Path) -> None:
     keras.write_keras(tmp_path / "net.keras", NETS["everything"])
     found = import_net(tmp_path / "net.keras", Options())
-    first, note = found.notes
+    first, note, _ = found.notes
     assert "layer 1 Rescaling" in first and "is part of the input's scaling" in first
     assert "layer 6 SeparableConv2D" in note and "are one convolution, of more multiplications" in note
     kinds = [type(layer).__name__ for layer in found.network.architecture.layers]

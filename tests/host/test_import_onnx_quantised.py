@@ -101,11 +101,12 @@ def test_each_layer_is_within_one_code_of_onnxruntime(
     codes = np.clip(graph.ops[0].rows.requantiser.scaled(first) + graph.ops[0].codes.zero, 0, 255)
     codes = np.maximum(codes, graph.ops[0].codes.low)
     theirs = codes_of(path, quantised_tensor(path, "Conv"), imported, images, activations)
-    assert np.abs(codes - theirs).max() <= 1 and (codes != theirs).mean() < 0.01
+    assert np.abs(codes - theirs).max() <= 1 and (codes != theirs).mean() < 0.005
     scores = reference.infer(graph, images).scores
     last = codes_of(path, quantised_tensor(path, "Gemm"), imported, images, activations)
     assert np.ptp(last) > 100
-    assert np.abs(scores - last).max() <= 3 and (scores.argmax(axis=1) != last.argmax(axis=1)).mean() < 0.01
+    assert np.abs(scores - last).max() <= 2 and (scores != last).mean() < 0.1
+    assert (scores.argmax(axis=1) != last.argmax(axis=1)).mean() < 0.01
 
 
 def test_its_numbers_are_the_files_own(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_a_bias_that_is_added_behind_and_a_relu_over_codes(tmp_path: Path) -> No
     assert given is not None
     first = next(rows for rows in given.layers if rows is not None)
     assert first.bias.any() and (first.low, first.high) == (0, 67)
-    images = images_for(imported.network, 200)
+    images = images_for(imported.network, 60)
     inputs = images.reshape(-1, 6).astype(np.float32) / np.float32(255)
     theirs = np.concatenate([answers(path, each[None])[0] for each in inputs])
     ours = (reference.infer(lower(imported.network), images).scores - 120) * 0.04
@@ -208,7 +209,7 @@ def test_what_is_not_quantised_alike_is_named(tmp_path: Path, case: str) -> None
     [
         ({"first scale": 0.0}, "found a scale that is no finite number above 0"),
         ({"first scale": float("nan")}, "found a scale that is no finite number above 0"),
-        ({"scale": 1e-30}, "need less than 2^30"),
+        ({"scale": 1e-30}, "need less than 2^30 in one"),
         ({"first kind": np.uint8, "first zero": 3}, "need -128..127"),
         ({"input kind": np.uint16}, "found activations of uint16"),
     ],
@@ -218,6 +219,13 @@ def test_numbers_beyond_eight_bits_are_refused(tmp_path: Path, changes: dict[str
     with pytest.raises(InputError) as caught:
         import_net(net.save(tmp_path / "net.onnx"), Options())
     assert words in str(caught.value), caught.value
+
+
+def test_a_range_of_inputs_is_refused_where_the_file_has_its_own(tmp_path: Path) -> None:
+    path = hand_made().save(tmp_path / "net.onnx")
+    with pytest.raises(InputError, match="found --input-range for a net that brings its own scale of inputs"):
+        import_net(path, Options(None, (0.0, 2.0)))
+    assert import_net(path, Options(shape=(2, 3))).network.input_shape == (1, 2, 3)
 
 
 def test_operators_of_whole_numbers_are_refused_with_the_way_out(tmp_path: Path) -> None:

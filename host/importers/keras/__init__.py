@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from host.data.sandbox import Grant
-from host.importers.base import Imported, Options
+from host.importers.base import Imported, Options, what_goes_in
 from host.importers.guard import read_guarded
 from host.importers.keras.archive import opened
 from host.importers.keras.layers import Walk
@@ -28,6 +28,7 @@ def read(path: Path, options: Options) -> Imported:
             walk = Walk(path, saved, options)
             walk.take_all()
             network = walk.chain.finish(ENGINE, options.labels)
-        return Imported(network, SOURCE, tuple(walk.chain.notes), tuple(walk.left))
+        notes = (*walk.chain.notes, what_goes_in(network.scaling))
+        return Imported(network, SOURCE, notes, tuple(walk.left))
 
     return read_guarded(path, "Keras file", take, _DAMAGED_ZIP)

@@ -3,17 +3,27 @@ channel."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from host.importers.base import Options, refused, scaling_of
+from host.importers.base import Options, scaling_of, vector_shape
 from host.importers.chain import Chain
 from host.importers.keras.archive import Saved, Weights
 from host.importers.keras.config import Layer, shown
+from host.importers.keras.settings import (
+    activation,
+    by_channel,
+    check_order,
+    fixed_shape,
+    geometry,
+    pair,
+    rectifier,
+    reshaped,
+    shaped_kernel,
+    with_bias,
+)
 from host.importers.steps import NO_PADS, same_pads
 from host.nn.shapes import Pads, Pair
 
@@ -72,7 +82,7 @@ class Walk:
 
     def activate(self, layer: Layer, name: str | None = None) -> None:
         """The activation that a layer has within it, or is."""
-        kind, limit = _activation(layer) if name is None else (name, None)
+        kind, limit = activation(layer) if name is None else (name, None)
         place = layer.place if name is not None else f"{layer.place} activation"
         if kind == "relu":
             self.chain.relu(place, limit)
@@ -99,10 +109,12 @@ class Walk:
     def _begin(self, options: Options) -> Chain:
         """Of the input's shape, or of what it is reshaped to before anything is computed."""
         layers = self._saved.layers
-        sizes = _fixed(layers[0], layers[0].settings.get("batch_shape", layers[0].settings.get("batch_input_shape")))
+        sizes = fixed_shape(
+            layers[0], layers[0].settings.get("batch_shape", layers[0].settings.get("batch_input_shape"))
+        )
         first: Layer | None = None
         for layer in layers:
-            target = _reshaped(layer, sizes) if layer.kind == "Reshape" else sizes
+            target = reshaped(layer, sizes) if layer.kind == "Reshape" else sizes
             if layer.kind not in _BEFORE or len(target) == 1 < len(sizes):
                 first = layer
                 break
@@ -118,68 +130,14 @@ class Walk:
         if len(sizes) != 1:
             need = "(height, width, channels), (steps, channels) or (features,)"
             raise layers[0].wrong(f"the shape {sizes}", need, "rebuild the net with such an input")
-        height, width = options.shape or (1, sizes[0])
-        if height * width != sizes[0]:
-            raise refused(self.path, "--shape", f"{height},{width}", f"{sizes[0]} values", "give another, or none")
-        chain = Chain(self.path, (1, height, width), scaling)
+        chain = Chain(self.path, vector_shape(self.path, options, sizes[0]), scaling)
         chain.flatten("input")
         return chain
 
 
-def _fixed(layer: Layer, value: object) -> tuple[int, ...]:
-    """A shape without the batch."""
-    if not isinstance(value, list) or len(value) < 2:
-        raise layer.wrong(f"the input shape {shown(value)}", "a fixed one", "give the net an Input and save it again")
-    return tuple(_side(layer, each) for each in value[1:])
-
-
-def _side(layer: Layer, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 1 << 31:
-        raise layer.wrong(f"a side of {shown(value)}", "whole numbers from 1", "give the net a fixed Input shape")
-    return value
-
-
-def _reshaped(layer: Layer, sizes: tuple[int, ...]) -> tuple[int, ...]:
-    target = layer.settings.get("target_shape")
-    if not isinstance(target, list) or not 1 <= len(target) <= 3 or target.count(-1) > 1:
-        raise layer.wrong(f"target_shape {shown(target)}", "one to three sides")
-    known = [_side(layer, each) for each in target if each != -1]
-    rest = math.prod(sizes) // math.prod(known)
-    found = tuple(rest if each == -1 else int(each) for each in target)
-    if math.prod(found) != math.prod(sizes):
-        raise layer.wrong(f"{found} of {sizes}", "as many values")
-    return found
-
-
-def _activation(layer: Layer) -> tuple[str, float | None]:
-    """Its name and limit; a layer of its own class may stand for a name."""
-    value = layer.settings.get("activation")
-    if isinstance(value, dict):
-        kind, config = value.get("class_name"), value.get("config")
-        if isinstance(kind, str) and isinstance(config, dict) and kind in _AS_LAYER:
-            return _AS_LAYER[kind](Layer(layer.path, kind, layer.name, config, layer.index))
-        value = config if kind == "function" else value.get("class_name")
-    if value is None:
-        return "linear", None
-    return ("relu", 6.0) if value == "relu6" else (str(value).lower(), None)
-
-
-def _rectifier(layer: Layer) -> tuple[str, float | None]:
-    if layer.number("negative_slope", 0.0) or layer.number("threshold", 0.0):
-        raise layer.wrong("a slope or threshold other than 0", "a plain ReLU", "train it with one")
-    limit = layer.settings.get("max_value")
-    return "relu", None if limit is None else layer.number("max_value", 0.0)
-
-
-_AS_LAYER: dict[str, Callable[[Layer], tuple[str, float | None]]] = {
-    "ReLU": _rectifier,
-    "Softmax": lambda layer: ("softmax", None),
-}
-
-
 def _activation_layer(walk: Walk, layer: Layer) -> None:
     if layer.kind == "ReLU":
-        walk.chain.relu(layer.place, _rectifier(layer)[1])
+        walk.chain.relu(layer.place, rectifier(layer)[1])
     elif layer.kind == "Softmax":
         walk.activate(layer, "softmax")
     else:
@@ -187,42 +145,42 @@ def _activation_layer(walk: Walk, layer: Layer) -> None:
 
 
 def _conv(walk: Walk, layer: Layer) -> None:
-    kernel, strides = _geometry(layer)
-    weights = walk.weights(layer, *_with_bias(layer, "kernel"), needed=1)
+    kernel, strides = geometry(layer)
+    weights = walk.weights(layer, *with_bias(layer, "kernel"), needed=1)
     groups = layer.whole("groups", 1)
-    numbers = _shaped(layer, weights["kernel"], kernel).transpose(3, 2, 0, 1)
+    numbers = shaped_kernel(layer, weights["kernel"], kernel).transpose(3, 2, 0, 1)
     pads = walk.pads(layer, kernel, strides)
     walk.chain.conv(layer.place, numbers, weights.get("bias"), strides, pads, groups)
     walk.activate(layer)
 
 
 def _depthwise(walk: Walk, layer: Layer) -> None:
-    kernel, strides = _geometry(layer)
-    weights = walk.weights(layer, *_with_bias(layer, "kernel"), needed=0)
+    kernel, strides = geometry(layer)
+    weights = walk.weights(layer, *with_bias(layer, "kernel"), needed=0)
     numbers = weights.get("kernel", weights.get("depthwise_kernel"))
     if numbers is None:
         raise layer.wrong("no kernel", "one", "save the whole net again with model.save()")
     pads = walk.pads(layer, kernel, strides)
-    shaped = _shaped(layer, numbers, kernel)
-    walk.chain.conv(layer.place, _by_channel(shaped), weights.get("bias"), strides, pads, shaped.shape[2])
+    shaped = shaped_kernel(layer, numbers, kernel)
+    walk.chain.conv(layer.place, by_channel(shaped), weights.get("bias"), strides, pads, shaped.shape[2])
     walk.activate(layer)
 
 
 def _separable(walk: Walk, layer: Layer) -> None:
     """A depthwise convolution and a pointwise one behind it."""
-    kernel, strides = _geometry(layer)
-    weights = walk.weights(layer, *_with_bias(layer, "depthwise_kernel", "pointwise_kernel"), needed=2)
-    shaped = _shaped(layer, weights["depthwise_kernel"], kernel)
+    kernel, strides = geometry(layer)
+    weights = walk.weights(layer, *with_bias(layer, "depthwise_kernel", "pointwise_kernel"), needed=2)
+    shaped = shaped_kernel(layer, weights["depthwise_kernel"], kernel)
     pads = walk.pads(layer, kernel, strides)
-    walk.chain.conv(f"{layer.place} depthwise", _by_channel(shaped), None, strides, pads, shaped.shape[2])
-    pointwise = _shaped(layer, weights["pointwise_kernel"], (1, 1)).transpose(3, 2, 0, 1)
+    walk.chain.conv(f"{layer.place} depthwise", by_channel(shaped), None, strides, pads, shaped.shape[2])
+    pointwise = shaped_kernel(layer, weights["pointwise_kernel"], (1, 1)).transpose(3, 2, 0, 1)
     walk.chain.conv(f"{layer.place} pointwise", pointwise, weights.get("bias"))
     walk.activate(layer)
 
 
 def _dense(walk: Walk, layer: Layer) -> None:
     """Over a map it works on each pixel by itself, as a pointwise convolution does."""
-    weights = walk.weights(layer, *_with_bias(layer, "kernel"), needed=1)
+    weights = walk.weights(layer, *with_bias(layer, "kernel"), needed=1)
     numbers, bias = weights["kernel"], weights.get("bias")
     if numbers.ndim != 2:
         raise layer.wrong(f"a kernel {numbers.shape}", "(inputs, units)")
@@ -234,11 +192,11 @@ def _dense(walk: Walk, layer: Layer) -> None:
 
 
 def _pool(walk: Walk, layer: Layer) -> None:
-    _check_order(layer)
+    check_order(layer)
     count = 1 if layer.kind.endswith("1D") else 2
     sizes = layer.sizes("pool_size", count, 2)
     given = layer.settings.get("strides")
-    window, strides = _pair(sizes), _pair(sizes if given is None else layer.sizes("strides", count, 1))
+    window, strides = pair(sizes), pair(sizes if given is None else layer.sizes("strides", count, 1))
     if any(walk.pads(layer, window, strides) if len(walk.chain.shape) == 3 else ()):
         found = f"padding same over {walk.chain.shape[1]}x{walk.chain.shape[2]}"
         raise layer.wrong(found, "windows that fill the map", "train with padding valid")
@@ -247,7 +205,7 @@ def _pool(walk: Walk, layer: Layer) -> None:
 
 
 def _global_pool(walk: Walk, layer: Layer) -> None:
-    _check_order(layer)
+    check_order(layer)
     is_average = layer.kind.startswith("GlobalAverage")
     (walk.chain.global_average_pool if is_average else walk.chain.global_max_pool)(layer.place)
 
@@ -274,7 +232,7 @@ def _rescaling(walk: Walk, layer: Layer) -> None:
 
 
 def _padding(walk: Walk, layer: Layer) -> None:
-    _check_order(layer)
+    check_order(layer)
     value = layer.settings.get("padding", 1)
     rows, columns = value if isinstance(value, list) and len(value) == 2 else (value, value)
     sides = [[each, each] if isinstance(each, int) else each for each in (rows, columns)]
@@ -285,7 +243,7 @@ def _padding(walk: Walk, layer: Layer) -> None:
 
 
 def _flatten(walk: Walk, layer: Layer) -> None:
-    _check_order(layer)
+    check_order(layer)
     walk.chain.flatten(layer.place, channels_last=True)
 
 
@@ -293,52 +251,11 @@ def _reshape(walk: Walk, layer: Layer) -> None:
     """One that is no part of the input may only flatten."""
     channels, *rest = walk.chain.shape
     before = (*rest, channels)
-    target = _reshaped(layer, before)
+    target = reshaped(layer, before)
     if len(target) == 1:
         walk.chain.flatten(layer.place, channels_last=True)
     elif [side for side in target if side > 1] != [side for side in before if side > 1] or target[-1] != channels:
         raise layer.wrong(f"{before} made {target}", "a flattening", "reshape before the net, or not at all")
-
-
-def _geometry(layer: Layer) -> tuple[Pair, Pair]:
-    """Kernel and strides (height, width) of a convolution; of one dimension as a map of one row."""
-    _check_order(layer)
-    count = 1 if layer.kind.endswith("1D") else 2
-    if set(layer.sizes("dilation_rate", count, 1)) != {1}:
-        found = f"dilation_rate {shown(layer.settings['dilation_rate'])}"
-        raise layer.wrong(found, "1", "train without dilation, or with a larger kernel")
-    return _pair(layer.sizes("kernel_size", count, 1)), _pair(layer.sizes("strides", count, 1))
-
-
-def _pair(sizes: tuple[int, ...]) -> Pair:
-    return (1, sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])
-
-
-def _check_order(layer: Layer) -> None:
-    order = layer.text("data_format", "channels_last")
-    if order != "channels_last":
-        raise layer.wrong(f"data_format {shown(order)}", "channels_last", "convert the net to channels_last")
-
-
-def _with_bias(layer: Layer, *names: str) -> Iterator[str]:
-    yield from names
-    if layer.flag("use_bias", True):
-        yield "bias"
-
-
-def _shaped(layer: Layer, weights: NDArray[np.generic], kernel: Pair) -> NDArray[np.generic]:
-    """(height, width, inputs, outputs) of a kernel, which has no height in one dimension."""
-    shaped = weights[None] if weights.ndim == 3 else weights
-    if shaped.ndim != 4 or shaped.shape[:2] != kernel:
-        raise layer.wrong(f"a kernel {weights.shape}", f"one of {kernel}", "save the net again")
-    return shaped
-
-
-def _by_channel(weights: NDArray[np.generic]) -> NDArray[np.generic]:
-    """A depthwise kernel (height, width, channels, of each) as (outputs, 1, height, width)."""
-    height, width, channels, each = weights.shape
-    rows: NDArray[np.generic] = weights.transpose(2, 3, 0, 1).reshape(channels * each, 1, height, width)
-    return rows
 
 
 _TAKE: dict[str, Take] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from host.data.sandbox import Grant
-from host.importers.base import Imported, Options, library
+from host.importers.base import Imported, Options, library, what_goes_in
 from host.importers.codes import Codes
 from host.importers.guard import read_guarded
 from host.importers.onnx.graph import parse
@@ -36,6 +36,6 @@ def read(path: Path, options: Options) -> Imported:
         if isinstance(state.chain, Codes):
             notes.append(f"{state.chain.computed} layers {_ROUNDING}")
         source = QUANTISED if state.is_quantised else SOURCE
-        return Imported(net, source, tuple(notes), tuple(state.left))
+        return Imported(net, source, (*notes, what_goes_in(net.scaling)), tuple(state.left))
 
-    return read_guarded(path, "ONNX file", take, (error,))
+    return read_guarded(path, "ONNX file", take, (error,), in_sandbox=False)

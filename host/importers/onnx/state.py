@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.importers.base import Options, refused, scaling_of
+from host.importers.base import Options, refused, scaling_of, vector_shape
 from host.importers.chain import Chain
 from host.importers.codes import Codes
 from host.importers.onnx.constants import Constant
@@ -82,11 +82,7 @@ class State:
         by_letter = dict(zip(axes, self._sizes, strict=True))
         self._axes = axes
         if "F" in axes:
-            height, width = self._options.shape or (1, by_letter["F"])
-            if height * width != by_letter["F"]:
-                found = f"{height},{width}"
-                raise refused(self.path, "--shape", found, f"{by_letter['F']} values", "give another, or none")
-            shape = (1, height, width)
+            shape = vector_shape(self.path, self._options, by_letter["F"])
         else:
             shape = (by_letter.get("C", 1), by_letter.get("H", 1), by_letter.get("W", 1))
         self._chain = (

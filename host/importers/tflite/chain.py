@@ -66,7 +66,7 @@ class Chain:
     ) -> None:
         """A layer with weights, and its activation; `sides` are (height, width) of a convolution's output."""
         if numbers.rows is not None:
-            self.codes, self._reach = (numbers.rows.low, numbers.rows.high), integers.reach(numbers.rows)
+            self.codes, self._reach = (numbers.rows.low, numbers.rows.high), numbers.rows.reach
         reach = self._reach if relu is None else 0.0  # nobody knows how far the sums reach before it
         self._append(op, Piece(spec, numbers.weights, numbers.bias, reach), numbers.rows)
         if relu is not None:
@@ -79,7 +79,7 @@ class Chain:
         """A pool whose output is (height, width), with `rows` where it has its own scale."""
         assert self.map is not None
         if rows is not None:
-            self.codes, self._reach = (rows.low, rows.high), integers.reach(rows)
+            self.codes, self._reach = (rows.low, rows.high), rows.reach
         self._append(op, Piece(spec, output_max=self._reach), rows)
         self.map = (self.map[0], *sides)
         self.size = math.prod(self.map)
@@ -133,7 +133,7 @@ class Chain:
                 op, f"codes {codes[0]}..{codes[1]}", "some that can occur", "convert the net again"
             )
         self._rows[at] = rows = replace(rows, low=low, high=high)
-        self.codes, self._reach = (low, high), integers.reach(rows)
+        self.codes, self._reach = (low, high), rows.reach
 
     def _end_in_dense(self) -> None:
         """A convolution over the whole map, at the end, is a dense layer with the same numbers."""

@@ -15,7 +15,7 @@ CENTER = 128
 """The u8 code that stands for int8's 0."""
 _LOW, _HIGH = -128, 127
 _LIMITS = {"RELU": math.inf, "RELU6": 6.0}
-_MOST_SHIFT, _LEAST_EXPONENT, _MOST_EXPONENT = 32, -31, 30
+_MOST_SHIFT, _LEAST_EXPONENT = 32, -31
 
 
 def zero_code(tensor: Tensor) -> int:
@@ -47,7 +47,7 @@ def layer_rows(
     sum is worth more than 2^30 steps of the output."""
     source, filters, target = tensors
     product = float(source.scales[0]) * filters.scales.astype(np.float64)
-    multipliers, exponents = _multipliers(np.broadcast_to(product / float(target.scales[0]), len(bias)))
+    multipliers, exponents = quantised_multipliers(np.broadcast_to(product / float(target.scales[0]), len(bias)))
     low, high = clamps(target, activation)
     return GivenRows(weights, bias, multipliers, exponents, scale_of(target), zero_code(target), low, high)
 
@@ -55,7 +55,7 @@ def layer_rows(
 def mean_rows(source: Tensor, target: Tensor, channels: int, count: int) -> GivenRows:
     """Rows of the mean of `count` codes of each channel. The division goes into the multiplier, brought up by as many
     bits as the count has and then rounded down. Raise OverflowError as `layer_rows`."""
-    multipliers, exponents = _multipliers(np.array([float(source.scales[0]) / float(target.scales[0])]))
+    multipliers, exponents = quantised_multipliers(np.array([float(source.scales[0]) / float(target.scales[0])]))
     multiplier, exponent = int(multipliers[0]), int(exponents[0])
     shift = min(count.bit_length() - 1, _MOST_SHIFT, exponent - _LEAST_EXPONENT)
     return GivenRows(
@@ -66,14 +66,3 @@ def mean_rows(source: Tensor, target: Tensor, channels: int, count: int) -> Give
         scale_of(target),
         zero_code(target),
     )
-
-
-def _multipliers(factors: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    if not (factors < 2.0**_MOST_EXPONENT).all():
-        raise OverflowError(f"outputs in steps of {1 / factors.max():.3g} of those of the sums")
-    return quantised_multipliers(factors)
-
-
-def reach(rows: GivenRows) -> float:
-    """The largest magnitude that a layer's codes stand for."""
-    return max(rows.high - rows.zero, rows.zero - rows.low) * rows.scale

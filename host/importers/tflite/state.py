@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from host.importers.base import Options, scaling_of
+from host.importers.base import Options, scaling_of, vector_shape
 from host.importers.tflite import integers
 from host.importers.tflite.chain import Chain
 from host.importers.tflite.file import ACTIVATIONS, FLOAT, INT8, File, Operator, Tensor
@@ -26,7 +26,7 @@ class Walk:
     first layer, `kind` that of all activations, `ended` the operator behind which nothing may be computed."""
 
     def __init__(self, file: File, options: Options) -> None:
-        self.file = file
+        self.file, self.options = file, options
         self.chain = Chain(file)
         self.weights = Weights(file)
         self.at = file.source
@@ -76,7 +76,8 @@ class Walk:
         if not 2 <= len(shape) <= 4 or shape[0] != 1:
             do = "convert the net for one image at a time"
             raise self.file.refused(op, f"an input {shape}", "(1, height, width, channels) or (1, values)", do)
-        sides = {2: (1, shape[-1], 1), 3: (*shape[1:], 1), 4: shape[1:]}[len(shape)]
+        vector = vector_shape(self.file.path, self.options, shape[-1]) if len(shape) == 2 else ()
+        sides = {2: (*vector[1:], 1), 3: (*shape[1:], 1), 4: shape[1:]}[len(shape)]
         height, width, channels = sides
         self.chain.begin((channels, height, width))
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from host.importers.base import Imported, Options, refused
+from host.importers.base import Imported, Options, what_goes_in
 from host.importers.tflite import compute, passing
 from host.importers.tflite.chain import SOURCE
 from host.importers.tflite.file import INT8, Operator, read_file
 from host.importers.tflite.state import CHAIN, OTHERWISE, Walk
-from host.nn.scaling import Scaling
 
 _TAKEN: dict[str, Callable[[Walk, Operator], None]] = {
     "CONV_2D": compute.conv,
@@ -75,17 +74,12 @@ def _take(walk: Walk, op: Operator) -> None:
 
 def _imported(walk: Walk, options: Options) -> Imported:
     """What was read; raise InputError where it is no classifier."""
-    path = walk.file.path
     if walk.file.target != walk.at:
         found = f"tensor {walk.file.target} as the output"
         raise walk.file.refused(None, found, f"tensor {walk.at}, the last that is made", CHAIN)
     walk.check_no_pads(walk.file.operators[-1] if walk.file.operators else None)
-    is_int8 = walk.kind == INT8
-    if is_int8 and options.input_range is not None:
-        found = "--input-range for a net that brings its own scale of inputs"
-        raise refused(path, "input", found, "none", "leave it out")
     network = walk.chain.network(options, walk.scaling)
-    return Imported(network, SOURCE, (_what_was_taken(walk), _what_goes_in(walk.scaling)), tuple(walk.left))
+    return Imported(network, SOURCE, (_what_was_taken(walk), what_goes_in(walk.scaling)), tuple(walk.left))
 
 
 def _what_was_taken(walk: Walk) -> str:
@@ -94,8 +88,3 @@ def _what_was_taken(walk: Walk) -> str:
     if walk.kind == INT8:
         return f"{ops} bit for bit as TensorFlow Lite Micro"
     return f"{ops} of floats, which are rounded here"
-
-
-def _what_goes_in(scaling: Scaling) -> str:
-    step, low = 1 / scaling.divisor, -scaling.offset / scaling.divisor
-    return f"input: codes 0..255 stand for {low:.6g}..{low + 255 * step:.6g}, a step for {step:.6g}"
