@@ -62,9 +62,9 @@ def range_fields(op: Dense) -> tuple[Field, ...]:
     return small((("zero", op.codes.zero), ("low", op.codes.low), ("high", op.codes.high)))
 
 
-def code_counts(rows: Rows, sums: float, in_full: float) -> dict[str, float]:
-    """nn_affine_code of so many sums, of which a share needs its product; it shifts by whole bytes at once, but else
-    bit by bit."""
+def code_counts(rows: Rows, sums: float, in_full: float, positive: float) -> dict[str, float]:
+    """nn_affine_code of so many sums, of which a share needs its product and one is above 0; it shifts by whole bytes
+    at once, but else bit by bit."""
     exponents = _rule(rows).exponents
     right = np.maximum(-exponents - 1, 0)
     bits = np.maximum(exponents, 0) + np.where(right > 7, right - 8, right)
@@ -72,17 +72,18 @@ def code_counts(rows: Rows, sums: float, in_full: float) -> dict[str, float]:
     return {
         "nn_affine_code": sums,
         "nn_affine_code in full": full,
+        "nn_affine_code above 0": sums * positive,
         "a bit of nn_affine_code": full * float(bits.mean()),
     }
 
 
-def share_in_full(op: Conv, alive: float | None) -> float:
-    """How often a sum's product is needed: not where it is negative and a code of 0.0 or more is there already."""
+def conv_codes(op: Conv, alive: float | None) -> dict[str, float]:
+    """What a convolution does to its sums. A product is not needed where a sum is negative and a code of 0.0 or more is
+    there already."""
     positive = positive_share(op, alive if op.codes.zero == 0 else None)
-    if op.codes.zero <= op.codes.low:
-        return positive
-    first = 1 / (op.pool[0] * op.pool[1])
-    return first + (1 - first) * positive
+    first = 0.0 if op.codes.zero <= op.codes.low else 1 / (op.pool[0] * op.pool[1])
+    sums = op.used[0] * op.used[1] * op.rows.outputs
+    return code_counts(op.rows, sums, first + (1 - first) * positive, positive)
 
 
 def edges(op: Conv) -> Mapping[tuple[int, int], int]:
@@ -92,10 +93,8 @@ def edges(op: Conv) -> Mapping[tuple[int, int], int]:
 
 def dense_counts(op: Dense, alive: float | None) -> dict[str, float]:
     """What both of the dense kernels do to their sums."""
-    share = 1.0
-    if op.codes.zero <= op.codes.low:
-        share = 0.5 if alive is None or op.codes.zero else alive / op.rows.outputs
-    return code_counts(op.rows, op.rows.outputs, share)
+    positive = 0.5 if alive is None or op.codes.zero else alive / op.rows.outputs
+    return code_counts(op.rows, op.rows.outputs, positive if op.codes.zero <= op.codes.low else 1.0, positive)
 
 
 class AffineConv(OneOp[Conv]):
@@ -137,7 +136,7 @@ class AffineConv(OneOp[Conv]):
             "nn_conv_affine edge patch": patches(at_edges) * outputs,
             "nn_conv_affine edge run": runs(at_edges) * outputs,
             "nn_conv_affine edge weight": sum(count * y * x for (y, x), count in at_edges.items()) * share * outputs,
-        } | code_counts(op.rows, positions * outputs, share_in_full(op, alive))
+        } | conv_codes(op, alive)
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         return whole("nn_walk_load", "nn_conv_affine_run", "nn_patch_sum", "nn_affine_code")

@@ -62,15 +62,17 @@ class AvrAffineConv(OneOpOnAvr[Conv]):
 
     def counts(self, op: Conv, alive: float | None) -> Mapping[str, float]:
         positions, sizes, at_edges = op.used[0] * op.used[1], self.blocks(op).sizes, affine.edges(op)
+        kind = "depthwise" if op.is_depthwise else "full"
         return {
             self.name: 1,
-            f"{self.name} position": positions,
+            f"{self.name} {kind} position": positions,
+            f"{self.name} {kind} input": positions * op.rows.flat.shape[1] * op.rows.outputs,
             f"{self.name} size of blocks": positions * len(set(sizes)),
             f"{self.name} block": positions * len(sizes),
             "nn_avr_affine_codes code": positions * op.rows.outputs,
             f"{self.name} edge": sum(at_edges.values()),
             f"{self.name} edge row": sum(count * y for (y, _), count in at_edges.items()),
-        } | affine.code_counts(op.rows, positions * op.rows.outputs, affine.share_in_full(op, alive))
+        } | affine.conv_codes(op, alive)
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         names = ("nn_avr_affine_conv", "nn_walk_load", "nn_avr_affine_codes", "nn_affine_code")
