@@ -33,8 +33,7 @@ def clamps(tensor: Tensor, activation: str) -> tuple[int, int]:
     low, high = _LOW, _HIGH
     if activation in _LIMITS:
         low = int(tensor.zeros[0])
-        with np.errstate(over="ignore"):
-            steps = float(np.float32(_LIMITS[activation]) / tensor.scales[0])
+        steps = float(np.float32(_LIMITS[activation]) / tensor.scales[0])
         if steps < _HIGH - _LOW:
             high = min(high, low + math.floor(steps + 0.5))
     return low + CENTER, high + CENTER

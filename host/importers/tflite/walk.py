@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from host.importers.base import Imported, Options, what_goes_in
 from host.importers.tflite import compute, passing
 from host.importers.tflite.chain import SOURCE
@@ -47,9 +49,10 @@ _WAY_OUT = {
 def read(path: Path, options: Options) -> Imported:
     """Read a net of int8 or of floats; raise InputError where it cannot be taken."""
     walk = Walk(read_file(path), options)
-    for op in walk.file.operators:
-        _take(walk, op)
-    return _imported(walk, options)
+    with np.errstate(all="ignore"):  # whatever is not finite at the end is refused there
+        for op in walk.file.operators:
+            _take(walk, op)
+        return _imported(walk, options)
 
 
 def _take(walk: Walk, op: Operator) -> None:
