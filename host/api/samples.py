@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from host import data
 from host.data.values import to_labels
-from host.errors import InputError
+from host.errors import InputError, near
 from host.nn.encode import encode, takes
 from host.nn.network import Network
 from host.nn.shapes import text
 
+_SPLITS = ("train", "test")
 INPUTS_PART = "inputs"
 """Stands where a data set's split would, for a file that has none."""
 
@@ -38,15 +40,18 @@ class Asked:
 
 
 def load_samples(
-    name: str, network: Network, given: str | None = None, limit: int | None = None, usual: str = "test"
+    name: str | Path, network: Network, split: str | None = None, limit: int | None = None, usual: str = "test"
 ) -> Asked:
-    """The first `limit` samples of the split that is `given`, else the `usual` one, or of a file of inputs, which has
-    none; raise InputError where the net cannot take them."""
-    found, part = data.load_any(name), given or usual
+    """The first `limit` samples of a `split`, else of the `usual` one, or of a file of inputs, which has none; raise
+    InputError where the net cannot take them."""
+    name = str(name)
+    found, part = data.load_any(name), split or usual
+    if part not in _SPLITS:
+        raise InputError(f"{name}: split: found '{part}'{near(part, _SPLITS)}, need {' or '.join(_SPLITS)}; choose one")
     if isinstance(found, data.Inputs):
-        if given is not None:
+        if split is not None:
             raise InputError(
-                f"{name}: --split: found {given}, need none for a file of inputs, which has no splits; leave it out"
+                f"{name}: --split: found {split}, need none for a file of inputs, which has no splits; leave it out"
             )
         asked = Asked(found.name, INPUTS_PART, found.sha256, _encoded(name, found, network))
     else:

@@ -73,5 +73,7 @@ def _say(console: Console, network: Network, asked: Asked) -> None:
     for name, share in _shares(network, asked).items():
         what = "answers as the float net" if asked.samples.labels is None else "accuracy"
         console.say(f"  {name:24} {what} {percent(share)}")
+    if network.given is not None:
+        console.say(f"int8 keeps the numbers of {network.given.source}'s file; the ranges are for other formats")
     if reason := refusal(network, WeightFormat.INT8):
         console.say(reason)

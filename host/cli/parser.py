@@ -339,7 +339,7 @@ def _explain(parser: argparse.ArgumentParser) -> None:
     _model(parser)
     _data(parser)
     parser.add_argument("--index", type=natural, required=True, metavar="N", help="which image of the split, from 0")
-    parser.add_argument("--split", choices=("train", "test"), default="test")
+    _split(parser, "test")
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
         "--board", help=f"bring back each step's output from a board: native, or simulated: {_SIMULATED}"

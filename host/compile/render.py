@@ -53,8 +53,9 @@ def _environment(templates: Path) -> jinja2.Environment:
     return environment
 
 
-def write_headers(export: Export, directory: Path) -> list[Path]:
+def write_headers(export: Export, directory: str | Path) -> list[Path]:
     """Render `export` into `directory` (made if missing); all files appear, or none."""
+    directory = Path(directory)
     texts = render(export)
     try:
         directory.mkdir(parents=True, exist_ok=True)

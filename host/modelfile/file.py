@@ -30,8 +30,9 @@ __all__ = ["content_hash", "load", "save"]
 _READERS = {1: legacy.load_version_1, 2: legacy.load_version_2, current.VERSION: current.load}
 
 
-def save(network: Network, path: Path) -> None:
+def save(network: Network, path: str | Path) -> None:
     """Write `network` to `path` atomically; raise InputError where it cannot be written."""
+    path = Path(path)
     # In memory first: HDF5 cannot close a file that it has failed to write. Times are left out so that the same model
     # gives the same bytes.
     with h5py.File("model", "w", driver="core", backing_store=False, track_order=False) as file:

@@ -67,12 +67,11 @@ def reading_cause(right: Mapping[str, NDArray[np.bool_]]) -> str | None:
     return f"{name} {100 * best.mean():.1f} % instead of {100 * usual.mean():.1f} %: {remedy}"
 
 
-def range_causes(graph: Graph, found: Sequence[Loss], model: str, data: str) -> list[str]:
+def range_causes(graph: Graph, found: Sequence[Loss], way_out: str) -> list[str]:
     """Ops whose range does not fit what these images put into it, with the way out."""
     causes = []
     for number, (op, loss) in enumerate(zip(graph.ops, found, strict=True)):
         what = f"op {number}, {op_name(op)}" + ("" if loss.layer is None else f" (layer {loss.layer})")
-        way_out = f"measure it on these images: `host calibrate {model} --data {data}`"
         if loss.clipped is not None and loss.clipped > MOST_CLIPPED:
             causes.append(
                 f"{what}: {100 * loss.clipped:.1f} % of its values lie above its range and are cut; {way_out}"

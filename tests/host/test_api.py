@@ -42,6 +42,23 @@ def test_a_net_that_does_not_fit_is_refused_with_its_numbers():
         api.compile_for(network, "uno")
 
 
+def test_mistakes_are_one_line_each():
+    network = api.load_model("firmware/model/default.h5")
+    graph, images = api.quantise(network), np.zeros((2, 16, 16), np.uint8)
+    mistakes = {
+        "format: found 'int7' (did you mean int8?)": lambda: api.quantise(network, "int7"),
+        "activation_bits: found 7, need one of": lambda: api.quantise(network, "int8", 7),
+        "import: input_range: found (1, 1)": lambda: api.import_model("x.tflite", input_range=(1, 1)),
+        "digits: split: found 'testt' (did you mean test?)": lambda: api.load_samples("digits", network, "testt"),
+        "images: found float64 (2, 16, 16), need codes": lambda: api.infer(graph, images / 255),
+        "images: found uint8 (2, 256), need codes": lambda: api.float_scores(network, images.reshape(2, 256)),
+    }
+    for complaint, mistake in mistakes.items():
+        with pytest.raises(InputError) as caught:
+            mistake()
+        assert str(caught.value).startswith(complaint) and "\n" not in str(caught.value)
+
+
 def test_inputs_of_an_imported_net_are_taken_in_its_own_unit(tmp_path):
     network = given_network(GIVEN["given, dense"])
     values = np.random.default_rng(1).normal(0, 1, (20, 16, 16)).astype(np.float32)
