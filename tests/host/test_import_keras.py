@@ -48,6 +48,15 @@ NETS = {
         keras.dense(RNG, 5, 4),
         ("Softmax", {"axis": -1}, {}),
     ],
+    "padded twice": [
+        keras.input_layer(6, 7, 2),
+        ("ZeroPadding2D", {"padding": [[0, 1], [1, 0]]}, {}),
+        keras.conv(RNG, 2, 3, (3, 3), strides=[2, 2], padding="same", activation="relu"),
+        ("ZeroPadding2D", {"padding": [[1, 0], [0, 0]]}, {}),
+        keras.depthwise(RNG, 3, 1, (4, 3), strides=[2, 2], padding="same", activation="relu"),
+        ("Flatten", {}, {}),
+        keras.dense(RNG, 18, 3),
+    ],
     "no dense layer": [
         keras.input_layer(8, 8, 1),
         keras.conv(RNG, 1, 4, (3, 3), activation="relu"),

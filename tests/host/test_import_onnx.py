@@ -58,6 +58,15 @@ def whole_map() -> Net:
     return Net(1, 6, 5).conv(1, 4, (3, 3)).put("Relu").conv(4, 3, (4, 3)).put("Squeeze")
 
 
+def padded_twice() -> Net:
+    """By Pad, then by convolutions whose windows are counted over what Pad made."""
+    net = Net(2, 6, 6)
+    for inputs, after, kernel, auto_pad in ((2, (1, 1), (3, 3), "SAME_UPPER"), (3, (0, 1), (4, 3), "SAME_LOWER")):
+        net.put("Pad", net.tensor(np.array([0, 0, 0, 0, 0, 0, *after], np.int64)))
+        net.conv(inputs, 3, kernel, auto_pad=auto_pad, strides=[2, 2]).put("Relu")
+    return net.put("Flatten").gemm(18, 4)
+
+
 def means() -> Net:
     net = Net(1, 6, 6).conv(1, 4, (3, 3)).put("Relu").put("Dropout", outputs=2).put("Identity")
     return net.put("ReduceMean", axes=[-1, -2], keepdims=0).gemm(4, 3)
@@ -160,6 +169,7 @@ CASES: dict[str, tuple[Callable[[], Net], Callable[[np.ndarray], np.ndarray]]] =
     "groups": (grouped, lambda x: x),
     "no dense layer": (no_dense_layer, lambda x: x),
     "a whole map": (whole_map, lambda x: x),
+    "padded twice": (padded_twice, lambda x: x),
     "means": (means, lambda x: x),
     "means that keep axes": (means_kept, lambda x: x),
     "separable": (separable, lambda x: x),

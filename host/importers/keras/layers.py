@@ -99,7 +99,7 @@ class Walk:
         """Of a convolution or pool over the chain's map."""
         padding = layer.text("padding", "valid")
         if padding == "same":
-            return same_pads(self.chain.shape[1:], kernel, strides)
+            return same_pads(self.chain.sides(layer.place), kernel, strides)
         if padding == "causal" and layer.kind == "Conv1D":
             return (0, kernel[1] - 1, 0, 0)
         if padding != "valid":
