@@ -48,6 +48,15 @@ NETS = {
         keras.dense(RNG, 5, 4),
         ("Softmax", {"axis": -1}, {}),
     ],
+    "padded twice": [
+        keras.input_layer(6, 7, 2),
+        ("ZeroPadding2D", {"padding": [[0, 1], [1, 0]]}, {}),
+        keras.conv(RNG, 2, 3, (3, 3), strides=[2, 2], padding="same", activation="relu"),
+        ("ZeroPadding2D", {"padding": [[1, 0], [0, 0]]}, {}),
+        keras.depthwise(RNG, 3, 1, (4, 3), strides=[2, 2], padding="same", activation="relu"),
+        ("Flatten", {}, {}),
+        keras.dense(RNG, 18, 3),
+    ],
     "no dense layer": [
         keras.input_layer(8, 8, 1),
         keras.conv(RNG, 1, 4, (3, 3), activation="relu"),
@@ -69,6 +78,18 @@ NETS = {
         keras.conv(RNG, 3, 3, (3,), strides=[2], activation="relu"),
         ("GlobalAveragePooling1D", {}, {}),
         keras.dense(RNG, 3, 2),
+    ],
+    "axes of channels by number": [
+        keras.input_layer(1, 9, 3),
+        keras.conv(RNG, 3, 4, (1, 3), activation="relu"),
+        keras.batch_norm(RNG, 4, axis=[3]),
+        ("Reshape", {"target_shape": [7, 4]}, {}),
+        keras.batch_norm(RNG, 4, axis=2),
+        keras.conv(RNG, 4, 5, (3,), activation="relu"),
+        keras.batch_norm(RNG, 5, axis=2),
+        ("GlobalAveragePooling1D", {}, {}),
+        keras.batch_norm(RNG, 5, axis=1),
+        keras.dense(RNG, 5, 3),
     ],
     "one score, and two layers without activation": [
         keras.input_layer(6, 7),
@@ -215,6 +236,36 @@ def test_what_no_board_computes_is_named(tmp_path: Path, case: str) -> None:
     with pytest.raises(InputError) as caught:
         import_net(tmp_path / "net.keras", Options())
     assert str(caught.value).startswith("net.keras: layer ") and words in str(caught.value), caught.value
+
+
+@pytest.mark.parametrize(
+    ("net", "axis"),
+    [
+        ([keras.input_layer(1, 4, 4)], 2),
+        ([keras.input_layer(1, 4, 4)], 1),
+        ([keras.input_layer(4, 4), keras.conv(RNG, 4, 4, (1,), activation="relu")], 1),
+        ([keras.input_layer(4, 4, 4), ("GlobalAveragePooling2D", {"keepdims": True}, {})], 1),
+    ],
+)
+def test_batch_normalisation_of_what_are_no_channels_is_refused(tmp_path: Path, net: list, axis: int) -> None:
+    """Also where as many numbers lie along that axis as there are channels, or rows are one."""
+    net = [*net, keras.batch_norm(RNG, 4, axis=axis), ("Flatten", {}, {}), keras.dense(RNG, 16, 3)]
+    keras.write_keras(tmp_path / "net.keras", net)
+    with pytest.raises(InputError, match=f"found axis '{axis}', need the last one"):
+        import_net(tmp_path / "net.keras", Options())
+
+
+def test_a_bias_that_should_be_there_is_missed(tmp_path: Path) -> None:
+    """Of a .h5, where every array has its name; a .keras file has as many as it says or is refused."""
+    import h5py
+
+    for net, layer in ((SMALL, "conv2d"), (SMALL, "dense")):
+        keras.write_h5(tmp_path / "net.h5", net)
+        with h5py.File(tmp_path / "net.h5", "a") as file:
+            attributes = file[f"model_weights/{layer}"].attrs
+            attributes["weight_names"] = [each for each in attributes["weight_names"] if "bias" not in each]
+        with pytest.raises(InputError, match=f"'{layer}': found no bias, need kernel, bias; save the whole net again"):
+            import_net(tmp_path / "net.h5", Options())
 
 
 def test_several_scores_of_yes_and_no_are_refused(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ MAX_CONFIG_BYTES = 4 << 20
 _MOST_NAMES = 64
 """Arrays of one layer."""
 _AGAIN = "save the whole net again with model.save()"
+_RENAMED = {("DepthwiseConv2D", "depthwise_kernel"): "kernel"}
+"""What Keras 2 called an array, and Keras 3 does."""
 _FOLDERS = ("layers", "_layer_checkpoint_dependencies")
 """Where the weights of a .keras file lie: Keras 3, and the first that TensorFlow's Keras wrote."""
 
@@ -65,11 +67,12 @@ def _hdf5(path: Path, grant: Grant) -> Iterator[Saved]:
             listed = group.attrs.get("weight_names", ())
             if len(listed) > _MOST_NAMES:
                 raise layer.wrong(f"{len(listed)} arrays", f"at most {_MOST_NAMES}")
-            found = [_text(path, each) for each in listed]
-            return {
-                each.split("/")[-1].split(":")[0]: reader.array(reader.member(group, each, h5py.Dataset), layer)
-                for each in found
-            }
+            found = {}
+            for each in (_text(path, each) for each in listed):
+                name = each.split("/")[-1].split(":")[0]
+                name = _RENAMED.get((layer.kind, name), name)
+                found[name] = reader.array(reader.member(group, each, h5py.Dataset), layer)
+            return found
 
         yield Saved(layers, weights_of)
 

@@ -57,6 +57,9 @@ class Walk:
         self._saved = saved
         self._taken: set[int] = set()
         """Layers that are part of the input."""
+        self.axes = 0
+        """How many axes what travels has to Keras, images first: (1, width, channels) and (width, channels) are the
+        same map to the chain."""
         self.chain = self._begin(options)
 
     def take_all(self) -> None:
@@ -72,13 +75,13 @@ class Walk:
                 raise layer.wrong("a layer that no board computes", need, _WAYS_OUT.get(layer.kind, _WAY_OUT))
             take(self, layer)
 
-    def weights(self, layer: Layer, *names: str, needed: int) -> Weights:
-        """The arrays of a layer, of which the first `needed` must be there; each of the given number of axes."""
+    def weights(self, layer: Layer, *names: str) -> Weights:
+        """The arrays of a layer, all of which must be there."""
         found = self._saved.weights_of(layer, names)
-        for name in names[:needed]:
+        for name in names:
             if name not in found:
                 raise layer.wrong(f"no {name}", f"{', '.join(names)}", "save the whole net again with model.save()")
-        return found
+        return {name: found[name] for name in names}
 
     def activate(self, layer: Layer, name: str | None = None) -> None:
         """The activation that a layer has within it, or is."""
@@ -99,7 +102,7 @@ class Walk:
         """Of a convolution or pool over the chain's map."""
         padding = layer.text("padding", "valid")
         if padding == "same":
-            return same_pads(self.chain.shape[1:], kernel, strides)
+            return same_pads(self.chain.sides(layer.place), kernel, strides)
         if padding == "causal" and layer.kind == "Conv1D":
             return (0, kernel[1] - 1, 0, 0)
         if padding != "valid":
@@ -122,6 +125,7 @@ class Walk:
                 sizes = target
                 self._taken.add(layer.index)
         scaling = scaling_of(options)
+        self.axes = 1 + len(sizes)
         if len(sizes) == 3:
             return Chain(self.path, (sizes[2], sizes[0], sizes[1]), scaling)
         if len(sizes) == 2:
@@ -146,7 +150,7 @@ def _activation_layer(walk: Walk, layer: Layer) -> None:
 
 def _conv(walk: Walk, layer: Layer) -> None:
     kernel, strides = geometry(layer)
-    weights = walk.weights(layer, *with_bias(layer, "kernel"), needed=1)
+    weights = walk.weights(layer, *with_bias(layer, "kernel"))
     groups = layer.whole("groups", 1)
     numbers = shaped_kernel(layer, weights["kernel"], kernel).transpose(3, 2, 0, 1)
     pads = walk.pads(layer, kernel, strides)
@@ -156,12 +160,9 @@ def _conv(walk: Walk, layer: Layer) -> None:
 
 def _depthwise(walk: Walk, layer: Layer) -> None:
     kernel, strides = geometry(layer)
-    weights = walk.weights(layer, *with_bias(layer, "kernel"), needed=0)
-    numbers = weights.get("kernel", weights.get("depthwise_kernel"))
-    if numbers is None:
-        raise layer.wrong("no kernel", "one", "save the whole net again with model.save()")
+    weights = walk.weights(layer, *with_bias(layer, "kernel"))
     pads = walk.pads(layer, kernel, strides)
-    shaped = shaped_kernel(layer, numbers, kernel)
+    shaped = shaped_kernel(layer, weights["kernel"], kernel)
     walk.chain.conv(layer.place, by_channel(shaped), weights.get("bias"), strides, pads, shaped.shape[2])
     walk.activate(layer)
 
@@ -169,7 +170,7 @@ def _depthwise(walk: Walk, layer: Layer) -> None:
 def _separable(walk: Walk, layer: Layer) -> None:
     """A depthwise convolution and a pointwise one behind it."""
     kernel, strides = geometry(layer)
-    weights = walk.weights(layer, *with_bias(layer, "depthwise_kernel", "pointwise_kernel"), needed=2)
+    weights = walk.weights(layer, *with_bias(layer, "depthwise_kernel", "pointwise_kernel"))
     shaped = shaped_kernel(layer, weights["depthwise_kernel"], kernel)
     pads = walk.pads(layer, kernel, strides)
     walk.chain.conv(f"{layer.place} depthwise", by_channel(shaped), None, strides, pads, shaped.shape[2])
@@ -180,7 +181,7 @@ def _separable(walk: Walk, layer: Layer) -> None:
 
 def _dense(walk: Walk, layer: Layer) -> None:
     """Over a map it works on each pixel by itself, as a pointwise convolution does."""
-    weights = walk.weights(layer, *with_bias(layer, "kernel"), needed=1)
+    weights = walk.weights(layer, *with_bias(layer, "kernel"))
     numbers, bias = weights["kernel"], weights.get("bias")
     if numbers.ndim != 2:
         raise layer.wrong(f"a kernel {numbers.shape}", "(inputs, units)")
@@ -208,19 +209,17 @@ def _global_pool(walk: Walk, layer: Layer) -> None:
     check_order(layer)
     is_average = layer.kind.startswith("GlobalAverage")
     (walk.chain.global_average_pool if is_average else walk.chain.global_max_pool)(layer.place)
+    if not layer.flag("keepdims", False):
+        walk.axes = 2
 
 
 def _batch_norm(walk: Walk, layer: Layer) -> None:
     axis = layer.settings.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
-    size = walk.chain.shape[1:]
-    last = {-1} if size else {-1, 1}
-    last |= {3} if len(size) == 2 else set()
-    last |= {2} if size[:1] == (1,) else set()
-    if axis not in (last | {1} if size == (1, 1) else last):
+    if axis not in (-1, walk.axes - 1):
         raise layer.wrong(f"axis {shown(axis)}", "the last one", "train with channels last")
     names = [name for name, flag in (("gamma", "scale"), ("beta", "center")) if layer.flag(flag, True)]
-    arrays = walk.weights(layer, *names, "moving_mean", "moving_variance", needed=len(names) + 2)
+    arrays = walk.weights(layer, *names, "moving_mean", "moving_variance")
     mean, variance = (arrays[name].astype(np.float64) for name in ("moving_mean", "moving_variance"))
     factor = arrays.get("gamma", np.ones(1)) / np.sqrt(variance + layer.number("epsilon", 1e-3))
     walk.chain.affine(layer.place, factor, arrays.get("beta", np.zeros(1)) - mean * factor)
@@ -245,6 +244,7 @@ def _padding(walk: Walk, layer: Layer) -> None:
 def _flatten(walk: Walk, layer: Layer) -> None:
     check_order(layer)
     walk.chain.flatten(layer.place, channels_last=True)
+    walk.axes = 2
 
 
 def _reshape(walk: Walk, layer: Layer) -> None:
@@ -256,6 +256,7 @@ def _reshape(walk: Walk, layer: Layer) -> None:
         walk.chain.flatten(layer.place, channels_last=True)
     elif [side for side in target if side > 1] != [side for side in before if side > 1] or target[-1] != channels:
         raise layer.wrong(f"{before} made {target}", "a flattening", "reshape before the net, or not at all")
+    walk.axes = 1 + len(target)
 
 
 _TAKE: dict[str, Take] = {

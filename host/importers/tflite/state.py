@@ -134,6 +134,8 @@ class Walk:
         """An activation that is no layer's with weights."""
         if relu is None:
             return
+        if self.chain.is_empty and self.chain.map is None:
+            self.begin(op, self.start)
         target = self.file.tensors[op.outputs[0]]
         name = "RELU" if relu.limit is None else "RELU6"
         self.chain.hold(op, relu, integers.clamps(target, name) if target.kind == INT8 else None)
