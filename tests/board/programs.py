@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from given_networks import GIVEN, MEANS, given_network
+from given_networks import GIVEN, MEANS, given_network, tied_network
 from networks import LAYERS, limited_network, network_of, random_network
 from numpy.typing import NDArray
 
@@ -117,6 +117,7 @@ NETS = {
     "given, in turns": Net(functools.partial(given_network, GIVEN_TURNS, (1, 28, 28))),
     "in turns": layered(TURNS, side=28),
     "in turns, depthwise": layered(DEPTH_TURNS, side=28),
+    "given, tied": Net(tied_network, boards=()),  # for the portable C, on the PC
 }
 
 

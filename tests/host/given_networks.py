@@ -21,7 +21,7 @@ GIVEN = {
         *(AveragePool2d((8, 8)), Flatten(), Dense(11), ReLU()),
     ),
     "given, oblong": (Conv2d(8, (4, 3), padding=(1, 1, 2, 1)), MaxPool2d((3, 2)), Flatten(), Dense(12)),
-    "given, dense": (Flatten(), Dense(40), ReLU(), Dense(6)),
+    "given, dense": (Flatten(), Dense(40), ReLU(), Dense(6), ReLU()),
 }
 MEANS = {"given, depthwise"}
 """Nets whose average pools have a scale of their own, as MEAN has."""
@@ -69,5 +69,43 @@ def given_network(layers, shape=(1, 16, 16), seed=3, classes=10, zero=95, with_m
         tuple(str(k) for k in range(classes)),
         Provenance("imported", "0" * 64, "given", 0),
         tuple(1.0 for _ in architecture.layers),
+        given=Given("TensorFlow Lite", tuple(rows), 128),
+    )
+
+
+def tied_network(shape=(1, 16, 16), zero=95):
+    """Factors that are powers of two, from 1/8 to 8, behind few weights of -1..1: halves of either rounding and of
+    either sign come up all the time, and shifts to the left."""
+    rng = np.random.default_rng(7)
+    layers = (Conv2d(6, 2, 2), Conv2d(4, 3, padding=1), ReLU(), Flatten(), Dense(12), Dense(8))
+    architecture = Architecture(shape, layers)
+    parameters, rows, scale = empty(architecture), [], 0.02
+    exponents = {0: (0, -1, -2), 1: (0, -1), 4: (0, 1, 2, 3), 5: (0, 1, 4)}
+    for index, (layer, inputs) in enumerate(zip(layers, architecture.shapes, strict=False)):
+        if not isinstance(layer, Conv2d | Dense):
+            rows.append(None)
+            continue
+        sizes = weight_shape(layer, inputs)
+        terms = math.prod(sizes[1:])
+        weights = rng.integers(-1, 2, sizes) * (rng.random(sizes) < min(1, 8 / terms))
+        bias, is_relu = rng.integers(-9, 10, sizes[0]), index == 1
+        numbers = parameters.of(index)
+        numbers["weights"][...], numbers["bias"][...] = weights, bias * scale
+        rows.append(
+            GivenRows(
+                weights.astype(np.int8),
+                bias.astype(np.int32),
+                np.full(sizes[0], 2**30, np.int32),
+                np.resize(exponents[index], sizes[0]).astype(np.int32),
+                scale,
+                *((3, 3, 200) if is_relu else (121 + index, 0, 255)),
+            )
+        )
+    return Network(
+        parameters,
+        Scaling(zero, 1 / scale),
+        tuple("abcdefgh"),
+        Provenance("imported", "0" * 64, "given", 0),
+        tuple(1.0 for _ in layers),
         given=Given("TensorFlow Lite", tuple(rows), 128),
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from given_networks import GIVEN, MEANS, given_network
+from given_networks import GIVEN, MEANS, given_network, tied_network
 from networks import drawn_images
 
 from host.errors import InputError
@@ -17,7 +17,8 @@ from host.quantise.calibrate import export_top
 from host.quantise.graph import AFTER
 from host.quantise.graph import GIVEN as AS_IMPORTED
 from host.quantise.lower import lower
-from host.quantise.reference import infer
+from host.quantise.ops import Conv
+from host.quantise.reference import conv_sums, dense_sums, infer, op_inputs
 
 
 def rounded(total: int, multiplier: int, exponent: int) -> int:
@@ -96,6 +97,25 @@ def test_the_reference_computes_what_tensorflow_lite_says(name):
     expected = [run_by_hand(network, image) for image in images]
     assert (infer(graph, images).scores - 128).tolist() == [each.tolist() for each in expected]
     assert len(set(np.concatenate(expected).tolist())) > 5
+
+
+def test_ties_of_both_roundings_and_shifts_to_the_left_come_up_in_a_net_and_are_right():
+    network, images = tied_network(), drawn_images(6)
+    graph = lower(network)
+    assert (infer(graph, images).scores - 128).tolist() == [run_by_hand(network, image).tolist() for image in images]
+    seen = set()
+    for op, values in zip(graph.ops, op_inputs(graph, images), strict=True):
+        sums = conv_sums(op, values) if isinstance(op, Conv) else dense_sums(op, values)[:, :, None, None]
+        rule = op.rows.requantiser
+        multipliers, exponents = (each.astype(np.int64)[:, None, None] for each in (rule.multipliers, rule.exponents))
+        products, divisors = (sums << np.maximum(exponents, 0)) * multipliers, 1 << np.maximum(-exponents, 0)
+        once = (products + 2**30) >> 31
+        for sign in (-1, 1):
+            seen |= {("first", sign)} if ((products % 2**31 == 2**30) & (sign * products > 0)).any() else set()
+            ties = (divisors > 1) & (once % divisors == divisors // 2)
+            seen |= {("second", sign)} if (ties & (sign * once > 0)).any() else set()
+        seen |= {np.sign(each) for each in exponents.ravel().tolist()}
+    assert seen == {-1, 0, 1, *((each, sign) for each in ("first", "second") for sign in (-1, 1))}
 
 
 def test_other_roundings_of_an_imported_net_are_made_of_its_floats():
