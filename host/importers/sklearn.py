@@ -46,7 +46,7 @@ def network_of(
         check_is_fitted(estimator)
     except NotFittedError as error:
         raise refused(path, "estimator", "one that is not fitted", "a fitted one", "call fit before") from error
-    features = int(estimator.n_features_in_)
+    features = int(net.n_features_in_)  # a pipeline asks its first step, which may be a word; scalers drop none
     height, width = shape or (1, features)
     if height * width != features:
         raise refused(path, "shape", f"{height}, {width}", f"{features} features", "give another shape, or none")
