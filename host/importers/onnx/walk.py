@@ -14,7 +14,7 @@ from host.importers.codes import code_of
 from host.importers.onnx import compute
 from host.importers.onnx.compute import Inputs
 from host.importers.onnx.constants import Constant, axes_of, cast_type, folded, scale_and_zero
-from host.importers.onnx.graph import Graph, Node
+from host.importers.onnx.graph import AGAIN, Graph, Node
 from host.importers.onnx.state import BRANCH, Kind, State
 from host.nn.network import Network
 
@@ -32,7 +32,7 @@ _ENDS = {"Softmax", "LogSoftmax", "ArgMax", "Sigmoid", "TopK", "ai.onnx.ml.ZipMa
 """Of these what makes the tensor before it the scores."""
 _WAYS_OUT = {
     **dict.fromkeys(("LeakyRelu", "PRelu", "Elu", "Selu", "HardSwish", "HardSigmoid", "Gelu"), "train it with ReLU"),
-    **dict.fromkeys(("Tanh", "Erf", "Exp", "Swish"), "train it with ReLU"),
+    **dict.fromkeys(("Tanh", "Sigmoid", "Softplus", "Softsign", "Erf", "Exp", "Swish"), "train it with ReLU"),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), "quantise with QuantFormat.QDQ"),
     "ConvTranspose": "train a net of convolutions, pools and dense layers",
     "LayerNormalization": "train it with batch normalisation",
@@ -123,7 +123,8 @@ def _begin_end(state: State, node: Node) -> None:
     axis = node.whole("axis", -1 if node.op != "ArgMax" else 0)
     count = len(state.sizes)
     if not state.has_begun or not -count <= axis < count or state.axes[axis] not in "CF":
-        raise node.wrong(f"axis {axis} of {state.shown(state.sizes)}", "that of the classes")
+        do = "train it with ReLU between its layers" if node.op == "Sigmoid" else AGAIN
+        raise node.wrong(f"axis {axis} of {state.shown(state.sizes)}", "that of the classes", do)
     if node.op == "Sigmoid":
         state.chain.two_classes(node.place)
         state.rename("NF")
