@@ -341,6 +341,7 @@ def residual(net: Net) -> None:
 REFUSED: dict[str, tuple[Callable[[Net], object], str]] = {
     "dilation": (lambda net: net.conv(2, 2, (2, 2), dilations=[2, 2]), "found dilations [2, 2], need 1; train without"),
     "LeakyRelu": (lambda net: net.put("LeakyRelu"), "found an operator that no board computes, need one of"),
+    "Sigmoid": (lambda net: net.put("Sigmoid"), "ReLU between its layers"),
     "HardSwish": (lambda net: net.put("HardSwish"), "; train it with ReLU"),
     "ConvTranspose": (lambda net: net.put("ConvTranspose", net.normal(2, 2, 2, 2)), "node 2 ConvTranspose"),
     "a branch": (residual, "node 4 Add 'my_Add_4': found 'Relu_1_0', from which the net has gone on"),

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from host.importers.base import Options, scaling_of, vector_shape
+from host.importers.base import Options, scaling_of, shape_notes, vector_shape
 from host.importers.chain import Chain
-from host.importers.keras.archive import Saved, Weights
+from host.importers.keras.archive import AGAIN, Saved, Weights
 from host.importers.keras.config import Layer, shown
 from host.importers.keras.settings import (
     activation,
@@ -39,9 +40,7 @@ _WAYS_OUT = {
     "Lambda": "it is a program, and never run; put its arithmetic into Rescaling or BatchNormalization",
     "Sequential": "build the net of the inner one's layers: keras.Sequential([*inner.layers, ...])",
     "Functional": "build the net of the inner one's layers: keras.Sequential([*inner.layers, ...])",
-    "LeakyReLU": "train it with ReLU",
-    "PReLU": "train it with ReLU",
-    "ELU": "train it with ReLU",
+    **dict.fromkeys(("LeakyReLU", "PReLU", "ELU", "ThresholdedReLU"), "train it with ReLU"),
 }
 _WAY_OUT = "train a net of convolutions, pools, dense layers and ReLU"
 
@@ -80,7 +79,7 @@ class Walk:
         found = self._saved.weights_of(layer, names)
         for name in names:
             if name not in found:
-                raise layer.wrong(f"no {name}", f"{', '.join(names)}", "save the whole net again with model.save()")
+                raise layer.wrong(f"no {name}", f"{', '.join(names)}", AGAIN)
         return {name: found[name] for name in names}
 
     def activate(self, layer: Layer, name: str | None = None) -> None:
@@ -134,7 +133,9 @@ class Walk:
         if len(sizes) != 1:
             need = "(height, width, channels), (steps, channels) or (features,)"
             raise layers[0].wrong(f"the shape {sizes}", need, "rebuild the net with such an input")
-        chain = Chain(self.path, vector_shape(self.path, options, sizes[0]), scaling)
+        shape = vector_shape(self.path, options, sizes[0])
+        chain = Chain(self.path, shape, scaling)
+        chain.notes += shape_notes(options, shape)
         chain.flatten("input")
         return chain
 
@@ -152,7 +153,7 @@ def _conv(walk: Walk, layer: Layer) -> None:
     kernel, strides = geometry(layer)
     weights = walk.weights(layer, *with_bias(layer, "kernel"))
     groups = layer.whole("groups", 1)
-    numbers = shaped_kernel(layer, weights["kernel"], kernel).transpose(3, 2, 0, 1)
+    numbers = _fitting(walk, layer, shaped_kernel(layer, weights["kernel"], kernel), groups).transpose(3, 2, 0, 1)
     pads = walk.pads(layer, kernel, strides)
     walk.chain.conv(layer.place, numbers, weights.get("bias"), strides, pads, groups)
     walk.activate(layer)
@@ -162,7 +163,7 @@ def _depthwise(walk: Walk, layer: Layer) -> None:
     kernel, strides = geometry(layer)
     weights = walk.weights(layer, *with_bias(layer, "kernel"))
     pads = walk.pads(layer, kernel, strides)
-    shaped = shaped_kernel(layer, weights["kernel"], kernel)
+    shaped = _fitting(walk, layer, shaped_kernel(layer, weights["kernel"], kernel))
     walk.chain.conv(layer.place, by_channel(shaped), weights.get("bias"), strides, pads, shaped.shape[2])
     walk.activate(layer)
 
@@ -171,11 +172,11 @@ def _separable(walk: Walk, layer: Layer) -> None:
     """A depthwise convolution and a pointwise one behind it."""
     kernel, strides = geometry(layer)
     weights = walk.weights(layer, *with_bias(layer, "depthwise_kernel", "pointwise_kernel"))
-    shaped = shaped_kernel(layer, weights["depthwise_kernel"], kernel)
+    shaped = _fitting(walk, layer, shaped_kernel(layer, weights["depthwise_kernel"], kernel))
     pads = walk.pads(layer, kernel, strides)
     walk.chain.conv(f"{layer.place} depthwise", by_channel(shaped), None, strides, pads, shaped.shape[2])
-    pointwise = shaped_kernel(layer, weights["pointwise_kernel"], (1, 1)).transpose(3, 2, 0, 1)
-    walk.chain.conv(f"{layer.place} pointwise", pointwise, weights.get("bias"))
+    pointwise = _fitting(walk, layer, shaped_kernel(layer, weights["pointwise_kernel"], (1, 1)))
+    walk.chain.conv(f"{layer.place} pointwise", pointwise.transpose(3, 2, 0, 1), weights.get("bias"))
     walk.activate(layer)
 
 
@@ -183,13 +184,23 @@ def _dense(walk: Walk, layer: Layer) -> None:
     """Over a map it works on each pixel by itself, as a pointwise convolution does."""
     weights = walk.weights(layer, *with_bias(layer, "kernel"))
     numbers, bias = weights["kernel"], weights.get("bias")
-    if numbers.ndim != 2:
-        raise layer.wrong(f"a kernel {numbers.shape}", "(inputs, units)")
+    inputs = walk.chain.shape[0]
+    if numbers.ndim != 2 or len(numbers) != inputs:
+        raise layer.wrong(f"a kernel {numbers.shape}", f"({inputs}, units)", AGAIN)
     if len(walk.chain.shape) == 3 and walk.chain.shape[1:] != (1, 1):
         walk.chain.conv(layer.place, numbers.T[:, :, None, None], bias)
     else:
         walk.chain.dense(layer.place, numbers.T, bias)
     walk.activate(layer)
+
+
+def _fitting(walk: Walk, layer: Layer, kernel: NDArray[np.generic], groups: int = 1) -> NDArray[np.generic]:
+    """The kernel (height, width, channels of a group, outputs), whose channels must be those of the map."""
+    channels = walk.chain.shape[0]
+    if groups < 1 or (len(walk.chain.shape) == 3 and kernel.shape[2] * groups != channels):
+        found = f"a kernel {kernel.shape} in {groups} group{'' if groups == 1 else 's'}"
+        raise layer.wrong(found, f"one of {channels} channels", AGAIN)
+    return kernel
 
 
 def _pool(walk: Walk, layer: Layer) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.importers.base import Options, refused, scaling_of, vector_shape
+from host.importers.base import Options, refused, scaling_of, shape_notes, vector_shape
 from host.importers.chain import Chain
 from host.importers.codes import Codes
 from host.importers.onnx.constants import Constant
@@ -103,6 +103,7 @@ class State:
         for put in self._before:
             put(self._chain)
         if "F" in axes:
+            self._chain.notes += shape_notes(self._options, shape)
             self._chain.flatten("input")
 
     def begin_map(self, node: Node) -> None:

@@ -24,7 +24,7 @@ _MAPS = {(0, 3, 1, 2), (0, 2, 3, 1), (0, 2, 1)}
 """Orders of axes that a Transpose may bring: channels to the front or to the end."""
 _WAYS_OUT = {
     **dict.fromkeys(("LeakyRelu", "PRelu", "Elu", "Selu", "HardSwish", "HardSigmoid", "Gelu"), "train it with ReLU"),
-    **dict.fromkeys(("Tanh", "Erf", "Exp", "Swish"), "train it with ReLU"),
+    **dict.fromkeys(("Tanh", "Sigmoid", "Softplus", "Softsign", "Erf", "Exp", "Swish"), "train it with ReLU"),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), "quantise with QuantFormat.QDQ"),
     "ConvTranspose": "train a net of convolutions, pools and dense layers",
     "LayerNormalization": "train it with batch normalisation",
