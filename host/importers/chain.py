@@ -64,19 +64,8 @@ class Chain(Steps):
             self._waiting = Waiting(place, factors, shifts)
 
     def relu(self, place: str, limit: float | None = None) -> None:
-        """Put in max(x, 0), held to a limit if there is one. One behind a flattening goes before it."""
-        if limit is not None and not 0 < limit < math.inf:
-            raise refused(self.path, place, f"a limit of {limit}", "one above 0", "train the net with a plain ReLU")
         self._settle(place)
-        flat = self._steps.pop() if self._steps and isinstance(self._steps[-1].spec, Flatten) else None
-        before = self._steps[-1].spec if self._steps else None
-        if isinstance(before, ReLU):
-            limits = [each for each in (before.limit, limit) if each is not None]
-            self._steps[-1] = replace(self._steps[-1], spec=ReLU(min(limits) if limits else None))
-        else:
-            super()._put(Step(place, ReLU(limit), self.shape))
-        if flat is not None:
-            self._steps.append(flat)
+        super().relu(place, limit)
 
     def pad(self, place: str, pads: Pads) -> None:
         if any(pads):
@@ -86,7 +75,7 @@ class Chain(Steps):
     def two_classes(self, place: str) -> None:
         """One score z, behind which a sigmoid is, to the scores (0, z) of two classes."""
         self._settle(place)
-        self._end_dense()
+        self._end_dense(may_average_first=True)
         last = self._steps[-1] if self._steps else None
         if last is None or last.spec != Dense(1) or last.weights is None or last.bias is None:
             raise refused(self.path, place, f"a sigmoid over {shapes.text(self.shape)}", *_ONE_OF_MANY)
@@ -97,7 +86,7 @@ class Chain(Steps):
     def finish(self, engine: str, labels: Sequence[str] | None, content: bytes | None = None) -> Network:
         """The net. Raises InputError where something is left that no layer took in, or no dense layer is last."""
         self._settle("end")
-        self._end_dense()
+        self._end_dense(may_average_first=True)
         if self._steps and isinstance(self._steps[-1].spec, ReLU):
             need, do = "scores as they are", "leave it out there"
             raise refused(self.path, self._steps[-1].place, "it behind the last layer", need, do)
@@ -202,25 +191,6 @@ class Chain(Steps):
         weights, bias = fold.normalised(step.weights, step.bias, factors, 0.0, shifts)
         self._steps[at] = replace(step, weights=weights, bias=bias)
         return True
-
-    def _end_dense(self) -> None:
-        """A last convolution that sees its whole map at once, or single pixels whose mean is then taken, as Dense."""
-        steps = [each for each in self._steps if not isinstance(each.spec, Flatten)]
-        pool = steps.pop() if len(steps) > 1 and isinstance(steps[-1].spec, AveragePool2d) else None
-        if not steps or not isinstance(steps[-1].spec, Conv2d) or self._steps[-1].shape[1:] not in ((), (1, 1)):
-            return
-        conv = steps.pop()
-        spec, inputs = conv.spec, steps[-1].shape if steps else self.input_shape
-        assert isinstance(spec, Conv2d) and conv.weights is not None
-        covered = inputs[1:] if pool is None else (1, 1)
-        moves_on = pool is not None and (spec.strides != (1, 1) or pool.shape[1:] != (1, 1))
-        if spec.groups > 1 or any(spec.pads) or spec.kernel_size != covered or moves_on:
-            return
-        if pool is not None:
-            steps.append(Step(pool.place, pool.spec, (inputs[0], 1, 1)))
-        weights = conv.weights.reshape(spec.channels, -1)
-        steps.append(Step(conv.place, Flatten(), (weights.shape[1],)))
-        self._steps = [*steps, Step(conv.place, Dense(spec.channels), (spec.channels,), weights, conv.bias)]
 
     def _check_rectified(self) -> None:
         """Raise InputError unless a ReLU is right behind the last layer with weights, or behind its max-pool."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from host.importers.multipliers import quantised_multipliers
 from host.importers.steps import Floats, Step, Steps, float32
 from host.nn.formats import FULL_TOP
 from host.nn.given import EXPONENTS, Given, GivenRows
-from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, ReLU
 from host.nn.network import Network
 from host.nn.scaling import Scaling
 from host.nn.shapes import Pads
@@ -35,9 +35,13 @@ _AGAIN = "quantise it again: quant_pre_process, then quantize_static with weight
 class Codes(Steps):
     """A quantised net so far."""
 
+    pool_center: ClassVar[int] = 0
+    """As in Given."""
+    again: ClassVar[str] = _AGAIN
+    """What to do where the file is no such net."""
+
     def __init__(self, path: Path, input_shape: tuple[int, int, int]) -> None:
         super().__init__(path, input_shape)
-        self._rows: list[GivenRows | None] = []
         self._now: tuple[float, int] | None = None
         """Scale and zero code of what travels, None before the first and where a layer is open."""
         self._input: tuple[float, int] | None = None
@@ -48,34 +52,34 @@ class Codes(Steps):
     def quantise(self, place: str, scale: float, zero: int) -> None:
         """From here on count in codes of `scale`, of which `zero` stands for 0."""
         if not 0 < scale < math.inf or not 0 <= zero <= FULL_TOP:
-            raise refused(self.path, place, f"scale {scale}, zero {zero}", "a scale above 0 and a code", _AGAIN)
+            raise refused(self.path, place, f"scale {scale}, zero {zero}", "a scale above 0 and a code", self.again)
         if self._input is None:
             self._input = self._now = scale, zero
         elif self._open is not None:
             self._close(self._open, scale, zero)
         elif self._now != (scale, zero):
             found = f"codes of {self._now} made codes of {(scale, zero)}"
-            raise refused(self.path, place, found, "the same (scale, zero) on both sides of what computes none", _AGAIN)
+            raise refused(
+                self.path, place, found, "the same (scale, zero) on both sides of what computes none", self.again
+            )
 
     def affine(self, place: str, factor: NDArray[Any], shift: NDArray[Any]) -> None:
         """A bias alone, of the layer before."""
         step = self._steps[-1] if self._open == len(self._steps) - 1 else None
         if step is None or step.bias is None or (factor != 1).any() or shift.size not in (1, len(step.bias)):
             found = "arithmetic between quantised layers"
-            raise refused(self.path, place, found, "a bias behind a convolution or dense layer", _AGAIN)
+            raise refused(self.path, place, found, "a bias behind a convolution or dense layer", self.again)
         self._steps[-1] = replace(step, bias=step.bias + self._numbers(place, shift).reshape(-1))
 
     def relu(self, place: str, limit: float | None = None) -> None:
         """Of an open layer, or what holds the codes of the layer before."""
-        if limit is not None and not 0 < limit < math.inf:
-            raise refused(self.path, place, f"a limit of {limit}", "one above 0", "train the net with a plain ReLU")
         if self._open is None:
-            self._hold(place, limit)
-        self._put(Step(place, ReLU(limit), self.shape))
+            self._hold(place, math.inf if limit is None else limit)
+        super().relu(place, limit)
 
     def pad(self, place: str, pads: Pads) -> None:
         if any(pads) and self._open is not None:
-            raise refused(self.path, place, "it behind a layer without QuantizeLinear", "one between", _AGAIN)
+            raise refused(self.path, place, "it behind a layer without QuantizeLinear", "one between", self.again)
         super().pad(place, pads)
 
     def two_classes(self, place: str) -> None:
@@ -87,58 +91,67 @@ class Codes(Steps):
         """The net with its numbers. Raises InputError where a layer is still open, or no dense layer is last."""
         if self._open is not None:
             need = "QuantizeLinear behind every layer"
-            raise refused(self.path, self._steps[self._open].place, "none behind it", need, _AGAIN)
-        if self._steps and isinstance(self._steps[-1].spec, ReLU) and isinstance(self._steps[-2].spec, Dense):
-            self._steps.pop()  # its codes are held all the same
-            self._rows.pop()
+            raise refused(self.path, self._steps[self._open].place, "none behind it", need, self.again)
+        ends = [each.spec for each in self._steps if not isinstance(each.spec, Flatten)][-2:]
+        if len(ends) == 2 and isinstance(ends[0], Conv2d | Dense) and isinstance(ends[1], ReLU):
+            self._steps = [each for each in self._steps if each.spec is not ends[1]]  # its codes are held all the same
+        self._end_dense(may_average_first=False)
         self._check_last()
         assert self._input is not None
-        pieces, reach = [], 0.0
-        for step, rows in zip(self._steps, self._rows, strict=True):
-            reach = reach if rows is None else rows.reach
-            pieces.append(Piece(step.spec, float32(step.weights), float32(step.bias), reach))
         scaling = Scaling(self._input[1], 1 / self._input[0])
-        given = Given(engine, tuple(self._rows))
-        return network_of(self.path, engine, self.input_shape, pieces, scaling, labels, given)
+        given = Given(self._source(engine), tuple(each.rows for each in self._steps), self.pool_center)
+        return network_of(self.path, engine, self.input_shape, self._pieces(), scaling, labels, given)
 
     @property
     def computed(self) -> int:
         """How many layers have numbers of their own."""
-        return sum(rows is not None for rows in self._rows)
+        return sum(each.rows is not None for each in self._steps)
+
+    def _source(self, engine: str) -> str:
+        """As in Given."""
+        return engine
+
+    def _pieces(self) -> list[Piece]:
+        pieces, reach = [], 0.0
+        for step, behind in zip(self._steps, [*self._steps[1:], None], strict=True):
+            reach = reach if step.rows is None else step.rows.reach
+            is_held = step.weights is not None and behind is not None and isinstance(behind.spec, ReLU)
+            far = 0.0 if is_held else reach  # nobody knows how far the sums reach before a ReLU
+            pieces.append(Piece(step.spec, float32(step.weights), float32(step.bias), far))
+        return pieces
+
+    def _opens(self, step: Step) -> bool:
+        """Whether its outputs count in codes of their own."""
+        return isinstance(step.spec, Conv2d | Dense | AveragePool2d)
 
     def _put(self, step: Step) -> None:
-        if isinstance(step.spec, Conv2d | Dense | AveragePool2d):
+        if self._opens(step):
             if self._now is None:
                 behind = "the input" if self._open is None else self._steps[self._open].place
-                raise refused(self.path, step.place, f"it behind {behind}", "QuantizeLinear between", _AGAIN)
+                raise refused(self.path, step.place, f"it behind {behind}", "QuantizeLinear between", self.again)
             if step.weights is not None and step.scales is None:
                 need = "int8 weights behind DequantizeLinear"
-                raise refused(self.path, step.place, "float weights in a quantised net", need, _AGAIN)
+                raise refused(self.path, step.place, "float weights in a quantised net", need, self.again)
             self._sources, self._now = self._now, None
             self._open = len(self._steps)
-        elif not isinstance(step.spec, ReLU | MaxPool2d | Flatten):
-            raise AssertionError(step)
         super()._put(step)
-        self._rows.append(None)
 
     def _close(self, at: int, scale: float, zero: int) -> None:
         """Say in which codes the outputs of the open layer count."""
         step, limits = self._steps[at], [each.spec for each in self._steps[at:] if isinstance(each.spec, ReLU)]
         if isinstance(step.spec, AveragePool2d) and limits:
             raise refused(
-                self.path, step.place, "ReLU behind an average pool", "it behind a layer with weights", _AGAIN
+                self.path, step.place, "ReLU behind an average pool", "it behind a layer with weights", self.again
             )
         low, high = zero if limits else 0, FULL_TOP
         for each in limits:
-            high = high if each.limit is None else min(high, zero + math.floor(min(each.limit / scale, 256.0) + 0.5))
+            high = high if each.limit is None else min(high, _highest(each.limit, scale, zero))
         if isinstance(step.spec, AveragePool2d):
-            if (scale, zero) != self._sources or zero:
-                self._rows[at] = self._mean_rows(step, step.spec, scale, zero)
+            self._steps[at] = replace(step, rows=self._mean_rows(step, step.spec, scale, zero))
         else:
-            self._rows[at] = replace(self._rows_of(step, scale, zero), low=low, high=high)
+            self._steps[at] = replace(step, rows=replace(self._rows_of(step, scale, zero), low=low, high=high))
             if low == zero and not limits:  # what is below zero has no code: a ReLU that was left out
                 self._steps.insert(at + 1, Step(step.place, ReLU(), step.shape))
-                self._rows.insert(at + 1, None)
         self._open, self._now = None, (scale, zero)
 
     def _rows_of(self, step: Step, scale: float, zero: int) -> GivenRows:
@@ -149,13 +162,15 @@ class Codes(Steps):
         for what, numbers, kind in (("weights", weights, _WEIGHTS), ("biases", bias, _BIASES)):
             if not ((numbers >= kind.min) & (numbers <= kind.max)).all():
                 found = f"{what} of {numbers.min():.0f}..{numbers.max():.0f} steps"
-                raise refused(self.path, step.place, found, f"{kind.min}..{kind.max}", _AGAIN)
+                raise refused(self.path, step.place, found, f"{kind.min}..{kind.max}", self.again)
         multipliers, exponents = self._multipliers(step.place, product / scale)
         return GivenRows(weights.astype(np.int8), bias.astype(np.int32), multipliers, exponents, scale, zero)
 
-    def _mean_rows(self, step: Step, pool: AveragePool2d, scale: float, zero: int) -> GivenRows:
+    def _mean_rows(self, step: Step, pool: AveragePool2d, scale: float, zero: int) -> GivenRows | None:
         """A factor below a half is rounded twice: where it is little below, the second rounding meets halves that the
         first made, in up to one of four means. Weights above 1 bring it down to where hardly any is."""
+        if (scale, zero) == self._sources and not zero:
+            return None
         channels, count = step.shape[0], math.prod(pool.window)
         multipliers, exponents = self._multipliers(step.place, np.full(channels, self._sources[0] / (scale * count)))
         shift, weights = _weight_bits(count, int(exponents[0])), None
@@ -168,26 +183,32 @@ class Codes(Steps):
         try:
             return quantised_multipliers(factors)
         except OverflowError as error:
-            raise refused(self.path, place, str(error), "less than 2^30 in one of the output", _AGAIN) from error
+            raise refused(self.path, place, str(error), "less than 2^30 in one of the output", self.again) from error
 
-    def _hold(self, place: str, limit: float | None) -> None:
+    def _hold(self, place: str, limit: float) -> None:
         """A ReLU over codes: exact through what keeps their order."""
         if self._now is None:
-            raise refused(self.path, place, "it before QuantizeLinear", "it behind a layer with weights", _AGAIN)
+            raise refused(self.path, place, "it before QuantizeLinear", "it behind a layer with weights", self.again)
         scale, zero = self._now
-        high = FULL_TOP if limit is None else zero + math.floor(min(limit / scale, 256.0) + 0.5)
-        at = next((at for at in reversed(range(len(self._rows))) if self._rows[at] is not None), None)
-        between = [step.spec for step in self._steps[0 if at is None else at + 1 :]]
-        rows = None if at is None else self._rows[at]
-        if rows is None or any(isinstance(spec, AveragePool2d) for spec in between):
-            if zero or high < FULL_TOP:
-                raise refused(self.path, place, "ReLU behind a pool", "it right behind a layer with weights", _AGAIN)
+        high = _highest(limit, scale, zero)
+        at = next((at for at in reversed(range(len(self._steps))) if self._steps[at].rows is not None), None)
+        rows = None if at is None else self._steps[at].rows
+        if zero <= (0 if rows is None else rows.low) and (FULL_TOP if rows is None else rows.high) <= high:
             return
-        assert at is not None
+        between = [step.spec for step in self._steps[0 if at is None else at + 1 :]]
+        if at is None or rows is None or any(isinstance(spec, AveragePool2d) for spec in between):
+            found = "ReLU behind an average pool, or the input, that it would change"
+            raise refused(self.path, place, found, "it right behind a layer with weights", self.again)
         low, high = max(rows.low, zero), min(rows.high, high)
         if low > high:
-            raise refused(self.path, place, "no code that it lets through", "one or more", _AGAIN)
-        self._rows[at] = replace(rows, low=low, high=high)
+            raise refused(self.path, place, "no code that it lets through", "one or more", self.again)
+        self._steps[at] = replace(self._steps[at], rows=replace(rows, low=low, high=high))
+
+
+def _highest(limit: float, scale: float, zero: int) -> int:
+    """The code of a limit, divided in float32 as TensorFlow Lite and onnxruntime do."""
+    steps = float(np.float32(limit) / np.float32(scale))
+    return min(FULL_TOP, zero + math.floor(min(steps, FULL_TOP + 1.0) + 0.5))
 
 
 def _weight_bits(count: int, exponent: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from host.errors import InputError
 from host.importers.base import refused
 from host.nn import shapes
-from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d
+from host.nn.given import GivenRows
+from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, LayerSpec, MaxPool2d, ReLU
 from host.nn.limits import MAX_ALL_ELEMENTS, MAX_ELEMENTS, MAX_LAYERS
 from host.nn.shapes import Pads, Pair, Shape, Sides
 
@@ -31,7 +32,7 @@ NO_PADS = (0, 0, 0, 0)
 @dataclass(frozen=True, eq=False)
 class Step:
     """A layer with the place that it comes from, and the shape behind it. `scales` (outputs,): of what steps the
-    weights are whole numbers, where they are."""
+    weights are whole numbers, where they are; `rows` are these, as soon as it is known in which codes it counts."""
 
     place: str
     spec: LayerSpec
@@ -39,6 +40,7 @@ class Step:
     weights: Floats | None = None
     bias: Floats | None = None
     scales: Floats | None = None
+    rows: GivenRows | None = None
 
 
 class Steps:
@@ -81,8 +83,7 @@ class Steps:
         """Weights (outputs, channels of a group, row, column), bias (outputs,)."""
         self._check_map(place)
         if self._pads is not None:
-            top, left, bottom, right = (a + b for a, b in zip(pads, self._pads[1], strict=True))
-            pads, self._pads = (top, left, bottom, right), None
+            pads, self._pads = _sum(pads, self._pads[1]), None
         if weights.ndim != 4 or groups < 1 or weights.shape[1] * groups != self.shape[0]:
             found = f"weights {weights.shape} in {groups} groups for {self.shape[0]} channels"
             raise refused(self.path, place, found, "weights that fit", "export the net again")
@@ -130,14 +131,27 @@ class Steps:
         self._check_map(place)
         self.max_pool(place, *[(self.shape[1], self.shape[2])] * 2)
 
+    def relu(self, place: str, limit: float | None = None) -> None:
+        """Put in max(x, 0), held to a limit if there is one. One behind a flattening goes before it; two are one."""
+        if limit is not None and not 0 < limit < math.inf:
+            raise refused(self.path, place, f"a limit of {limit}", "one above 0", "train the net with a plain ReLU")
+        flat = self._steps.pop() if self._steps and isinstance(self._steps[-1].spec, Flatten) else None
+        before = self._steps[-1].spec if self._steps else None
+        if isinstance(before, ReLU):
+            limits = [each for each in (before.limit, limit) if each is not None]
+            self._steps[-1] = replace(self._steps[-1], spec=ReLU(min(limits) if limits else None))
+        else:
+            self._put(Step(place, ReLU(limit), self.shape))
+        if flat is not None:
+            self._steps.append(flat)
+
     def pad(self, place: str, pads: Pads) -> None:
         """Zeros (top, left, bottom, right) around a map, for the convolution behind."""
         self._check_map(place)
-        self._check_no_pads(place)
         if min(pads) < 0:
             raise refused(self.path, place, f"padding {pads}", "none below 0", "crop the images before the net")
         if any(pads):
-            self._pads = place, pads
+            self._pads = place, _sum(pads, NO_PADS if self._pads is None else self._pads[1])
 
     def flatten(self, place: str, *, channels_last: bool = False) -> None:
         """A map to a vector, by channel, row, column, or as the layers behind count it: by row, column, channel."""
@@ -178,6 +192,35 @@ class Steps:
             raise refused(self.path, place, found, f"one of {outputs} numbers", "export the net again")
         return self._numbers(place, bias)
 
+    @property
+    def operators(self) -> int:
+        """How many places of the file have become steps."""
+        return len({each.place for each in self._steps})
+
+    def _end_dense(self, *, may_average_first: bool) -> None:
+        """Make a last convolution that sees its whole map at once Dense; also one over single pixels whose mean is then
+        taken, if means may be taken before."""
+        steps = [each for each in self._steps if not isinstance(each.spec, Flatten)]
+        is_mean = may_average_first and len(steps) > 1 and isinstance(steps[-1].spec, AveragePool2d)
+        pool = steps.pop() if is_mean else None
+        if not steps or not isinstance(steps[-1].spec, Conv2d) or self._steps[-1].shape[1:] not in ((), (1, 1)):
+            return
+        conv = steps.pop()
+        spec, inputs = conv.spec, steps[-1].shape if steps else self.input_shape
+        assert isinstance(spec, Conv2d) and conv.weights is not None
+        covered = inputs[1:] if pool is None else (1, 1)
+        moves_on = pool is not None and (spec.strides != (1, 1) or pool.shape[1:] != (1, 1))
+        if spec.groups > 1 or any(spec.pads) or spec.kernel_size != covered or moves_on:
+            return
+        if pool is not None:
+            steps.append(Step(pool.place, pool.spec, (inputs[0], 1, 1)))
+        weights, rows = conv.weights.reshape(spec.channels, -1), conv.rows
+        if rows is not None and rows.weights is not None:
+            rows = replace(rows, weights=rows.weights.reshape(weights.shape))
+        steps.append(Step(conv.place, Flatten(), (weights.shape[1],)))
+        dense = replace(conv, spec=Dense(spec.channels), shape=(spec.channels,), weights=weights, rows=rows)
+        self._steps = [*steps, dense]
+
     def _check_last(self, place: str = "end") -> None:
         """Raise InputError unless a dense layer is last."""
         self._check_no_pads(place)
@@ -205,6 +248,11 @@ class Steps:
             return shape_of(place)
         except InputError as error:
             raise InputError(f"{self.path.name}: {error}") from error
+
+
+def _sum(some: Pads, more: Pads) -> Pads:
+    top, left, bottom, right = (one + other for one, other in zip(some, more, strict=True))
+    return top, left, bottom, right
 
 
 def same_pads(sides: Pair, kernel: Pair, strides: Pair, *, more_at_end: bool = True) -> Pads:

@@ -105,7 +105,7 @@ def floats_of(size: float) -> bytes:
 
 
 FILES: dict[str, tuple[Callable[[], bytes], str]] = {
-    "nothing": (lambda: b"", "no TFL3"),
+    "nothing": (lambda: b"", "no bytes"),
     "a signature alone": (lambda: b"\0\0\0\0TFL3", "need"),
     "a root at itself": (lambda: patched(0, 0), "need"),
     "a root far away": (lambda: patched(0, 0xFFFFFFFF), "damage"),
@@ -142,8 +142,8 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "an endless scale": (lambda: tensor(3, scales=(float("inf"),)), "tensor 3"),
     "a scale of 0": (lambda: tensor(1, scales=(0.0,), zeros=(0,)), "tensor 1"),
     "a scale below 0": (lambda: tensor(3, scales=(-1.0,)), "tensor 3"),
-    "the smallest of scales": (lambda: tensor(3, scales=(1e-45,)), "at most 2^30"),
-    "the largest of scales": (lambda: tensor(0, scales=(3e38,)), "at most 2^30"),
+    "the smallest of scales": (lambda: tensor(3, scales=(1e-45,)), "less than 2^30"),
+    "the largest of scales": (lambda: tensor(0, scales=(3e38,)), "less than 2^30"),
     "an endless zero point": (lambda: tensor(0, zeros=(2**63 - 1,)), "zero point"),
     "more scales than zero points": (lambda: tensor(0, scales=(1, 1)), "tensor 0"),
     "mebibytes of scales, a thousand times": (shared_scales, "too many scales"),

@@ -121,6 +121,10 @@ NETS = {
     "an activation in a max pool": lambda: (
         Net(39, (1, 6, 6, 2)).conv(4, (3, 3), activation=NONE, zero=-30).pool("MAX", (2, 2), activation=RELU).dense(4)
     ),
+    "an activation of the scores": lambda: Net(42, (1, 6, 6, 2)).conv(4, (3, 3)).dense(4, activation=RELU, zero=-90),
+    "activations behind activations": lambda: (
+        Net(43, (1, 6, 6, 2), scale=0.02).conv(4, (3, 3), activation=NONE, zero=-30).keep("RELU").keep("RELU6").dense(4)
+    ),
     "an activation twice": lambda: (
         Net(40, (1, 6, 6, 2)).conv(4, (3, 3)).pool("AVERAGE", (2, 2), activation=RELU).dense(4)
     ),

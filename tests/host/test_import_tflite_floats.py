@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_nets import NONE, RELU, RELU6, SAME, Net, answers
+from tflite_nets import NONE, RELU, RELU6, SAME, VALID, Net, answers
 
 from host.cli import main
 from host.importers import Imported, Options, import_net
@@ -26,6 +26,13 @@ def constant(net: Net, op: str, value: float, activation: int) -> Net:
     """One number, added to what travels or multiplied by it."""
     number = net.file.tensor((1,), "FLOAT32", data=[value])
     return net.op(op, net.file.tensor(net.shape, "FLOAT32"), (number,), {"activation": activation})
+
+
+def channels(net: Net, op: str) -> Net:
+    """A number for each channel, added to what travels or multiplied by it."""
+    count = net.shape[-1]
+    numbers = net.file.tensor((count,), "FLOAT32", data=net.rng.uniform(0.5, 2, count))
+    return net.op(op, net.file.tensor(net.shape, "FLOAT32"), (numbers,), {"activation": NONE})
 
 
 NETS = {
@@ -56,6 +63,15 @@ NETS = {
         .keep("RELU")
         .keep("RELU6")
         .dense(4)
+    ),
+    "a pool that is multiplied, and then a map": lambda: channels(
+        channels(Net(14, (1, 9, 9, 2), floats=True).conv(4, (3, 3)).pool("MAX", (2, 2)), "MUL").conv(4, (2, 2)), "ADD"
+    ).dense(4),
+    "channels of the input, each by another number": lambda: (
+        channels(channels(Net(15, (1, 6, 6, 2), floats=True), "MUL"), "ADD").conv(4, (3, 3)).dense(4)
+    ),
+    "dense layers without activation": lambda: (
+        Net(16, (1, 6, 6, 2), floats=True).conv(4, (3, 3)).dense(9).dense(7, activation=RELU).dense(5).dense(4)
     ),
     "dense layers": lambda: Net(4, (1, 30), floats=True).dense(9, activation=RELU).dense(4),
 }
@@ -118,15 +134,16 @@ def test_batch_normalisation_goes_into_the_layer_before(tmp_path: Path) -> None:
     assert len(imported.network.architecture.layers) == 4
 
 
-def test_a_normalisation_of_the_input_goes_into_its_scaling(tmp_path: Path) -> None:
+@pytest.mark.parametrize("padding", [VALID, SAME])
+def test_a_normalisation_of_the_input(tmp_path: Path, padding: int) -> None:
+    """It goes into the weights; before padding, whose zeros lie behind it, into the input's scaling."""
     net = Net(6, (1, 5, 5, 1), floats=True)
-    gain, offset = (net.file.tensor((), "FLOAT32", data=value) for value in (1 / 127.5, -1.0))
-    net.op("MUL", net.file.tensor(net.shape, "FLOAT32"), (gain,), {"activation": NONE})
-    net.op("ADD", net.file.tensor(net.shape, "FLOAT32"), (offset,), {"activation": NONE})
-    net.conv(4, (3, 3)).dense(4)
+    constant(constant(net, "MUL", 1 / 127.5, NONE), "ADD", -1.0, NONE).conv(4, (3, 3), padding=padding).dense(4)
     imported = taken(net, tmp_path, Options(input_range=(0.0, 255.0)))
     assert_same_answers(net, imported, 0.0, 255.0)
-    assert (imported.network.scaling.offset, imported.network.scaling.divisor) == pytest.approx((127.5, 127.5))
+    scaling = (0, 1.0) if padding == VALID else (127.5, 127.5)
+    assert (imported.network.scaling.offset, imported.network.scaling.divisor) == pytest.approx(scaling)
+    assert any("part of the input's scaling" in note for note in imported.notes) == (padding == SAME)
 
 
 def test_weights_of_half_precision(tmp_path: Path) -> None:

@@ -64,22 +64,16 @@ def relu_of_another_scale() -> Net:
     return net.op("RELU", net.file.tensor(net.shape, "INT8", (0.3,), (4,))).dense(4)
 
 
-def normalised_pool() -> Net:
-    net = Net(1, SHAPE, floats=True).conv(4, (3, 3)).pool("MAX", (2, 2))
-    gain = net.file.tensor((4,), "FLOAT32", data=np.ones(4))
-    return net.op("MUL", net.file.tensor(net.shape, "FLOAT32"), (gain,), {"activation": NONE}).dense(4)
+def added(net: Net) -> Net:
+    """An addition to each channel, in a net of floats."""
+    constant = net.file.tensor((4,), "FLOAT32", data=np.ones(4))
+    return net.op("ADD", net.file.tensor(net.shape, "FLOAT32"), (constant,), {"activation": NONE})
 
 
 def added_integers() -> Net:
     net = Net(1, SHAPE).conv(4, (3, 3))
     constant = net.file.tensor((4,), "INT8", (0.1,), (0,), data=np.ones(4))
     return net.op("ADD", net.file.tensor(net.shape, "INT8", (0.1,), (0,)), (constant,), {"activation": NONE}).dense(4)
-
-
-def per_channel_input() -> Net:
-    net = Net(1, SHAPE, floats=True)
-    gain = net.file.tensor((2,), "FLOAT32", data=(1.0, 2.0))
-    return net.op("MUL", net.file.tensor(net.shape, "FLOAT32"), (gain,), {"activation": NONE}).conv(4, (3, 3)).dense(4)
 
 
 def unknown(name: str) -> Net:
@@ -113,7 +107,7 @@ REFUSED: dict[str, tuple[Callable[[], Net], tuple[str, ...]]] = {
     "too few scales": (lambda: tensor(1, scales=(1, 1), zeros=(0, 0)), ("op 0 CONV_2D", "2 scales")),
     "no scale": (lambda: tensor(0, scales=(), zeros=()), ("op 0 CONV_2D", "0 scales of tensor 0")),
     "a zero point beyond a code": (lambda: tensor(0, zeros=(128,)), ("op 0 CONV_2D", "zero point that is no code")),
-    "steps of next to nothing": (lambda: tensor(3, scales=(1e-30,)), ("op 0 CONV_2D", "at most 2^30")),
+    "steps of next to nothing": (lambda: tensor(3, scales=(1e-30,)), ("op 0 CONV_2D", "less than 2^30")),
     "another scale behind a pool": (lambda: tensor(4, scales=(0.5,)), ("op 1 MAX_POOL_2D", "another scale")),
     "another output": (lambda: tensor(3, shape=(1, 6, 6, 5)), ("op 0 CONV_2D", "an output (1, 6, 6, 5)")),
     "two images at once": (lambda: Net(1, (2, 8, 8, 2)).conv(4, (3, 3)), ("op 0 CONV_2D", "one image at a time")),
@@ -127,7 +121,7 @@ REFUSED: dict[str, tuple[Callable[[], Net], tuple[str, ...]]] = {
     ),
     "padding before a pool": (
         lambda: Net(1, SHAPE).pad([(0, 0), (1, 1), (1, 1), (0, 0)]).pool("MAX", (2, 2)).dense(4),
-        ("op 1 MAX_POOL_2D", "behind a PAD"),
+        ("op 0 PAD", "before op 1 MAX_POOL_2D", "need a convolution behind padding"),
     ),
     "padding at the end": (
         lambda: small().reshape((1, 2, 2, 1)).pad([(0, 0), (1, 1), (1, 1), (0, 0)]),
@@ -139,7 +133,7 @@ REFUSED: dict[str, tuple[Callable[[], Net], tuple[str, ...]]] = {
     ),
     "padding beyond the kernel": (
         lambda: Net(1, SHAPE).pad([(0, 0), (3, 3), (0, 0), (0, 0)]).conv(4, (3, 3)).dense(4),
-        ("op 1 CONV_2D", "padding of 3 under a kernel of 3", "pad less"),
+        ("op 1 CONV_2D: padding: found 3, need 0..2",),
     ),
     "a mean over channels": (lambda: Net(1, SHAPE).conv(4, (3, 3)).mean((1, 2, 3)).dense(4), ("op 1 MEAN", "axes")),
     "a mean over rows": (lambda: Net(1, SHAPE).conv(4, (3, 3)).mean((1,)).dense(4), ("op 1 MEAN", "axes [1]")),
@@ -151,9 +145,15 @@ REFUSED: dict[str, tuple[Callable[[], Net], tuple[str, ...]]] = {
         lambda: Net(1, SHAPE).conv(4, (3, 3), activation=NONE, zero=-9).pool("AVERAGE", (2, 2)).keep("RELU").dense(4),
         ("op 2 RELU", "behind an average pool"),
     ),
-    "a normalised pool": (normalised_pool, ("op 2 MUL", "behind MaxPool2d", "before the activation")),
+    "a float convolution without activation": (
+        lambda: Net(1, SHAPE, floats=True).conv(4, (3, 3), activation=NONE).conv(4, (3, 3)).dense(4),
+        ("op 0 CONV_2D: found it without ReLU, need one right behind it",),
+    ),
+    "an addition before padding": (
+        lambda: added(Net(1, SHAPE, floats=True).conv(4, (3, 3))).conv(4, (3, 3), padding=SAME).dense(4),
+        ("op 2 CONV_2D with padding: found op 1 ADD before it",),
+    ),
     "an addition of integers": (added_integers, ("op 1 ADD", "net of floats")),
-    "channels normalised apart": (per_channel_input, ("op 0 MUL", "normalise the data")),
     "an operator": (lambda: unknown("TANH"), ("op 1 TANH", "need one of CONV_2D", "with relu or relu6")),
     "a transposition": (lambda: unknown("TRANSPOSE"), ("op 1 TRANSPOSE", "height, width, channels")),
     "one score": (lambda: with_end("LOGISTIC"), ("op 3 LOGISTIC", "a score for each class, and softmax")),
@@ -161,14 +161,17 @@ REFUSED: dict[str, tuple[Callable[[], Net], tuple[str, ...]]] = {
     "a sharpened softmax": (lambda: with_end("SOFTMAX", beta=2.0), ("op 3 SOFTMAX", "a beta of 2")),
     "a layer behind softmax": (lambda: small().softmax().dense(4), ("op 4 FULLY_CONNECTED", "behind SOFTMAX")),
     "an activation of scores": (
-        lambda: Net(1, SHAPE).conv(4, (3, 3)).dense(4, activation=RELU),
-        ("op 1 FULLY_CONNECTED", "an activation behind the scores", "softmax at most"),
+        lambda: Net(1, SHAPE, floats=True).conv(4, (3, 3)).dense(4, activation=RELU),
+        ("op 1 FULLY_CONNECTED", "it behind the last layer"),
     ),
     "a pool at the end": (
         lambda: Net(1, SHAPE).conv(4, (3, 3)).mean(),
-        ("op 1 MEAN", "it at the end", "end the net with a dense layer"),
+        ("end: found op 1 MEAN, need a dense layer, whose outputs are the scores",),
     ),
-    "a map at the end": (lambda: Net(1, SHAPE).conv(4, (3, 3), activation=NONE), ("op 0 CONV_2D", "at the end")),
+    "a map at the end": (
+        lambda: Net(1, SHAPE).conv(4, (3, 3), activation=NONE),
+        ("end: found op 0 CONV_2D", "end the net"),
+    ),
     "one class": (lambda: Net(1, SHAPE).conv(4, (3, 3)).dense(1), ("classes", "2..255")),
     "no layer": (lambda: Net(1, SHAPE), ("net.tflite: net", "no layer")),
     "a map of a vector": (

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from host.importers.steps import Floats
 from host.importers.tflite import integers
 from host.importers.tflite.file import INT8, File, Operator, Tensor
-from host.nn.given import GivenRows
 from host.nn.limits import MAX_ALL_ELEMENTS
 
 _AGAIN = "convert again with int8 weights and activations (a representative data set), or without any quantisation"
@@ -23,11 +22,11 @@ Arrange = Callable[[NDArray[Any]], Any]
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """Of a layer: float32 weights and bias, and the whole numbers that they stand for where there are any."""
+    """Of a layer: weights and bias float64, and `scales` (outputs,) of which the weights are whole numbers in int8."""
 
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    rows: GivenRows | None
+    weights: Floats
+    bias: Floats
+    scales: Floats | None
 
 
 class Weights:
@@ -57,34 +56,23 @@ class Weights:
             raise self._file.refused(op, found, "constants of the file", "convert a net whose weights are fixed")
         return data
 
-    def of(self, op: Operator, outputs: int, arrange: Arrange, axis: int, activation: str) -> Numbers:
+    def of(self, op: Operator, outputs: int, arrange: Arrange, axis: int) -> Numbers:
         """The numbers of a layer whose weights are input 1, with a scale for each index of `axis` or one for all, and
         whose bias, if any, is input 2."""
-        source, target = self._file.tensors[op.inputs[0]], self._file.tensors[op.outputs[0]]
-        filters = self._file.tensors[op.inputs[1]]
+        source, filters = (self._file.tensors[index] for index in op.inputs[:2])
         self._take(op, filters.size)
         if filters.kind != source.kind:
             found = f"{filters.kind} weights of {source.kind} activations"
             raise self._file.refused(op, found, "the same kind of both", _AGAIN)
         weights = self.constant(op, 1, "weights")
-        bias = self._bias(op, outputs, np.int32 if source.kind == INT8 else np.float32)
-        arranged = np.ascontiguousarray(arrange(weights.reshape(filters.shape)))
+        bias = self._bias(op, outputs, np.int32 if source.kind == INT8 else np.float32).astype(np.float64)
+        arranged = np.ascontiguousarray(arrange(weights.reshape(filters.shape))).astype(np.float64)
         if source.kind != INT8:
-            return Numbers(arranged.astype(np.float32), bias.astype(np.float32), None)
+            return Numbers(arranged, bias, None)
         self._check_scales(op, filters, outputs, axis)
-        with self.overflowing(op):
-            rows = integers.layer_rows(arranged, bias, (source, filters, target), activation)
-        scales = np.broadcast_to(filters.scales, outputs)
-        floats = arranged.astype(np.float32) * scales.reshape(-1, *(1,) * (arranged.ndim - 1))
-        return Numbers(floats, (bias * (source.scales[0] * scales)).astype(np.float32), rows)
-
-    @contextmanager
-    def overflowing(self, op: Operator) -> Iterator[None]:
-        """Word what the whole numbers of a layer cannot hold."""
-        try:
-            yield
-        except OverflowError as error:
-            raise self._file.refused(op, str(error), "at most 2^30", "convert the net again") from error
+        scales = np.broadcast_to(filters.scales.astype(np.float64), outputs)
+        steps = scales.reshape(-1, *(1,) * (arranged.ndim - 1))
+        return Numbers(arranged * steps, bias * (integers.scale_of(source) * scales), scales)
 
     def _take(self, op: Operator, size: int) -> None:
         """Several operators may claim the same numbers, each of which gets a copy."""

@@ -16,21 +16,20 @@ def pad(walk: Walk, op: Operator) -> None:
     if len(pads) != 8 or any(pads[:2]) or any(pads[6:]) or min(pads) < 0 or max(pads) > max(source.shape):
         raise walk.file.refused(op, f"paddings {pads[:8]}", "rows and columns around a map", OTHERWISE)
     top, bottom, left, right = pads[2:6]
-    mine = (left, top, right, bottom) if is_turned else (top, left, bottom, right)
-    first, second, third, fourth = (one + more for one, more in zip(walk.pads, mine, strict=True))
-    walk.pads = first, second, third, fourth
+    walk.chain.pad(op.place, (left, top, right, bottom) if is_turned else (top, left, bottom, right))
+    walk.count(op)
 
 
 def reshape(walk: Walk, op: Operator) -> None:
     """The same numbers in the same order; what needs a map looks whether it still is one."""
     source, target = walk.file.tensors[op.inputs[0]], walk.file.tensors[op.outputs[0]]
-    walk.check_no_pads(op)
     if source.size != target.size or source.kind != target.kind:
         found = f"{source.kind} {source.shape} to {target.kind} {target.shape}"
         raise walk.file.refused(op, found, "the same numbers", AGAIN)
     if source.kind == INT8 and walk.ended is None:
         walk.checked(op, keeps_scale=True)
-    if walk.chain.is_empty and len(target.shape) == 4:
+        walk.count(op)
+    if not walk.has_begun and len(target.shape) == 4:
         walk.start = target.shape
 
 
@@ -39,7 +38,7 @@ def quantize(walk: Walk, op: Operator) -> None:
     if walk.ended is not None:
         return  # what leaves the file is the host's
     found = f"{source.kind} to {target.kind}"
-    if not walk.chain.is_empty or op.inputs[0] != walk.file.source:
+    if walk.has_begun or op.inputs[0] != walk.file.source:
         raise walk.file.refused(op, f"{found} in between", "it at the input", AGAIN)
     if (source.kind, target.kind) == ("UINT8", INT8):
         walk.check_quantised(op, source)
@@ -51,7 +50,6 @@ def quantize(walk: Walk, op: Operator) -> None:
 
 
 def dequantize(walk: Walk, op: Operator) -> None:
-    walk.check_no_pads(op)
     if walk.ended is None and walk.kind != INT8:
         raise walk.file.refused(op, "it before the first layer", "it at the end", AGAIN)
     _end(walk, op)

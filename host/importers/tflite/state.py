@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from host.importers.base import Options, scaling_of, shape_notes, vector_shape
+from host.importers.chain import Chain
 from host.importers.tflite import integers
-from host.importers.tflite.chain import Chain
+from host.importers.tflite.chain import MicroCodes
 from host.importers.tflite.file import ACTIVATIONS, FLOAT, INT8, File, Operator, Tensor
 from host.importers.tflite.layers import Weights
 from host.importers.tflite.windows import Window, window
-from host.nn.layers import ReLU
-from host.nn.scaling import Scaling
-from host.nn.shapes import Pads, Pair
+from host.nn.shapes import Pair
 
-NO_PADS = (0, 0, 0, 0)
 AGAIN = "convert the net again"
 OTHERWISE = "train the net with other layers instead"
 RELU_INSTEAD = "train the net with relu or relu6"
 CHAIN = "convert a net that is one chain of layers"
-RELUS = {"NONE": None, "RELU": ReLU(), "RELU6": ReLU(6.0)}
+LIMITS = {"RELU": None, "RELU6": 6.0}
 _TOLERANCE = 1e-6
 """By which TensorFlow Lite lets the scales before and behind a pool differ."""
 
 
 class Walk:
-    """`at` is the tensor that travels, `pads` what a PAD put around it, `start` the last shape of the input before the
-    first layer, `kind` that of all activations, `ended` the operator behind which nothing may be computed."""
+    """`at` is the tensor that travels, `start` the last shape of the input before the first layer, `kind` that of all
+    activations, `ended` the operator behind which nothing may be computed. The steps begin with the first operator to
+    which the input's axes mean something; what comes before waits."""
 
     def __init__(self, file: File, options: Options) -> None:
         self.file, self.options = file, options
-        self.chain = Chain(file)
         self.weights = Weights(file)
         self.at = file.source
         self.start = file.tensors[file.source].shape
-        self.pads: Pads = NO_PADS
         self.kind: str | None = None
-        self.scaling = scaling_of(options)
         self.left: list[str] = []
-        self.notes: list[str] = []
         self.ended: str | None = None
+        self._chain: Chain | MicroCodes | None = None
+        self._codes = (1.0, 0)
+        self._before: list[Callable[[Chain | MicroCodes], None]] = []
+
+    @property
+    def chain(self) -> Chain | MicroCodes:
+        """The steps so far."""
+        assert self._chain is not None
+        return self._chain
+
+    @property
+    def has_begun(self) -> bool:
+        return self._chain is not None
 
     def checked(self, op: Operator, keeps_scale: bool = False) -> Tensor:
         """The input of a layer; its numbers are of the kind of all others, or the operator is refused."""
@@ -58,7 +68,7 @@ class Walk:
         if self.kind is None:
             self.kind = source.kind
             if source.kind == INT8:
-                self.scaling = Scaling(integers.zero_code(source), 1 / integers.scale_of(source))
+                self._codes = integers.scale_of(source), integers.zero_code(source)
         return source
 
     def check_quantised(self, op: Operator, tensor: Tensor) -> None:
@@ -78,32 +88,48 @@ class Walk:
         if not 2 <= len(shape) <= 4 or shape[0] != 1:
             do = "convert the net for one image at a time"
             raise self.file.refused(op, f"an input {shape}", "(1, height, width, channels) or (1, values)", do)
+        notes = []
         if len(shape) == 2:
-            vector = vector_shape(self.file.path, self.options, shape[-1])
-            self.notes += shape_notes(self.options, vector)
-            self.chain.begin(vector)
-            return
-        height, width, channels = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
-        self.chain.begin((channels, height, width))
+            sides = vector_shape(self.file.path, self.options, shape[-1])
+            notes = shape_notes(self.options, sides)
+        else:
+            height, width, channels = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
+            sides = (channels, height, width)
+        if self.kind == INT8:
+            self._chain = MicroCodes(self.file.path, sides)
+            self._chain.quantise(op.place, *self._codes)
+        else:
+            self._chain = Chain(self.file.path, sides, scaling_of(self.options))
+        self._chain.notes += notes
+        for put in self._before:
+            put(self._chain)
+
+    def put(self, step: Callable[[Chain | MicroCodes], None]) -> None:
+        """Do something to the steps that needs no meaning of the axes: now, or as soon as there are some."""
+        if self._chain is None:
+            self._before.append(step)
+        else:
+            step(self._chain)
+
+    def count(self, op: Operator) -> None:
+        """Say in which codes the output of an operator counts, in a net of int8."""
+        target = self.file.tensors[op.outputs[0]]
+        if isinstance(self._chain, MicroCodes):
+            self._chain.quantise(op.place, integers.scale_of(target), integers.zero_code(target))
 
     def enter_map(self, op: Operator, tensor: Tensor) -> bool:
         """Whether rows and columns changed places, which maps of one row or column may do without moving a number."""
-        if self.chain.is_empty and self.chain.map is None:
+        if not self.has_begun:
             self.begin(op, tensor.shape)
-        shape = self.chain.map
-        if shape is None or len(tensor.shape) != 4 or tensor.shape[0] != 1:
+        shape = self.chain.shape
+        if len(shape) != 3 or len(tensor.shape) != 4 or tensor.shape[0] != 1:
             raise self.file.refused(op, f"{tensor.shape}", "a map (1, height, width, channels)", OTHERWISE)
-        channels, *_ = shape
-        sides = self._padded(shape)
-        if tensor.shape[1:] == (*sides, channels):
+        sides = self.chain.sides(op.place)
+        if tensor.shape[1:] == (*sides, shape[0]):
             return False
-        if tensor.shape[1:] == (*sides[::-1], channels) and 1 in shape[1:]:
+        if tensor.shape[1:] == (*sides[::-1], shape[0]) and 1 in shape[1:]:
             return True
-        raise self.file.refused(op, f"a map reshaped to {tensor.shape}", f"(1, {sides}, {channels})", OTHERWISE)
-
-    def _padded(self, shape: tuple[int, int, int]) -> Pair:
-        top, left, bottom, right = self.pads
-        return shape[1] + top + bottom, shape[2] + left + right
+        raise self.file.refused(op, f"a map reshaped to {tensor.shape}", f"(1, {sides}, {shape[0]})", OTHERWISE)
 
     def window(self, op: Operator, source: Tensor, kernel: Pair, is_turned: bool) -> Window:
         if min(op.options["StrideH"], op.options["StrideW"]) < 1:
@@ -111,36 +137,21 @@ class Walk:
         over = window(op.options, kernel, (source.shape[1], source.shape[2]))
         return over.turned() if is_turned else over
 
-    def check_steps(self, op: Operator, over: Window, is_turned: bool, channels: int) -> Pair:
-        """(height, width) of the output, as we count and as the file says."""
-        assert self.chain.map is not None
-        sides = over.steps(self.chain.map[1:])
+    def check_made(self, op: Operator, is_turned: bool) -> None:
+        """Raise InputError unless the map that was made is the one that the file says."""
+        channels, height, width = self.chain.shape
+        sides = (width, height) if is_turned else (height, width)
         target = self.file.tensors[op.outputs[0]].shape
-        if target != (1, *(sides[::-1] if is_turned else sides), channels):
+        if target != (1, *sides, channels):
             raise self.file.refused(op, f"an output {target}", f"(1, {sides}, {channels})", AGAIN)
-        return sides
 
-    def check_no_pads(self, op: Operator | None) -> None:
-        if any(self.pads):
-            do = "pad before convolutions alone"
-            raise self.file.refused(op, f"it behind a PAD of {self.pads}", "a convolution there", do)
-
-    def name(self, op: Operator) -> str:
-        return ACTIVATIONS.get(int(op.options["FusedActivationFunction"]), "another")
-
-    def activation(self, op: Operator) -> ReLU | None:
-        name = self.name(op)
-        if name not in RELUS:
+    def activate(self, op: Operator) -> None:
+        """Put in the activation that an operator has within it."""
+        name = ACTIVATIONS.get(int(op.options["FusedActivationFunction"]), "another")
+        if name not in LIMITS and name != "NONE":
             need = "NONE, RELU or RELU6"
             raise self.file.refused(op, f"activation {name}", need, RELU_INSTEAD)
-        return RELUS[name]
-
-    def hold(self, op: Operator, relu: ReLU | None) -> None:
-        """An activation that is no layer's with weights."""
-        if relu is None:
-            return
-        if self.chain.is_empty and self.chain.map is None:
-            self.begin(op, self.start)
-        target = self.file.tensors[op.outputs[0]]
-        name = "RELU" if relu.limit is None else "RELU6"
-        self.chain.hold(op, relu, integers.clamps(target, name) if target.kind == INT8 else None)
+        if name in LIMITS:
+            if not self.has_begun:
+                self.begin(op, self.start)
+            self.chain.relu(op.place, LIMITS[name])

@@ -9,7 +9,7 @@ import numpy as np
 
 from host.importers.base import Imported, Options, what_goes_in
 from host.importers.tflite import compute, passing
-from host.importers.tflite.chain import SOURCE
+from host.importers.tflite.chain import ENGINE, SOURCE
 from host.importers.tflite.file import INT8, Operator, read_file
 from host.importers.tflite.state import CHAIN, OTHERWISE, RELU_INSTEAD, Walk
 
@@ -81,9 +81,11 @@ def _imported(walk: Walk, options: Options) -> Imported:
     if walk.file.target != walk.at:
         found = f"tensor {walk.file.target} as the output"
         raise walk.file.refused(None, found, f"tensor {walk.at}, the last that is made", CHAIN)
-    walk.check_no_pads(walk.file.operators[-1] if walk.file.operators else None)
-    network = walk.chain.network(options, walk.scaling)
-    notes = (_what_was_taken(walk), *walk.notes, what_goes_in(network))
+    if not walk.has_begun:
+        found, need = "no layer", "a net of dense layers, convolutions and pools"
+        raise walk.file.refused(None, found, need, "convert another net")
+    network = walk.chain.finish(ENGINE, options.labels)
+    notes = (_what_was_taken(walk), *walk.chain.notes, what_goes_in(network))
     return Imported(network, SOURCE, notes, tuple(walk.left))
 
 
