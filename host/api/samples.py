@@ -10,7 +10,7 @@ import numpy as np
 from host import data
 from host.data.values import to_labels
 from host.errors import InputError, near
-from host.nn.encode import encode, takes
+from host.nn.encode import encode, encoded, takes
 from host.nn.network import Network
 from host.nn.shapes import text
 
@@ -27,6 +27,8 @@ class Asked:
     part: str
     sha256: str
     samples: data.Samples
+    cut: str | None = None
+    """In words: how many of the values given lie beyond what codes stand for. None where none does."""
 
     @property
     def unit(self) -> str:
@@ -53,7 +55,8 @@ def load_samples(
             raise InputError(
                 f"{name}: --split: found {split}, need none for a file of inputs, which has no splits; leave it out"
             )
-        asked = Asked(found.name, INPUTS_PART, found.sha256, _encoded(name, found, network))
+        samples, cut = _encoded(name, found, network)
+        asked = Asked(found.name, INPUTS_PART, found.sha256, samples, cut)
     else:
         asked = Asked(found.name, part, found.sha256, _fitting(name, found, part, network))
     return asked if limit is None else replace(asked, samples=asked.samples.first(limit))
@@ -82,9 +85,11 @@ def _fitting(name: str, dataset: data.Dataset, part: str, network: Network) -> d
     return replace(split, images=encode(network, split.images))
 
 
-def _encoded(name: str, inputs: data.Inputs, network: Network) -> data.Samples:
+def _encoded(name: str, inputs: data.Inputs, network: Network) -> tuple[data.Samples, str | None]:
+    """The samples, and what was cut."""
     classes = len(network.labels)
-    codes = encode(network, inputs.values, f"{name}: inputs")
+    found = encoded(network, inputs.values, f"{name}: inputs")
+    codes = found.codes
     labels = None if inputs.labels is None else to_labels(name, "labels", inputs.labels, classes)
     original = inputs.original
     for key in ("codes", "outputs"):
@@ -94,4 +99,17 @@ def _encoded(name: str, inputs: data.Inputs, network: Network) -> data.Samples:
                 f"{name}: {key}: found {text(answers.shape)} numbers, need {len(codes)}x{classes} for this model; "
                 "choose the answers of its original"
             )
-    return data.Samples(codes, None if labels is None else labels.astype(np.int64), original)
+    samples = data.Samples(codes, None if labels is None else labels.astype(np.int64), original)
+    return samples, _cut(network, found.cut)
+
+
+def _cut(network: Network, share: float) -> str | None:
+    if not share:
+        return None
+    low, high = network.scaling.reach
+    do = (
+        "convert them as the net was trained"
+        if network.given is not None
+        else "import the net with another --input-range"
+    )
+    return f"{100 * share:.3g} % of the values lie outside {low:.6g}..{high:.6g} and were cut: {do}"

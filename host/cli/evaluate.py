@@ -13,6 +13,7 @@ from host.compile.exports import formats, refusal
 from host.errors import InputError
 from host.modelfile import file as model_file
 from host.nn.formats import WeightFormat
+from host.nn.network import Network
 from host.report.formats_table import FLOAT, FormatsTable, formats_table
 from host.report.scores_file import Answers, check_scores_file, write_scores
 
@@ -29,12 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
     asked = load_samples(arguments.data, network, arguments.split, arguments.limit)
     found = formats_table(network, asked.samples, arguments.format, per_tensor=arguments.per_tensor)
     result = found.document(asked.name, asked.part)
-    say_formats(console, asked, found)
+    say_formats(console, network, asked, found)
     if arguments.per_tensor:
         measured = tuple(fmt for fmt in formats(network) if arguments.format in (None, fmt.label))
         say_what_is_dropped(console, network, measured)
-    if not network.has_ranges and (reason := refusal(network, WeightFormat.INT8)):
-        console.say(f"left out: {reason}")
     chosen = found.row(arguments.format)
     if recall := result["recall"][chosen.name]:
         recalls = ("-" if value is None else f"{100 * value:.1f}" for value in recall)
@@ -58,8 +57,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def say_formats(console: Console, asked: Asked, found: FormatsTable) -> None:
-    """What each format makes of the samples."""
+def say_formats(console: Console, network: Network, asked: Asked, found: FormatsTable) -> None:
+    """What each format makes of the samples, and why int8 is not among them."""
+    say_cut(console, asked)
     unit, count = "images" if asked.unit == "digit" else "inputs", len(asked.samples)
     console.say(f"{asked.name} {asked.part}, {count:,} {unit}; changed: {asked.unit}s that differ from float32")
     console.say(table(found.cells))
+    if all(row.name != WeightFormat.INT8.label for row in found.rows) and (
+        reason := refusal(network, WeightFormat.INT8)
+    ):
+        console.say(f"left out: {reason}")
+
+
+def say_cut(console: Console, asked: Asked) -> None:
+    """That inputs reach farther than the net's codes, where they do."""
+    if asked.cut is not None:
+        console.say(asked.cut)

@@ -226,7 +226,8 @@ def _import(parser: argparse.ArgumentParser) -> None:
         "--shape",
         type=height_width,
         metavar="HEIGHT,WIDTH",
-        help="of the images whose pixels a net takes as a vector (default one row)",
+        help="of the images whose pixels a net takes as a vector (default one row, or of more than 255 "
+        "the most square map)",
     )
     parser.add_argument(
         "--check",

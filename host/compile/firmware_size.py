@@ -77,4 +77,5 @@ def _receive_ring(program: Program, slot: int, marks: int, board: Board) -> int:
     frame = body + body // 254 + 2
     kept = slot + program.arena_bytes + _KEPT_FREE + 2 * _SCORE_BYTES * (program.graph.classes + marks)
     assert board.ram is not None
-    return frame + _RX_SPARE if board.ram - kept >= frame + _RX_SPARE else _SHORT_RX
+    ring = max(frame + _RX_SPARE, _SHORT_RX)
+    return ring if board.ram - kept >= ring else _SHORT_RX

@@ -121,7 +121,7 @@ class Program:
     def _cost(self, step: Step) -> Cost:
         cost = step.kernel.cost(step.ops, self.chip, alive_behind(self.graph, step.ops))
         cycles = cost.cycles + company.cycles(step, self.steps, self.chip)
-        return replace(cost, cycles=cycles, stack=company.TURNS_STACK if step.ends_pair else cost.stack)
+        return replace(cost, cycles=cycles, stack=cost.stack + (company.TURNS_STACK if step.ends_pair else 0))
 
     @property
     def parts(self) -> tuple[tuple[str, int], ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from host.data.hdf5 import MAGIC
 from host.data.problem import problem
 from host.errors import InputError
-from host.importers.base import Imported, Options, refused
+from host.importers.base import Imported, Options, check_file, refused
 from host.nn.network import Network
 from host.nn.shapes import text
 
@@ -52,6 +52,7 @@ _WAY_OUT = "call host.importers.sklearn.network_of on the fitted estimator, or e
 def import_net(path: Path, options: Options) -> Imported:
     """Read a net; raise InputError, naming operator and place, where it cannot be taken, ToolMissing without its
     reader."""
+    check_file(path)
     if reason := _REFUSED.get(path.suffix.lower()):
         raise problem(path, "file", f"a {path.suffix} ({reason})", "a file that holds numbers alone", _WAY_OUT)
     imported: Imported = importlib.import_module(f"host.importers.{_format_of(path).module}").read(path, options)
@@ -73,15 +74,14 @@ def _format_of(path: Path) -> Format:
     by_suffix = [each for each in FORMATS if path.suffix.lower() in each.suffixes]
     if by_suffix:
         return by_suffix[0]
-    if path.is_file():
-        with path.open("rb") as file:
-            begin = file.read(_MAGIC_BYTES)
-        for each in FORMATS:
-            if each.magic is not None and begin[each.magic[0] :].startswith(each.magic[1]):
-                return each
+    with path.open("rb") as file:
+        begin = file.read(_MAGIC_BYTES)
+    for each in FORMATS:
+        if each.magic is not None and begin[each.magic[0] :].startswith(each.magic[1]):
+            return each
     raise _unknown(path)
 
 
 def _unknown(path: Path) -> InputError:
-    known = ", ".join(f"{each.suffixes[0]} ({each.name})" for each in FORMATS)
+    known = ", ".join(f"{', '.join(each.suffixes)} ({each.name})" for each in FORMATS)
     return problem(path, "file", f"the suffix '{path.suffix}'", known, "export the net to one of these")

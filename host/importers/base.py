@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.data.problem import one_line, problem
+from host.data.samples import MAX_SIDE
 from host.errors import InputError, ToolMissing
+from host.nn.encode import vector_sides
 from host.nn.formats import FULL_TOP
 from host.nn.given import Given
 from host.nn.layers import Architecture, Dense, LayerSpec
@@ -78,10 +80,14 @@ def library(path: Path, name: str, extra: str) -> ModuleType:
 
 def check_file(path: Path) -> None:
     """Raise InputError where there is no file, or one that is too large."""
+    if path.is_dir():
+        do = "name the file, or convert a SavedModel to .tflite"
+        raise problem(path, "file", "a folder", "the file of a trained net", do)
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise problem(path, "file", found, "the file of a trained net", "check the path")
+        raise problem(path, "file", "nothing", "the file of a trained net", "check the path")
     size = path.stat().st_size
+    if size == 0:
+        raise problem(path, "file", "damage (no bytes)", "the whole file of a trained net", "export the net again")
     if size > MAX_FILE_BYTES:
         raise problem(path, "file", f"{size:,} bytes", f"at most {MAX_FILE_BYTES:,}", "a board holds no such net")
 
@@ -98,19 +104,32 @@ def scaling_of(options: Options) -> Scaling:
     return Scaling(offset=_whole(-low * FULL_TOP / (high - low)), divisor=FULL_TOP / (high - low))
 
 
-def what_goes_in(scaling: Scaling) -> str:
+def what_goes_in(network: Network) -> str:
     """A note of which floats the pixel codes are."""
-    assert not isinstance(scaling.offset, np.ndarray)
-    step, low = 1 / scaling.divisor, -scaling.offset / scaling.divisor
-    return f"input: codes 0..255 stand for {low:.6g}..{low + FULL_TOP * step:.6g}, a step for {step:.6g}"
+    (low, high), step = network.scaling.reach, 1 / network.scaling.divisor
+    change = "" if network.given is not None else "; --input-range says otherwise"
+    return f"input: codes 0..255 stand for {low:.6g}..{high:.6g}, a step for {step:.6g}{change}"
 
 
 def vector_shape(path: Path, options: Options, values: int) -> tuple[int, int, int]:
     """(1, height, width) of what a net takes as a vector."""
-    height, width = options.shape or (1, values)
+    height, width = options.shape or vector_sides(values) or (0, 0)
+    if not height:
+        need = f"height times width, each up to {MAX_SIDE}"
+        raise refused(path, "input", f"{values} values", need, "train the net with a few more inputs, or fewer")
     if height * width != values:
         raise refused(path, "--shape", f"{height},{width}", f"{values} values", "give another, or none")
+    if max(height, width) > MAX_SIDE:
+        raise refused(path, "--shape", f"{height},{width}", f"sides up to {MAX_SIDE}", "give another, or none")
     return 1, height, width
+
+
+def shape_notes(options: Options, shape: tuple[int, int, int]) -> list[str]:
+    """That a map was chosen for a vector, which is no row."""
+    _, height, width = shape
+    if options.shape is not None or height == 1:
+        return []
+    return [f"{height * width} values are taken as {height}x{width}; --shape says otherwise"]
 
 
 def _whole(offset: float) -> float:

@@ -22,7 +22,10 @@ from host.nn.network import Network
 from host.nn.scaling import Scaling
 from host.nn.shapes import Pads
 
-_ONE_OF_MANY = ("one score behind a dense layer, or Softmax", "train the net to choose one class, with Softmax")
+_ONE_OF_MANY = (
+    "one score behind a dense layer, or Softmax",
+    "train the net to choose one class, with Softmax, and ReLU between its layers",
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,7 +78,8 @@ class Codes(Steps):
 
     def two_classes(self, place: str) -> None:
         found, need = "a sigmoid over quantised scores", "a score for each class"
-        raise refused(self.path, place, found, need, "train the net with two outputs and softmax")
+        do = "train the net with two outputs and softmax, and ReLU between its layers"
+        raise refused(self.path, place, found, need, do)
 
     def finish(self, engine: str, labels: Sequence[str] | None) -> Network:
         """The net with its numbers. Raises InputError where a layer is still open, or no dense layer is last."""

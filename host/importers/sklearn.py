@@ -15,7 +15,7 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from host.errors import InputError
-from host.importers.base import Options, refused, scaling_of
+from host.importers.base import Options, refused, scaling_of, vector_shape
 from host.importers.chain import Chain
 from host.nn.network import Network
 
@@ -32,7 +32,8 @@ def network_of(
     """Return the net of a fitted MLPClassifier, or of a Pipeline of scalers that ends in one.
 
     `labels` are by default the estimator's classes, `input_range` the features that pixels of 0 and 255 stand for,
-    `shape` (height, width) of the images that its features are; by default (1, features). Raises InputError for what no
+    `shape` (height, width) of the images that its features are; by default one row,
+    or the most square image of more features than a row has. Raises InputError for what no
     board computes.
     """
     steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
@@ -47,10 +48,8 @@ def network_of(
     except NotFittedError as error:
         raise refused(path, "estimator", "one that is not fitted", "a fitted one", "call fit before") from error
     features = int(estimator.n_features_in_)
-    height, width = shape or (1, features)
-    if height * width != features:
-        raise refused(path, "shape", f"{height}, {width}", f"{features} features", "give another shape, or none")
-    chain = Chain(path, (1, height, width), scaling_of(Options(None, input_range)))
+    options = Options(None, input_range, shape)
+    chain = Chain(path, vector_shape(path, options, features), scaling_of(options))
     chain.flatten("input")
     with np.errstate(all="ignore"):
         for step in steps[:-1]:

@@ -9,7 +9,7 @@ begins every refusal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,12 @@ class Steps:
     def shape(self) -> Shape:
         """What the next step is given."""
         return self._steps[-1].shape if self._steps else self.input_shape
+
+    def sides(self, place: str) -> Pair:
+        """(height, width) of the map that a convolution would go over, with the zeros that were put around it."""
+        self._check_map(place)
+        top, left, bottom, right = NO_PADS if self._pads is None else self._pads[1]
+        return self.shape[1] + top + bottom, self.shape[2] + left + right
 
     def conv(
         self,
@@ -201,11 +207,11 @@ class Steps:
             raise InputError(f"{self.path.name}: {error}") from error
 
 
-def same_pads(inputs: Sequence[int], kernel: Pair, strides: Pair, *, more_at_end: bool = True) -> Pads:
-    """The zeros (top, left, bottom, right) with which as many windows fit as steps go into the map (height, width)."""
+def same_pads(sides: Pair, kernel: Pair, strides: Pair, *, more_at_end: bool = True) -> Pads:
+    """The zeros (top, left, bottom, right) with which as many windows fit as steps go into `sides`, (height, width)."""
     totals = [
         max((-(-side // step) - 1) * step + size - side, 0)
-        for side, size, step in zip(inputs, kernel, strides, strict=True)
+        for side, size, step in zip(sides, kernel, strides, strict=True)
     ]
     less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
     begin, end = (less, more) if more_at_end else (more, less)

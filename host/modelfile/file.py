@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 
 from host.atomic import replacing
+from host.data.hdf5 import MAGIC
 from host.data.memory import bounded_memory
 from host.data.problem import one_line
 from host.data.sandbox import Grant, no_limit, read_in_sandbox
@@ -28,6 +29,9 @@ from host.nn.network import Network
 __all__ = ["content_hash", "load", "save"]
 
 _READERS = {1: legacy.load_version_1, 2: legacy.load_version_2, current.VERSION: current.load}
+_FOREIGN = {".tflite": "TensorFlow Lite", ".lite": "TensorFlow Lite", ".keras": "Keras", ".onnx": "ONNX"}
+"""Nets of other tools by suffixes that no model has."""
+_OF_KERAS = ("model_config", "keras_version", "layer_names")
 
 
 def save(network: Network, path: str | Path) -> None:
@@ -53,6 +57,8 @@ def load(path: Path) -> Network:
         raise InputError(f"{path}: found a folder, need a model file; name the file, such as {path / 'MODEL.h5'}")
     if not path.is_file():
         raise InputError(f"{path}: no such model file; train one with `host train -o {path.name}`")
+    if (tool := _FOREIGN.get(path.suffix.lower())) and not _is_hdf5(path):
+        raise _to_import(path, f"a net of {tool}")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise InputError(f"{path}: found {path.stat().st_size:,} bytes, need at most {MAX_FILE_BYTES:,}; not a model")
 
@@ -60,7 +66,7 @@ def load(path: Path) -> Network:
         with bounded_memory(path), h5py.File(path, "r") as file:
             fields = Fields(path)
             fields.check_links(file)
-            return _read(file, fields)
+            return _read(path, file, fields)
 
     read_in_sandbox(path, read)
     try:
@@ -72,7 +78,21 @@ def load(path: Path) -> Network:
         raise InputError(f"{path}: not a readable model file ({reason}); train it again with `host train`") from error
 
 
-def _read(file: h5py.File, fields: Fields) -> Network:
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _to_import(path: Path, found: str) -> InputError:
+    output = f"{path.stem}{'' if path.suffix.lower() != '.h5' else '-imported'}.h5"
+    return InputError(
+        f"{path}: found {one_line(found)}, need a model file; import it: `host import {path.name} -o {output}`"
+    )
+
+
+def _read(path: Path, file: h5py.File, fields: Fields) -> Network:
+    if "format_version" not in file.attrs and any(name in file.attrs for name in _OF_KERAS):
+        raise _to_import(path, "a net of Keras")
     version = fields.attribute(file, "format_version")
     if version not in _READERS:
         need = "1, 2 or 3"

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.nn.formats import FULL_TOP
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
@@ -21,6 +23,12 @@ class Scaling:
     def is_by_input(self) -> bool:
         """Whether each input has an offset of its own."""
         return isinstance(self.offset, np.ndarray)
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """(lowest, highest) number that codes 0 and 255 stand for, of all inputs together."""
+        low, high = (0 - np.max(self.offset)) / self.divisor, (FULL_TOP - np.min(self.offset)) / self.divisor
+        return float(low), float(high)
 
     def apply(self, codes: NDArray[Any], dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
         """Return (C, H, W, N), the batch last, for codes (N, C, H, W), or (1, H, W, N) for (N, H, W)."""

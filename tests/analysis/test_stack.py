@@ -51,6 +51,19 @@ def test_each_kind_of_kernel_is_among_the_programs() -> None:
     }
 
 
+def misjudged_skips(program: avr_stack.Program) -> list[str]:
+    """Where libsimavr 1.6 would skip two words instead of one: it takes an ADIW or SBIW of 12 to 15 modulo 16 for a JMP
+    or CALL. A real chip does not, so the simulated one would no longer be its equal."""
+    functions = {program.name_at(at) for at in program.own}
+    return [
+        program.name_at(at)
+        for at, one in program.code.items()
+        if one.name in avr_stack.SKIPS and program.name_at(at) in functions
+        if (skipped := program.code.get(one.next)) and skipped.name in ("adiw", "sbiw")
+        if int(skipped.operands[1], 16) % 16 >= 12
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("net", "kernel"), PROGRAMS)
 def test_the_stack_always_fits(net: str, kernel: str) -> None:
@@ -59,7 +72,9 @@ def test_the_stack_always_fits(net: str, kernel: str) -> None:
     export = choose(graph, board, kernel)
     built = build_firmware(export, board)
     assert built.ram_static is not None and board.ram is not None
-    bound = avr_stack.depths(avr_stack.disassemble(built.program)).total
+    program = avr_stack.disassemble(built.program)
+    bound = avr_stack.depths(program).total
+    assert misjudged_skips(program) == []
     with connect_board(board, built) as line:
         outcome = stream(line.transport, [image.tobytes() for image in images], [identity(export)])
     used = board.ram - built.ram_static - outcome.stats.stack_free

@@ -21,7 +21,7 @@ GIVEN = {
         *(AveragePool2d((8, 8)), Flatten(), Dense(11), ReLU()),
     ),
     "given, oblong": (Conv2d(8, (4, 3), padding=(1, 1, 2, 1)), MaxPool2d((3, 2)), Flatten(), Dense(12)),
-    "given, dense": (Flatten(), Dense(40), ReLU(), Dense(6)),
+    "given, dense": (Flatten(), Dense(40), ReLU(), Dense(6), ReLU()),
 }
 MEANS = {"given, depthwise"}
 """Nets whose average pools have a scale of their own, as MEAN has."""

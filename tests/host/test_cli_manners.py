@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import pty
 import re
@@ -181,7 +182,7 @@ def test_an_interrupt_while_starting_is_quiet(tmp_path: Path, monkeypatch: pytes
 def test_doctor_finds_everything_here(capsys: Capture) -> None:
     assert main(["doctor"]) == 0
     shown = capsys.readouterr().out
-    for name in ("gcc", "make", "PlatformIO", "platform native", "simulated board", "data digits"):
+    for name in ("gcc", "make", "PlatformIO", "platform native", "simulated board", "data digits", "reader of .onnx"):
         assert re.search(rf"^ok +{name}: ", shown, re.M), shown
     version = subprocess.run(["avr-gcc", "-dumpversion"], capture_output=True, text=True, check=True).stdout.strip()
     assert re.search(rf"^ok +avr-gcc: {re.escape(version)}, /.*avr-gcc; ", shown, re.M), shown
@@ -224,6 +225,16 @@ def test_doctor_says_what_is_missing_and_what_brings_it(
     assert re.search(r"^missing +avr-gcc: .*apt install gcc-avr avr-libc", shown, re.M), shown
     assert re.search(r"^missing +simulated board: .*apt install", shown, re.M), shown
     assert re.search(r"^missing +data usps: .*host fetch usps", shown, re.M), shown
+
+
+def test_doctor_says_which_readers_are_missing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "tflite" else known(name, *rest)
+    )
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^missing +reader of \.tflite: `pip install 'digitduino\[tflite\]'`", shown, re.M), shown
 
 
 def port(device: str, vendor: int | None, description: str) -> list_ports_common.ListPortInfo:

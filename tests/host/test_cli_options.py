@@ -57,7 +57,10 @@ def refused(capsys: Capture, place: Path, *arguments: object) -> str:
         ("m.h5 all --digit 5 --limit 5", "plot: --digit: found 5, need 0..4, which --limit 5 leaves"),
         ("r.json all --limit 5", "plot: --limit: found it with a report"),
         ("m.h5 all -o x.png", "x.png: found the name of one picture, need a folder's for all; leave .png out"),
-        ("wide.h5 recall --format int4", "int4: dense 256-256: found dense 256-256, need at most 65535-255; "),
+        (
+            "wide.h5 recall --format int4",
+            "int4: dense 256-256: found dense 256-256, need at most 255 units, of at most 65,535 inputs; ",
+        ),
     ],
 )
 def test_plot(place: Path, capsys: Capture, arguments: str, message: str) -> None:

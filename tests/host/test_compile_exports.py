@@ -79,7 +79,9 @@ def test_where_some_format_has_no_kernel_its_reason_is_the_kernels():
     assert formats(network) == ()
     for fmt in WeightFormat:
         reason = refusal(network, fmt)
-        assert reason.startswith(f"{fmt.label}: dense 256-256: found dense 256-256, need at most 65535-255; ")
+        assert reason.startswith(
+            f"{fmt.label}: dense 256-256: found dense 256-256, need at most 255 units, of at most 65,535 inputs; "
+        )
         assert reason.isprintable()
 
 

@@ -87,7 +87,9 @@ def test_how_many_inputs_and_outputs_there_may_be():
     assert refusals(prime)["nn_avr_dense"] == "found 257 inputs, need a product of two numbers up to 255"
     wide = dense(np.ones((256, 2)))
     for name, refusal in refusals(wide).items():
-        assert name.startswith("code") or refusal == "found dense 2-256, need at most 65535-255"
+        assert (
+            name.startswith("code") or refusal == "found dense 2-256, need at most 255 units, of at most 65,535 inputs"
+        )
     huge = dense([[127] * 100], 1 << 23)
     assert {refusals(huge)[name] for name in ("nn_avr_sums24", "nn_avr_dense")} == {
         f"found sums {1 << 23}..{(1 << 23) + 127 * 100 * 63}, need 24 bits"

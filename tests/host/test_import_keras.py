@@ -4,6 +4,7 @@ layout; each layer, each refusal. Their layouts were compared with files of Kera
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import keras_files as keras
@@ -13,6 +14,7 @@ from imported import assert_same_answers, images_for
 
 from host.errors import InputError
 from host.importers import Options, import_net
+from host.nn.encode import takes
 from host.nn.layers import Conv2d, Dense
 from host.nn.network import float_scores
 
@@ -48,6 +50,15 @@ NETS = {
         keras.dense(RNG, 5, 4),
         ("Softmax", {"axis": -1}, {}),
     ],
+    "padded twice": [
+        keras.input_layer(6, 7, 2),
+        ("ZeroPadding2D", {"padding": [[0, 1], [1, 0]]}, {}),
+        keras.conv(RNG, 2, 3, (3, 3), strides=[2, 2], padding="same", activation="relu"),
+        ("ZeroPadding2D", {"padding": [[1, 0], [0, 0]]}, {}),
+        keras.depthwise(RNG, 3, 1, (4, 3), strides=[2, 2], padding="same", activation="relu"),
+        ("Flatten", {}, {}),
+        keras.dense(RNG, 18, 3),
+    ],
     "no dense layer": [
         keras.input_layer(8, 8, 1),
         keras.conv(RNG, 1, 4, (3, 3), activation="relu"),
@@ -69,6 +80,18 @@ NETS = {
         keras.conv(RNG, 3, 3, (3,), strides=[2], activation="relu"),
         ("GlobalAveragePooling1D", {}, {}),
         keras.dense(RNG, 3, 2),
+    ],
+    "axes of channels by number": [
+        keras.input_layer(1, 9, 3),
+        keras.conv(RNG, 3, 4, (1, 3), activation="relu"),
+        keras.batch_norm(RNG, 4, axis=[3]),
+        ("Reshape", {"target_shape": [7, 4]}, {}),
+        keras.batch_norm(RNG, 4, axis=2),
+        keras.conv(RNG, 4, 5, (3,), activation="relu"),
+        keras.batch_norm(RNG, 5, axis=2),
+        ("GlobalAveragePooling1D", {}, {}),
+        keras.batch_norm(RNG, 5, axis=1),
+        keras.dense(RNG, 5, 3),
     ],
     "one score, and two layers without activation": [
         keras.input_layer(6, 7),
@@ -130,11 +153,33 @@ def test_a_vector_may_be_an_image(tmp_path: Path) -> None:
     options = Options(shape=(3, 4))
     found = assert_same_answers(tmp_path / "net.keras", lambda x: keras.answers(net, x.reshape(-1, 12)), options)
     assert found.network.input_shape == (1, 3, 4)
+    assert not any("taken as" in note for note in found.notes)
     with pytest.raises(InputError, match=r"--shape: found 5,4, need 12 values"):
         import_net(tmp_path / "net.keras", Options(shape=(5, 4)))
     keras.write_keras(tmp_path / "net.keras", SMALL)
     with pytest.raises(InputError, match=r"found --shape for a net that takes 1x6x5, need it for vectors alone"):
         import_net(tmp_path / "net.keras", Options(shape=(5, 6)))
+
+
+@pytest.mark.parametrize(("values", "shape"), [(255, (1, 255)), (256, (16, 16)), (510, (17, 30)), (257, None)])
+def test_a_long_vector_is_taken_as_the_most_square_map(
+    tmp_path: Path, values: int, shape: tuple[int, int] | None
+) -> None:
+    net = [keras.input_layer(values), keras.dense(RNG, values, 3)]
+    keras.write_keras(tmp_path / "net.keras", net)
+    if shape is None:
+        with pytest.raises(InputError, match="input: found 257 values, need height times width, each up to 255"):
+            import_net(tmp_path / "net.keras", Options())
+        return
+    path = tmp_path / "net.keras"
+    found = assert_same_answers(path, lambda x: keras.answers(net, x), arrange=lambda x: x.reshape(-1, values))
+    assert found.network.image_shape == shape
+    said = f"{values} values are taken as {shape[0]}x{shape[1]}; --shape says otherwise"
+    assert (said in found.notes) == (values > 255)
+    assert all(takes(found.network, each) for each in (shape, (values,), (values // 2, 2)) if math.prod(each) == values)
+    if values > 255:
+        with pytest.raises(InputError, match=rf"--shape: found 1,{values}, need sides up to 255"):
+            import_net(path, Options(shape=(1, values)))
 
 
 def test_a_separable_convolution_is_said_to_become_one(tmp_path: Path) -> None:
@@ -191,7 +236,12 @@ REFUSED = {
         [keras.conv(RNG, 2, 2, (2, 2)), keras.conv(RNG, 2, 2, (2, 2), activation="relu")],
         "layer 2 Conv2D 'conv2d_1': found it without ReLU, need one right behind it",
     ),
-    "weights that do not fit": ([keras.conv(RNG, 3, 2, (2, 2))], "for 2 channels, need weights that fit"),
+    "weights that do not fit": (
+        [keras.conv(RNG, 3, 2, (2, 2))],
+        "found a kernel (2, 2, 3, 2) in 1 group, need one of 2 channels",
+    ),
+    "units that do not fit": ([keras.dense(RNG, 3, 5, "relu")], "found a kernel (3, 5), need (2, units)"),
+    "a sigmoid in between": ([("Activation", {"activation": "sigmoid"}, {})], "ReLU between its layers"),
     "softmax in the middle": ([("Softmax", {}, {})], "found it behind softmax, need nothing there"),
     "batch norm before padding": (
         [keras.batch_norm(RNG, 2), keras.conv(RNG, 2, 2, (3, 3), padding="same", activation="relu")],
@@ -215,6 +265,36 @@ def test_what_no_board_computes_is_named(tmp_path: Path, case: str) -> None:
     with pytest.raises(InputError) as caught:
         import_net(tmp_path / "net.keras", Options())
     assert str(caught.value).startswith("net.keras: layer ") and words in str(caught.value), caught.value
+
+
+@pytest.mark.parametrize(
+    ("net", "axis"),
+    [
+        ([keras.input_layer(1, 4, 4)], 2),
+        ([keras.input_layer(1, 4, 4)], 1),
+        ([keras.input_layer(4, 4), keras.conv(RNG, 4, 4, (1,), activation="relu")], 1),
+        ([keras.input_layer(4, 4, 4), ("GlobalAveragePooling2D", {"keepdims": True}, {})], 1),
+    ],
+)
+def test_batch_normalisation_of_what_are_no_channels_is_refused(tmp_path: Path, net: list, axis: int) -> None:
+    """Also where as many numbers lie along that axis as there are channels, or rows are one."""
+    net = [*net, keras.batch_norm(RNG, 4, axis=axis), ("Flatten", {}, {}), keras.dense(RNG, 16, 3)]
+    keras.write_keras(tmp_path / "net.keras", net)
+    with pytest.raises(InputError, match=f"found axis '{axis}', need the last one"):
+        import_net(tmp_path / "net.keras", Options())
+
+
+def test_a_bias_that_should_be_there_is_missed(tmp_path: Path) -> None:
+    """Of a .h5, where every array has its name; a .keras file has as many as it says or is refused."""
+    import h5py
+
+    for net, layer in ((SMALL, "conv2d"), (SMALL, "dense")):
+        keras.write_h5(tmp_path / "net.h5", net)
+        with h5py.File(tmp_path / "net.h5", "a") as file:
+            attributes = file[f"model_weights/{layer}"].attrs
+            attributes["weight_names"] = [each for each in attributes["weight_names"] if "bias" not in each]
+        with pytest.raises(InputError, match=f"'{layer}': found no bias, need kernel, bias; save the whole net again"):
+            import_net(tmp_path / "net.h5", Options())
 
 
 def test_several_scores_of_yes_and_no_are_refused(tmp_path: Path) -> None:
@@ -250,6 +330,14 @@ def test_weights_alone_are_no_net(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "net.h5", "a") as file:
         del file.attrs["model_config"]
     with pytest.raises(InputError, match=r"found no model_config, need the net with its layers; save the whole net"):
+        import_net(tmp_path / "net.h5", Options())
+
+
+def test_a_config_without_layers_is_no_net(tmp_path: Path) -> None:
+    keras.write_h5(tmp_path / "net.h5", SMALL, config={"class_name": "Sequential"})
+    with pytest.raises(
+        InputError, match="found a Sequential without its layers, need the list of them; save the whole"
+    ):
         import_net(tmp_path / "net.h5", Options())
 
 

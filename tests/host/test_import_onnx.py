@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from imported import assert_same_answers
+from imported import assert_same_answers, images_for, inputs_of
 from onnx_files import Net, answers, onnx
 
 from host.errors import InputError
 from host.importers import Options, import_net
+from host.nn.network import float_scores
 
 f32 = np.float32
 
@@ -56,6 +57,15 @@ def no_dense_layer() -> Net:
 
 def whole_map() -> Net:
     return Net(1, 6, 5).conv(1, 4, (3, 3)).put("Relu").conv(4, 3, (4, 3)).put("Squeeze")
+
+
+def padded_twice() -> Net:
+    """By Pad, then by convolutions whose windows are counted over what Pad made."""
+    net = Net(2, 6, 6)
+    for inputs, after, kernel, auto_pad in ((2, (1, 1), (3, 3), "SAME_UPPER"), (3, (0, 1), (4, 3), "SAME_LOWER")):
+        net.put("Pad", net.tensor(np.array([0, 0, 0, 0, 0, 0, *after], np.int64)))
+        net.conv(inputs, 3, kernel, auto_pad=auto_pad, strides=[2, 2]).put("Relu")
+    return net.put("Flatten").gemm(18, 4)
 
 
 def means() -> Net:
@@ -160,6 +170,7 @@ CASES: dict[str, tuple[Callable[[], Net], Callable[[np.ndarray], np.ndarray]]] =
     "groups": (grouped, lambda x: x),
     "no dense layer": (no_dense_layer, lambda x: x),
     "a whole map": (whole_map, lambda x: x),
+    "padded twice": (padded_twice, lambda x: x),
     "means": (means, lambda x: x),
     "means that keep axes": (means_kept, lambda x: x),
     "separable": (separable, lambda x: x),
@@ -223,6 +234,97 @@ def test_classes_named_in_the_file_are_the_labels(tmp_path: Path) -> None:
     assert import_net(net.save(tmp_path / "net.onnx"), Options()).network.labels == ("7", "8", "9")
 
 
+def complement(net: Net, one: float = 1.0) -> Net:
+    return net.put("Sub", before=[net.tensor(f32(one))])
+
+
+def two_of_one(net: Net, order: tuple[int, int] = (1, 0)) -> Net:
+    """As skl2onnx makes the probabilities of two classes of one score."""
+    net.put("Sigmoid")
+    probability = net.head
+    complement(net)
+    names = [probability, net.head]
+    net.nodes.append(onnx.helper.make_node("Concat", [names[at] for at in order], ["both"], axis=1, name="both"))
+    net.head = "both"
+    return net
+
+
+def named_classes(net: Net) -> Net:
+    """Behind scores, as skl2onnx writes them: the label of the largest."""
+    net.put("ArgMax", axis=1).put("ArrayFeatureExtractor", before=[net.tensor(np.array([4, 5]))], domain="ai.onnx.ml")
+    return net.put("Reshape", net.tensor(np.array([-1]))).put("Cast", to=7)
+
+
+SCORES: dict[str, Callable[[], Net]] = {
+    "the largest": lambda: image().put("ArgMax", axis=-1, keepdims=0),
+    "of probabilities": lambda: image().put("Softmax").put("Identity").put("Cast", to=11).put("ArgMax", axis=1),
+    "of a softmax twice": lambda: image().put("Softmax").put("LogSoftmax").put("ArgMax", axis=1).put("Cast", to=6),
+}
+
+
+@pytest.mark.parametrize("case", SCORES)
+def test_the_class_that_is_chosen_is_that_of_onnxruntime(tmp_path: Path, case: str) -> None:
+    path = SCORES[case]().save(tmp_path / "net.onnx")
+    network = import_net(path, Options(input_range=(-3.0, 3.0))).network
+    images = images_for(network, 200)
+    chosen = answers(path, inputs_of(network, images, -3.0, 3.0))[0].reshape(-1)
+    assert len(set(chosen.tolist())) > 1
+    np.testing.assert_array_equal(float_scores(network, images).argmax(axis=1), chosen)
+
+
+def test_the_label_of_one_score_is_that_of_onnxruntime(tmp_path: Path) -> None:
+    net = Net(6).gemm(6, 5).put("Relu").gemm(5, 1)
+    path = named_classes(two_of_one(net)).save(tmp_path / "net.onnx")
+    imported = import_net(path, Options(input_range=(-3.0, 3.0)))
+    images = images_for(imported.network, 200)
+    labels = answers(path, inputs_of(imported.network, images, -3.0, 3.0).reshape(-1, 6))[0].tolist()
+    ours = [imported.network.labels[at] for at in float_scores(imported.network, images).argmax(axis=1)]
+    assert set(ours) == {"4", "5"} and ours == [str(each) for each in labels]
+    assert imported.left == ("Sigmoid", "Sub", "Concat", "ArgMax", "ai.onnx.ml.ArrayFeatureExtractor")
+
+
+def single() -> Net:
+    return Net(6).gemm(6, 5).put("Relu").gemm(5, 1)
+
+
+BEHIND: dict[str, tuple[Callable[[], Net], str]] = {
+    "1 - p of many": (lambda: complement(image().put("Softmax")), "Sub 'my_Sub_6': found it behind the scores"),
+    "0.5 - p of one": (lambda: complement(single().put("Sigmoid"), 0.5), "Sub 'my_Sub_4': found it behind"),
+    "p before 1 - p": (lambda: two_of_one(single(), (0, 1)), "Concat 'both': found it behind the scores"),
+    "constants beside scores": (
+        lambda: (net := image().put("Softmax")).put("Concat", net.tensor(np.ones((1, 2), f32)), axis=1),
+        "Concat 'my_Concat_6'",
+    ),
+    "numbers from scores": (
+        lambda: (net := image().put("Softmax")).put("Sub", net.tensor(np.array([0.9, 0, 0], f32))),
+        "Sub 'my_Sub_6'",
+    ),
+    "the smallest": (
+        lambda: (net := image()).put("TopK", net.tensor(np.array([1])), outputs=2, largest=0),
+        "found largest 0, sorted 1, need 1",
+    ),
+    "the last of equals": (lambda: image().put("ArgMax", axis=1, select_last_index=1), "found select_last_index 1"),
+    "whole probabilities": (lambda: image().put("Softmax").put("Cast", to=7), "found scores made whole, or rounded"),
+    "the largest of one": (
+        lambda: single().put("Sigmoid").put("ArgMax", axis=1),
+        "found it over a sigmoid over one score, need scores",
+    ),
+    "the largest of a map": (
+        lambda: (net := image().put("Softmax")).put("Reshape", net.tensor(np.array([3, 1]))).put("ArgMax", axis=1),
+        "found it over scores of another shape, need scores",
+    ),
+    "another operator": (lambda: image().put("Softmax").put("Relu"), "Relu 'my_Relu_6': found it behind the scores"),
+}
+
+
+@pytest.mark.parametrize("case", BEHIND)
+def test_what_would_change_the_class_is_refused(tmp_path: Path, case: str) -> None:
+    build, words = BEHIND[case]
+    with pytest.raises(InputError) as caught:
+        import_net(build().save(tmp_path / "net.onnx"), Options())
+    assert str(caught.value).startswith("net.onnx: node ") and words in str(caught.value), caught.value
+
+
 def image(*layers: Callable[[Net], object], end: bool = True) -> Net:
     """A small net with something in the middle of it."""
     net = Net(1, 6, 6).conv(1, 2, (3, 3)).put("Relu")
@@ -239,6 +341,7 @@ def residual(net: Net) -> None:
 REFUSED: dict[str, tuple[Callable[[Net], object], str]] = {
     "dilation": (lambda net: net.conv(2, 2, (2, 2), dilations=[2, 2]), "found dilations [2, 2], need 1; train without"),
     "LeakyRelu": (lambda net: net.put("LeakyRelu"), "found an operator that no board computes, need one of"),
+    "Sigmoid": (lambda net: net.put("Sigmoid"), "ReLU between its layers"),
     "HardSwish": (lambda net: net.put("HardSwish"), "; train it with ReLU"),
     "ConvTranspose": (lambda net: net.put("ConvTranspose", net.normal(2, 2, 2, 2)), "node 2 ConvTranspose"),
     "a branch": (residual, "node 4 Add 'my_Add_4': found 'Relu_1_0', from which the net has gone on"),

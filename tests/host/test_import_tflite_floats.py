@@ -14,6 +14,20 @@ from host.modelfile import file as model_file
 from host.nn.network import float_scores
 from host.nn.scaling import Scaling
 
+
+def steep(net: Net) -> Net:
+    """With weights so large that 6 is a limit."""
+    for tensor in net.file.tensors:
+        tensor.data = None if tensor.data is None else tensor.data * 8
+    return net
+
+
+def constant(net: Net, op: str, value: float, activation: int) -> Net:
+    """One number, added to what travels or multiplied by it."""
+    number = net.file.tensor((1,), "FLOAT32", data=[value])
+    return net.op(op, net.file.tensor(net.shape, "FLOAT32"), (number,), {"activation": activation})
+
+
 NETS = {
     "convolutions and pools": lambda: (
         Net(1, (1, 9, 8, 3), floats=True)
@@ -32,6 +46,16 @@ NETS = {
     ),
     "average pools, an activation by itself": lambda: (
         Net(3, (1, 8, 8, 1), floats=True).conv(6, (3, 3), activation=NONE).keep("RELU").pool("AVERAGE", (3, 2)).dense(4)
+    ),
+    "activations behind activations": lambda: (
+        steep(Net(11, (1, 6, 6, 2), floats=True).conv(4, (3, 3)))
+        .keep("RELU6")
+        .conv(5, (2, 2), activation=RELU6)
+        .keep("RELU")
+        .conv(4, (2, 2), activation=NONE)
+        .keep("RELU")
+        .keep("RELU6")
+        .dense(4)
     ),
     "dense layers": lambda: Net(4, (1, 30), floats=True).dense(9, activation=RELU).dense(4),
 }
@@ -65,6 +89,12 @@ def test_floats_answer_as_tensorflow_lite_micro(tmp_path: Path, name: str) -> No
     assert_same_answers(net, imported)
     assert imported.network.given is None
     assert "of floats" in imported.notes[0]
+
+
+@pytest.mark.parametrize(("op", "value", "activation"), [("ADD", -0.5, RELU), ("MUL", 30.0, RELU6)])
+def test_an_activation_on_the_input_is_not_dropped(tmp_path: Path, op: str, value: float, activation: int) -> None:
+    net = constant(Net(12, (1, 6, 6, 2), floats=True), op, value, activation).conv(4, (3, 3)).dense(4)
+    assert_same_answers(net, taken(net, tmp_path))
 
 
 def test_the_range_of_inputs_is_the_users(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import random_network
 from tflite_nets import NONE, RELU, RELU6, RELU_N1_TO_1, SAME, TANH, Net, Operator
 
 from host.cli import main
 from host.errors import InputError
 from host.importers import Options, import_net
+from host.modelfile import file as model_file
 
 SHAPE = (1, 8, 8, 2)
 
@@ -152,9 +154,10 @@ REFUSED: dict[str, tuple[Callable[[], Net], tuple[str, ...]]] = {
     "a normalised pool": (normalised_pool, ("op 2 MUL", "behind MaxPool2d", "before the activation")),
     "an addition of integers": (added_integers, ("op 1 ADD", "net of floats")),
     "channels normalised apart": (per_channel_input, ("op 0 MUL", "normalise the data")),
-    "an operator": (lambda: unknown("TANH"), ("op 1 TANH", "need one of CONV_2D", "other layers")),
+    "an operator": (lambda: unknown("TANH"), ("op 1 TANH", "need one of CONV_2D", "with relu or relu6")),
     "a transposition": (lambda: unknown("TRANSPOSE"), ("op 1 TRANSPOSE", "height, width, channels")),
     "one score": (lambda: with_end("LOGISTIC"), ("op 3 LOGISTIC", "a score for each class, and softmax")),
+    "a sigmoid in between": (lambda: unknown("LOGISTIC"), ("op 1 LOGISTIC", "use relu between layers")),
     "a sharpened softmax": (lambda: with_end("SOFTMAX", beta=2.0), ("op 3 SOFTMAX", "a beta of 2")),
     "a layer behind softmax": (lambda: small().softmax().dense(4), ("op 4 FULLY_CONNECTED", "behind SOFTMAX")),
     "an activation of scores": (
@@ -222,12 +225,29 @@ def test_without_the_reader_it_is_named(
 
 @pytest.mark.parametrize(
     ("name", "word"),
-    [("net.txt", ".tflite (TensorFlow Lite)"), ("net.pkl", "a pickle is a program"), ("net.tflite", "no TFL3")],
+    [
+        ("net.txt", ".tflite, .lite (TensorFlow Lite), .keras, .h5, .hdf5 (Keras), .onnx (ONNX)"),
+        ("net.pkl", "a pickle is a program"),
+        ("net.tflite", "no TFL3"),
+        ("empty.onnx", "found damage (no bytes), need the whole file"),
+        ("folder", "found a folder, need the file of a trained net; name the file, or convert a SavedModel"),
+        ("missing.onnx", "found nothing, need the file of a trained net"),
+        (
+            "model.h5",
+            "found a model of digitduino already, need a net of another tool; give it to the commands as it is",
+        ),
+    ],
 )
 def test_files_of_another_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, word: str) -> None:
-    (tmp_path / name).write_bytes(b"something else")
-    assert main(["import", str(tmp_path / name), "-o", str(tmp_path / "net.h5")]) == 2
-    assert word in capsys.readouterr().err
+    for each in ("net.txt", "net.pkl", "net.tflite"):
+        (tmp_path / each).write_bytes(b"something else")
+    (tmp_path / "empty.onnx").touch()
+    (tmp_path / "folder").mkdir()
+    model_file.save(random_network(), tmp_path / "model.h5")
+    assert main(["import", str(tmp_path / name), "-o", str(tmp_path / "out.h5")]) == 2
+    said = capsys.readouterr().err
+    assert word in said and said.count("\n") == 1
+    assert not (tmp_path / "out.h5").exists()
 
 
 def test_the_suffix_does_not_matter_where_the_file_says_what_it_is(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from networks import network_of, random_network
 
 from host.errors import InputError
-from host.nn.encode import encode, takes
+from host.nn.encode import encode, encoded, takes
 from host.nn.layers import Flatten
 from host.nn.network import Scaling
 
@@ -57,6 +57,15 @@ def test_channels_stand_last_in_files_and_first_in_maps():
     assert np.array_equal(codes[:, 1, 2, 3], values[:, 2, 3, 1])
 
 
+def test_how_many_values_no_code_stands_for():
+    network = of_shape(1, 1, 4, scaling=Scaling(100, 2.0))
+    values = np.float32([[-50.2, -50.3, 77.7, 77.8], [0, 0, 0, 1e30]] * 300)  # codes up to half a step beyond are near
+    found = encoded(network, values)
+    assert found.cut == 3 / 8 and found.codes[:2].tolist() == [[[0, 0, 255, 255]], [[100, 100, 100, 255]]]
+    assert encoded(network, found.codes).cut == encoded(network, found.codes.view(np.int8)).cut == 0
+    assert encoded(network, values[:0]).cut == 0
+
+
 def test_many_rows_are_encoded_as_one_by_one():
     network = of_shape(1, 2, 2)
     values = np.random.default_rng(0).random((600, 2, 2), np.float32)
@@ -80,6 +89,9 @@ def test_many_rows_are_encoded_as_one_by_one():
         ((2, 5, 2), (20,), False),
         ((2, 1, 10), (1, 10, 2), True),
         ((2, 1, 10), (2, 10), False),
+        ((1, 15, 20), (10, 30), True),
+        ((1, 10, 30), (15, 20), False),
+        ((1, 15, 20), (10, 31), False),
     ],
 )
 def test_which_shapes_a_net_takes(net, given, is_taken):

@@ -21,7 +21,7 @@ class AvrAffineConv(OneOpOnAvr[Conv]):
     name = "nn_avr_affine_conv"
     template = "avr8/affine_conv.j2"
     runs = Conv
-    stack = portable.CONV_STACK + EDGE_MAX
+    stack = portable.CONV_STACK + EDGE_MAX + 4
 
     def refusal(self, op: Conv) -> str | None:
         if refusal := portable.sides_refusal(op) or affine.affine_refusal(op.rows) or avr_patch.long_refusal(op):

@@ -33,7 +33,8 @@ class PortablePool(OneOp[Pool]):
         return Packed(b"", pool_description(op, place))
 
     def counts(self, op: Pool, alive: float | None) -> Mapping[str, float]:
-        return {f"nn_pool {name}": count for name, count in pool_counts(op).items()}
+        signed = {"signed window": elements(op.output_shape)} if op.is_average and op.center else {}
+        return {f"nn_pool {name}": count for name, count in (pool_counts(op) | signed).items()}
 
     def functions(self, op: Pool, chip: Chip) -> Mapping[str, Mapping[str, float]]:
         name = f"nn_pool_{'average' if op.is_average else 'max'}"

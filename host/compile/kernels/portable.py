@@ -219,5 +219,6 @@ def dense_refusal(op: Dense) -> str | None:
 def units_refusal(op: Dense) -> str | None:
     """What a dense layer's description has no room for."""
     if op.inputs > MAX_INPUTS or op.rows.outputs > MAX_SIDE:
-        return f"found dense {op.inputs}-{op.rows.outputs}, need at most {MAX_INPUTS}-{MAX_SIDE}"
+        found = f"dense {op.inputs}-{op.rows.outputs}"
+        return f"found {found}, need at most {MAX_SIDE} units, of at most {MAX_INPUTS:,} inputs"
     return None

@@ -28,7 +28,7 @@ def read(path: Path, options: Options) -> Imported:
             walk = Walk(path, saved, options)
             walk.take_all()
             network = walk.chain.finish(ENGINE, options.labels)
-        notes = (*walk.chain.notes, what_goes_in(network.scaling))
+        notes = (*walk.chain.notes, what_goes_in(network))
         return Imported(network, SOURCE, notes, tuple(walk.left))
 
     return read_guarded(path, "Keras file", take, _DAMAGED_ZIP)

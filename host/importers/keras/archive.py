@@ -27,7 +27,9 @@ Weights = dict[str, NDArray[Any]]
 MAX_CONFIG_BYTES = 4 << 20
 _MOST_NAMES = 64
 """Arrays of one layer."""
-_AGAIN = "save the whole net again with model.save()"
+AGAIN = "save the whole net again with model.save()"
+_RENAMED = {("DepthwiseConv2D", "depthwise_kernel"): "kernel"}
+"""What Keras 2 called an array, and Keras 3 does."""
 _FOLDERS = ("layers", "_layer_checkpoint_dependencies")
 """Where the weights of a .keras file lie: Keras 3, and the first that TensorFlow's Keras wrote."""
 
@@ -54,9 +56,12 @@ def opened(path: Path, grant: Grant) -> Iterator[Saved]:
 def _hdf5(path: Path, grant: Grant) -> Iterator[Saved]:
     with h5py.File(path, "r") as file:
         _check_links(path, file)
+        if "format_version" in file.attrs:
+            do = "give it to the commands as it is"
+            raise refused(path, "file", "a model of digitduino already", "a net of another tool", do)
         if "model_config" not in file.attrs:
             found = "weights alone" if "layer_names" in file.attrs or "layers" in file else "no model_config"
-            raise refused(path, "file", found, "the net with its layers", _AGAIN)
+            raise refused(path, "file", found, "the net with its layers", AGAIN)
         layers = layers_of(path, _text(path, file.attrs["model_config"]))
         reader = _Arrays(path, grant)
 
@@ -65,11 +70,12 @@ def _hdf5(path: Path, grant: Grant) -> Iterator[Saved]:
             listed = group.attrs.get("weight_names", ())
             if len(listed) > _MOST_NAMES:
                 raise layer.wrong(f"{len(listed)} arrays", f"at most {_MOST_NAMES}")
-            found = [_text(path, each) for each in listed]
-            return {
-                each.split("/")[-1].split(":")[0]: reader.array(reader.member(group, each, h5py.Dataset), layer)
-                for each in found
-            }
+            found = {}
+            for each in (_text(path, each) for each in listed):
+                name = each.split("/")[-1].split(":")[0]
+                name = _RENAMED.get((layer.kind, name), name)
+                found[name] = reader.array(reader.member(group, each, h5py.Dataset), layer)
+            return found
 
         yield Saved(layers, weights_of)
 
@@ -109,14 +115,14 @@ class _Arrays:
         if not isinstance(found, kind):
             what = "a group" if kind is h5py.Group else "a dataset"
             held = "nothing" if found is None else f"a {type(found).__name__}"
-            raise refused(self._path, shown(f"{group.name.rstrip('/')}/{name}"), held, what, _AGAIN)
+            raise refused(self._path, shown(f"{group.name.rstrip('/')}/{name}"), held, what, AGAIN)
         return found
 
     def array(self, dataset: Any, layer: Layer) -> NDArray[Any]:
         if dataset.is_virtual or dataset.external:
-            raise layer.wrong("numbers kept in other files", "numbers in the file itself", _AGAIN)
+            raise layer.wrong("numbers kept in other files", "numbers in the file itself", AGAIN)
         if (unread := unread_filter(dataset)) is not None:
-            raise layer.wrong(f"filter {unread}", "gzip or none", _AGAIN)
+            raise layer.wrong(f"filter {unread}", "gzip or none", AGAIN)
         if dataset.dtype.kind not in "iuf" or dataset.shape is None:
             raise layer.wrong(f"values of type {dataset.dtype}", "plain numbers", "save the net as float32")
         size = max(math.prod(each) for each in (dataset.shape, dataset.chunks or ()))
@@ -139,7 +145,7 @@ def _numbered(layers: list[Layer]) -> dict[int, str]:
 
 def _read(path: Path, archive: zipfile.ZipFile, name: str, most: int, grant: Grant) -> bytes:
     if name not in archive.namelist():
-        raise refused(path, "file", f"no {name}", "a .keras file", _AGAIN)
+        raise refused(path, "file", f"no {name}", "a .keras file", AGAIN)
     size = archive.getinfo(name).file_size
     if size > most:
         raise refused(path, name, f"{size:,} bytes", f"at most {most:,}", "give a smaller net")
@@ -151,11 +157,11 @@ def _read(path: Path, archive: zipfile.ZipFile, name: str, most: int, grant: Gra
 def _text(path: Path, value: Any) -> str:
     text = value.decode("utf-8") if isinstance(value, bytes) else value
     if not isinstance(text, str) or len(text) > MAX_CONFIG_BYTES:
-        raise refused(path, "config", shown(type(value).__name__), f"a text of at most {MAX_CONFIG_BYTES:,}", _AGAIN)
+        raise refused(path, "config", shown(type(value).__name__), f"a text of at most {MAX_CONFIG_BYTES:,}", AGAIN)
     return text
 
 
 def _check_links(path: Path, file: Any) -> None:
     if not only_hard_links(file):
         found = "one that leads elsewhere, or thousands"
-        raise refused(path, "links", found, "every array in this file", _AGAIN)
+        raise refused(path, "links", found, "every array in this file", AGAIN)

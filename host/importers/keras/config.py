@@ -15,6 +15,7 @@ MAX_LAYERS = 1000
 _DEEPEST = 12
 """Lists and objects within each other in what a layer says about where it stands."""
 _SHOWN = 40
+_KINDS = ("Sequential", "Functional", "Model")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ def layers_of(path: Path, text: str) -> list[Layer]:
         raise refused(path, "config", shown(described), "an object", "save the net again with model.save()")
     kind, config = described.get("class_name"), described.get("config")
     listed = config.get("layers") if isinstance(config, dict) else config
-    if kind not in ("Sequential", "Functional", "Model") or not isinstance(listed, list):
+    if kind in _KINDS and not isinstance(listed, list):
+        found = f"a {kind} without its layers"
+        raise refused(path, "config", found, "the list of them", "save the whole net again with model.save()")
+    if kind not in _KINDS or not isinstance(listed, list):
         found = f"a model of class {shown(kind)}"
         need = "Sequential, or a Functional model that is a chain"
         raise refused(path, "config", found, need, "rebuild the net as keras.Sequential and copy the weights")

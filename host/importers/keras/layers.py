@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from host.importers.base import Options, scaling_of, vector_shape
+from host.importers.base import Options, scaling_of, shape_notes, vector_shape
 from host.importers.chain import Chain
-from host.importers.keras.archive import Saved, Weights
+from host.importers.keras.archive import AGAIN, Saved, Weights
 from host.importers.keras.config import Layer, shown
 from host.importers.keras.settings import (
     activation,
@@ -39,9 +40,7 @@ _WAYS_OUT = {
     "Lambda": "it is a program, and never run; put its arithmetic into Rescaling or BatchNormalization",
     "Sequential": "build the net of the inner one's layers: keras.Sequential([*inner.layers, ...])",
     "Functional": "build the net of the inner one's layers: keras.Sequential([*inner.layers, ...])",
-    "LeakyReLU": "train it with ReLU",
-    "PReLU": "train it with ReLU",
-    "ELU": "train it with ReLU",
+    **dict.fromkeys(("LeakyReLU", "PReLU", "ELU", "ThresholdedReLU"), "train it with ReLU"),
 }
 _WAY_OUT = "train a net of convolutions, pools, dense layers and ReLU"
 
@@ -57,6 +56,9 @@ class Walk:
         self._saved = saved
         self._taken: set[int] = set()
         """Layers that are part of the input."""
+        self.axes = 0
+        """How many axes what travels has to Keras, images first: (1, width, channels) and (width, channels) are the
+        same map to the chain."""
         self.chain = self._begin(options)
 
     def take_all(self) -> None:
@@ -72,13 +74,13 @@ class Walk:
                 raise layer.wrong("a layer that no board computes", need, _WAYS_OUT.get(layer.kind, _WAY_OUT))
             take(self, layer)
 
-    def weights(self, layer: Layer, *names: str, needed: int) -> Weights:
-        """The arrays of a layer, of which the first `needed` must be there; each of the given number of axes."""
+    def weights(self, layer: Layer, *names: str) -> Weights:
+        """The arrays of a layer, all of which must be there."""
         found = self._saved.weights_of(layer, names)
-        for name in names[:needed]:
+        for name in names:
             if name not in found:
-                raise layer.wrong(f"no {name}", f"{', '.join(names)}", "save the whole net again with model.save()")
-        return found
+                raise layer.wrong(f"no {name}", f"{', '.join(names)}", AGAIN)
+        return {name: found[name] for name in names}
 
     def activate(self, layer: Layer, name: str | None = None) -> None:
         """The activation that a layer has within it, or is."""
@@ -99,7 +101,7 @@ class Walk:
         """Of a convolution or pool over the chain's map."""
         padding = layer.text("padding", "valid")
         if padding == "same":
-            return same_pads(self.chain.shape[1:], kernel, strides)
+            return same_pads(self.chain.sides(layer.place), kernel, strides)
         if padding == "causal" and layer.kind == "Conv1D":
             return (0, kernel[1] - 1, 0, 0)
         if padding != "valid":
@@ -122,6 +124,7 @@ class Walk:
                 sizes = target
                 self._taken.add(layer.index)
         scaling = scaling_of(options)
+        self.axes = 1 + len(sizes)
         if len(sizes) == 3:
             return Chain(self.path, (sizes[2], sizes[0], sizes[1]), scaling)
         if len(sizes) == 2:
@@ -130,7 +133,9 @@ class Walk:
         if len(sizes) != 1:
             need = "(height, width, channels), (steps, channels) or (features,)"
             raise layers[0].wrong(f"the shape {sizes}", need, "rebuild the net with such an input")
-        chain = Chain(self.path, vector_shape(self.path, options, sizes[0]), scaling)
+        shape = vector_shape(self.path, options, sizes[0])
+        chain = Chain(self.path, shape, scaling)
+        chain.notes += shape_notes(options, shape)
         chain.flatten("input")
         return chain
 
@@ -146,9 +151,9 @@ def _activation_layer(walk: Walk, layer: Layer) -> None:
 
 def _conv(walk: Walk, layer: Layer) -> None:
     kernel, strides = geometry(layer)
-    weights = walk.weights(layer, *with_bias(layer, "kernel"), needed=1)
+    weights = walk.weights(layer, *with_bias(layer, "kernel"))
     groups = layer.whole("groups", 1)
-    numbers = shaped_kernel(layer, weights["kernel"], kernel).transpose(3, 2, 0, 1)
+    numbers = _fitting(walk, layer, shaped_kernel(layer, weights["kernel"], kernel), groups).transpose(3, 2, 0, 1)
     pads = walk.pads(layer, kernel, strides)
     walk.chain.conv(layer.place, numbers, weights.get("bias"), strides, pads, groups)
     walk.activate(layer)
@@ -156,12 +161,9 @@ def _conv(walk: Walk, layer: Layer) -> None:
 
 def _depthwise(walk: Walk, layer: Layer) -> None:
     kernel, strides = geometry(layer)
-    weights = walk.weights(layer, *with_bias(layer, "kernel"), needed=0)
-    numbers = weights.get("kernel", weights.get("depthwise_kernel"))
-    if numbers is None:
-        raise layer.wrong("no kernel", "one", "save the whole net again with model.save()")
+    weights = walk.weights(layer, *with_bias(layer, "kernel"))
     pads = walk.pads(layer, kernel, strides)
-    shaped = shaped_kernel(layer, numbers, kernel)
+    shaped = _fitting(walk, layer, shaped_kernel(layer, weights["kernel"], kernel))
     walk.chain.conv(layer.place, by_channel(shaped), weights.get("bias"), strides, pads, shaped.shape[2])
     walk.activate(layer)
 
@@ -169,26 +171,36 @@ def _depthwise(walk: Walk, layer: Layer) -> None:
 def _separable(walk: Walk, layer: Layer) -> None:
     """A depthwise convolution and a pointwise one behind it."""
     kernel, strides = geometry(layer)
-    weights = walk.weights(layer, *with_bias(layer, "depthwise_kernel", "pointwise_kernel"), needed=2)
-    shaped = shaped_kernel(layer, weights["depthwise_kernel"], kernel)
+    weights = walk.weights(layer, *with_bias(layer, "depthwise_kernel", "pointwise_kernel"))
+    shaped = _fitting(walk, layer, shaped_kernel(layer, weights["depthwise_kernel"], kernel))
     pads = walk.pads(layer, kernel, strides)
     walk.chain.conv(f"{layer.place} depthwise", by_channel(shaped), None, strides, pads, shaped.shape[2])
-    pointwise = shaped_kernel(layer, weights["pointwise_kernel"], (1, 1)).transpose(3, 2, 0, 1)
-    walk.chain.conv(f"{layer.place} pointwise", pointwise, weights.get("bias"))
+    pointwise = _fitting(walk, layer, shaped_kernel(layer, weights["pointwise_kernel"], (1, 1)))
+    walk.chain.conv(f"{layer.place} pointwise", pointwise.transpose(3, 2, 0, 1), weights.get("bias"))
     walk.activate(layer)
 
 
 def _dense(walk: Walk, layer: Layer) -> None:
     """Over a map it works on each pixel by itself, as a pointwise convolution does."""
-    weights = walk.weights(layer, *with_bias(layer, "kernel"), needed=1)
+    weights = walk.weights(layer, *with_bias(layer, "kernel"))
     numbers, bias = weights["kernel"], weights.get("bias")
-    if numbers.ndim != 2:
-        raise layer.wrong(f"a kernel {numbers.shape}", "(inputs, units)")
+    inputs = walk.chain.shape[0]
+    if numbers.ndim != 2 or len(numbers) != inputs:
+        raise layer.wrong(f"a kernel {numbers.shape}", f"({inputs}, units)", AGAIN)
     if len(walk.chain.shape) == 3 and walk.chain.shape[1:] != (1, 1):
         walk.chain.conv(layer.place, numbers.T[:, :, None, None], bias)
     else:
         walk.chain.dense(layer.place, numbers.T, bias)
     walk.activate(layer)
+
+
+def _fitting(walk: Walk, layer: Layer, kernel: NDArray[np.generic], groups: int = 1) -> NDArray[np.generic]:
+    """The kernel (height, width, channels of a group, outputs), whose channels must be those of the map."""
+    channels = walk.chain.shape[0]
+    if groups < 1 or (len(walk.chain.shape) == 3 and kernel.shape[2] * groups != channels):
+        found = f"a kernel {kernel.shape} in {groups} group{'' if groups == 1 else 's'}"
+        raise layer.wrong(found, f"one of {channels} channels", AGAIN)
+    return kernel
 
 
 def _pool(walk: Walk, layer: Layer) -> None:
@@ -208,19 +220,17 @@ def _global_pool(walk: Walk, layer: Layer) -> None:
     check_order(layer)
     is_average = layer.kind.startswith("GlobalAverage")
     (walk.chain.global_average_pool if is_average else walk.chain.global_max_pool)(layer.place)
+    if not layer.flag("keepdims", False):
+        walk.axes = 2
 
 
 def _batch_norm(walk: Walk, layer: Layer) -> None:
     axis = layer.settings.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
-    size = walk.chain.shape[1:]
-    last = {-1} if size else {-1, 1}
-    last |= {3} if len(size) == 2 else set()
-    last |= {2} if size[:1] == (1,) else set()
-    if axis not in (last | {1} if size == (1, 1) else last):
+    if axis not in (-1, walk.axes - 1):
         raise layer.wrong(f"axis {shown(axis)}", "the last one", "train with channels last")
     names = [name for name, flag in (("gamma", "scale"), ("beta", "center")) if layer.flag(flag, True)]
-    arrays = walk.weights(layer, *names, "moving_mean", "moving_variance", needed=len(names) + 2)
+    arrays = walk.weights(layer, *names, "moving_mean", "moving_variance")
     mean, variance = (arrays[name].astype(np.float64) for name in ("moving_mean", "moving_variance"))
     factor = arrays.get("gamma", np.ones(1)) / np.sqrt(variance + layer.number("epsilon", 1e-3))
     walk.chain.affine(layer.place, factor, arrays.get("beta", np.zeros(1)) - mean * factor)
@@ -245,6 +255,7 @@ def _padding(walk: Walk, layer: Layer) -> None:
 def _flatten(walk: Walk, layer: Layer) -> None:
     check_order(layer)
     walk.chain.flatten(layer.place, channels_last=True)
+    walk.axes = 2
 
 
 def _reshape(walk: Walk, layer: Layer) -> None:
@@ -256,6 +267,7 @@ def _reshape(walk: Walk, layer: Layer) -> None:
         walk.chain.flatten(layer.place, channels_last=True)
     elif [side for side in target if side > 1] != [side for side in before if side > 1] or target[-1] != channels:
         raise layer.wrong(f"{before} made {target}", "a flattening", "reshape before the net, or not at all")
+    walk.axes = 1 + len(target)
 
 
 _TAKE: dict[str, Take] = {

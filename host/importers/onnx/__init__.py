@@ -36,6 +36,6 @@ def read(path: Path, options: Options) -> Imported:
         if isinstance(state.chain, Codes):
             notes.append(f"{state.chain.computed} layers {_ROUNDING}")
         source = QUANTISED if state.is_quantised else SOURCE
-        return Imported(net, source, (*notes, what_goes_in(net.scaling)), tuple(state.left))
+        return Imported(net, source, (*notes, what_goes_in(net)), tuple(state.left))
 
     return read_guarded(path, "ONNX file", take, (error,), in_sandbox=False)

@@ -209,7 +209,7 @@ def _check_dilations(node: Node) -> None:
 def _pads(node: Node, state: State, kernel: Pair, strides: Pair) -> Pads:
     kind = node.text("auto_pad", "NOTSET")
     if kind in ("SAME_UPPER", "SAME_LOWER"):
-        return same_pads(state.chain.shape[1:], kernel, strides, more_at_end=kind == "SAME_UPPER")
+        return same_pads(state.chain.sides(node.place), kernel, strides, more_at_end=kind == "SAME_UPPER")
     given = node.wholes("pads")
     if kind == "VALID" or given is None:
         return NO_PADS

@@ -23,7 +23,7 @@ MAX_TEXT = 4096
 _SHOWN = 40
 _STANDARD = ("", "ai.onnx")
 _LEAST_OPSET = 7
-_AGAIN = "export the net again"
+AGAIN = "export the net again"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Node:
         """Where it stands, for people."""
         return f"node {self.index} {self.op}" + (f" '{self.name}'" if self.name else "")
 
-    def wrong(self, found: str, need: str, do: str = _AGAIN) -> InputError:
+    def wrong(self, found: str, need: str, do: str = AGAIN) -> InputError:
         """Returns (does not raise) a refusal of this operator."""
         return refused(self.path, self.place, found, need, do)
 
@@ -111,7 +111,7 @@ class _Reader:
             if count > MAX_NODES:
                 raise refused(self._path, what, f"{count:,}", f"at most {MAX_NODES:,}", "give a smaller net")
         if graph.sparse_initializer:
-            raise refused(self._path, "tensors", "sparse ones", "dense ones", _AGAIN)
+            raise refused(self._path, "tensors", "sparse ones", "dense ones", AGAIN)
         constants = {each.name: self.tensor(each, f"tensor '{self._text(each.name)}'") for each in graph.initializer}
         given = [each for each in graph.input if each.name not in constants]
         if len(given) != 1:
@@ -132,14 +132,14 @@ class _Reader:
             raise refused(self._path, place, f"a shape of {list(tensor.dims)[:9]}", need, "give a smaller net")
         if tensor.data_type == kinds.STRING:
             if count > MAX_LIST or len(tensor.string_data) != count:
-                raise refused(self._path, place, f"{len(tensor.string_data)} texts", f"{count}", _AGAIN)
+                raise refused(self._path, place, f"{len(tensor.string_data)} texts", f"{count}", AGAIN)
             texts = [each.decode("utf-8")[:MAX_TEXT] for each in tensor.string_data]
             return np.array(texts, object).reshape(tuple(tensor.dims))
         if tensor.data_type not in self._dense:
-            raise refused(self._path, place, f"numbers of type {tensor.data_type}", "float32 or int8", _AGAIN)
+            raise refused(self._path, place, f"numbers of type {tensor.data_type}", "float32 or int8", AGAIN)
         array: NDArray[Any] = self._onnx.numpy_helper.to_array(tensor)
         if array.size != count:
-            raise refused(self._path, place, f"{array.size} numbers", f"{count}", _AGAIN)
+            raise refused(self._path, place, f"{array.size} numbers", f"{count}", AGAIN)
         return array
 
     def _sizes(self, value: Any) -> tuple[int, ...]:
@@ -155,7 +155,7 @@ class _Reader:
         name = node.op_type if node.domain in _STANDARD else f"{node.domain}.{node.op_type}"
         for what in (node.input, node.output, node.attribute):
             if len(what) > MAX_LIST:
-                raise refused(self._path, f"node {index}", f"{len(what):,} entries", f"at most {MAX_LIST:,}", _AGAIN)
+                raise refused(self._path, f"node {index}", f"{len(what):,} entries", f"at most {MAX_LIST:,}", AGAIN)
         bare = Node(self._path, index, self._text(name), self._text(node.name), tuple(node.input), tuple(node.output))
         for attribute in node.attribute:
             bare.attributes[attribute.name] = self._value(attribute, bare)

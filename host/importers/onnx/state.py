@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from host.importers.base import Options, refused, scaling_of, vector_shape
+from host.importers.base import Options, refused, scaling_of, shape_notes, vector_shape
 from host.importers.chain import Chain
 from host.importers.codes import Codes
 from host.importers.onnx.constants import Constant
@@ -27,6 +28,17 @@ Axes = str
 """A letter for each axis of what travels: N images, C channels, H rows, W columns, or F features of a vector."""
 
 
+class Behind(Enum):
+    """What a tensor behind the last layer is."""
+
+    SCORES = "scores"
+    """(N, classes), or as the last layer has it; of the same order as the last layer's."""
+    SHAPED = "scores of another shape"
+    CLASS = "the chosen class"
+    ONE = "a sigmoid over one score"
+    COMPLEMENT = "1 − the sigmoid"
+
+
 class State:
     """`head` is the tensor that travels. Until the first operator that computes, only its sizes are known: `begin` says
     then what they mean."""
@@ -35,7 +47,7 @@ class State:
         self.path, self.graph = path, graph
         self.constants = {name: Constant(values) for name, values in graph.constants.items()}
         self.head = graph.input
-        self.tail: set[str] = set()
+        self.tail: dict[str, Behind] = {}
         """Tensors behind the scores."""
         self.left: list[str] = []
         self.labels: tuple[str, ...] | None = None
@@ -91,6 +103,7 @@ class State:
         for put in self._before:
             put(self._chain)
         if "F" in axes:
+            self._chain.notes += shape_notes(self._options, shape)
             self._chain.flatten("input")
 
     def begin_map(self, node: Node) -> None:

@@ -15,24 +15,16 @@ from host.importers.onnx import compute
 from host.importers.onnx.compute import Inputs
 from host.importers.onnx.constants import Constant, axes_of, cast_type, folded, scale_and_zero
 from host.importers.onnx.graph import Graph, Node
+from host.importers.onnx.scores import ENDS, take_end
 from host.importers.onnx.state import BRANCH, Kind, State
 from host.nn.network import Network
 
 Take = Callable[[State, Node, Inputs], None]
 _MAPS = {(0, 3, 1, 2), (0, 2, 3, 1), (0, 2, 1)}
 """Orders of axes that a Transpose may bring: channels to the front or to the end."""
-_BEHIND = {
-    *("Softmax", "LogSoftmax", "ArgMax", "Sigmoid", "TopK", "ai.onnx.ml.ZipMap", "ai.onnx.ml.ArrayFeatureExtractor"),
-    *("Cast", "Reshape", "Identity", "Sub", "Concat", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"),
-}
-"""What may be done with scores: it is left to the host."""
-_SILENT = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"}
-"""Of these what nobody needs to be told of."""
-_ENDS = {"Softmax", "LogSoftmax", "ArgMax", "Sigmoid", "TopK", "ai.onnx.ml.ZipMap"}
-"""Of these what makes the tensor before it the scores."""
 _WAYS_OUT = {
     **dict.fromkeys(("LeakyRelu", "PRelu", "Elu", "Selu", "HardSwish", "HardSigmoid", "Gelu"), "train it with ReLU"),
-    **dict.fromkeys(("Tanh", "Erf", "Exp", "Swish"), "train it with ReLU"),
+    **dict.fromkeys(("Tanh", "Sigmoid", "Softplus", "Softsign", "Erf", "Exp", "Swish"), "train it with ReLU"),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), "quantise with QuantFormat.QDQ"),
     "ConvTranspose": "train a net of convolutions, pools and dense layers",
     "LayerNormalization": "train it with batch normalisation",
@@ -76,8 +68,8 @@ def _take(state: State, node: Node) -> None:
     moving = [name for name in node.inputs if name and name not in state.constants]
     if not moving:
         _take_constants(state, node, inputs)
-    elif any(name in state.tail for name in moving) or (node.op in _ENDS and moving == [state.head]):
-        _take_end(state, node, moving)
+    elif any(name in state.tail for name in moving) or (node.op in ENDS and moving == [state.head]):
+        take_end(state, node, inputs, moving)
     elif any(name != state.head for name in moving):
         other = next(name for name in moving if name != state.head)
         raise node.wrong(f"{_shown(other)}, from which the net has gone on", "a chain of layers", BRANCH)
@@ -100,37 +92,6 @@ def _take_constants(state: State, node: Node, inputs: Inputs) -> None:
     if found is None or len(node.outputs) != 1:
         raise node.wrong("it on constants", "what exporters compute of shapes", "export the net for inference")
     state.constants[node.outputs[0]] = found
-
-
-def _take_end(state: State, node: Node, moving: list[str]) -> None:
-    """What is done with the scores; names of classes are found there."""
-    if node.op not in _BEHIND or any(name not in state.tail and name != state.head for name in moving):
-        raise node.wrong("it behind the scores", "softmax or the choice of a class at most", "leave it out")
-    if not state.tail:
-        _begin_end(state, node)
-    state.tail.update(name for name in node.outputs if name)
-    if node.op not in _SILENT and node.op not in state.left:
-        state.left.append(node.op)
-    known = [each for each in (state.constant(name) for name in node.inputs) if each is not None]
-    if node.op == "ai.onnx.ml.ArrayFeatureExtractor" and known:
-        state.labels = _labels(known[0].values.reshape(-1).tolist())
-    for name in ("classlabels_int64s", "classlabels_strings"):
-        if node.attributes.get(name):
-            state.labels = _labels(list(node.attributes[name]))
-
-
-def _begin_end(state: State, node: Node) -> None:
-    axis = node.whole("axis", -1 if node.op != "ArgMax" else 0)
-    count = len(state.sizes)
-    if not state.has_begun or not -count <= axis < count or state.axes[axis] not in "CF":
-        raise node.wrong(f"axis {axis} of {state.shown(state.sizes)}", "that of the classes")
-    if node.op == "Sigmoid":
-        state.chain.two_classes(node.place)
-        state.rename("NF")
-
-
-def _labels(values: list[Any]) -> tuple[str, ...]:
-    return tuple(str(int(each)) if isinstance(each, int | float) else str(each) for each in values)
 
 
 def _shown(name: str) -> str:

@@ -88,7 +88,11 @@ class Chain:
         """An activation by itself; `codes` are those of an int8 net that it lets through."""
         if codes is not None and not (codes[0] <= self.codes[0] and codes[1] >= self.codes[1]):
             self._clamp(op, codes)
-        if self._pieces and not isinstance(self._pieces[-1].spec, ReLU):
+        before = self._pieces[-1] if self._pieces else None
+        if before is not None and isinstance(before.spec, ReLU):
+            limits = [each for each in (before.spec.limit, relu.limit) if each is not None]
+            self._pieces[-1] = replace(before, spec=ReLU(min(limits) if limits else None))
+        elif codes is None or self._pieces:
             self._append(op, Piece(relu, output_max=self._reach), None)
 
     def affine(self, op: Operator, gain: NDArray[np.float32], offset: NDArray[np.float32]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from host.importers.base import Options, scaling_of, vector_shape
+from host.importers.base import Options, scaling_of, shape_notes, vector_shape
 from host.importers.tflite import integers
 from host.importers.tflite.chain import Chain
 from host.importers.tflite.file import ACTIVATIONS, FLOAT, INT8, File, Operator, Tensor
@@ -15,6 +15,7 @@ from host.nn.shapes import Pads, Pair
 NO_PADS = (0, 0, 0, 0)
 AGAIN = "convert the net again"
 OTHERWISE = "train the net with other layers instead"
+RELU_INSTEAD = "train the net with relu or relu6"
 CHAIN = "convert a net that is one chain of layers"
 RELUS = {"NONE": None, "RELU": ReLU(), "RELU6": ReLU(6.0)}
 _TOLERANCE = 1e-6
@@ -35,6 +36,7 @@ class Walk:
         self.kind: str | None = None
         self.scaling = scaling_of(options)
         self.left: list[str] = []
+        self.notes: list[str] = []
         self.ended: str | None = None
 
     def checked(self, op: Operator, keeps_scale: bool = False) -> Tensor:
@@ -76,9 +78,12 @@ class Walk:
         if not 2 <= len(shape) <= 4 or shape[0] != 1:
             do = "convert the net for one image at a time"
             raise self.file.refused(op, f"an input {shape}", "(1, height, width, channels) or (1, values)", do)
-        vector = vector_shape(self.file.path, self.options, shape[-1]) if len(shape) == 2 else ()
-        sides = {2: (*vector[1:], 1), 3: (*shape[1:], 1), 4: shape[1:]}[len(shape)]
-        height, width, channels = sides
+        if len(shape) == 2:
+            vector = vector_shape(self.file.path, self.options, shape[-1])
+            self.notes += shape_notes(self.options, vector)
+            self.chain.begin(vector)
+            return
+        height, width, channels = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
         self.chain.begin((channels, height, width))
 
     def enter_map(self, op: Operator, tensor: Tensor) -> bool:
@@ -127,13 +132,15 @@ class Walk:
         name = self.name(op)
         if name not in RELUS:
             need = "NONE, RELU or RELU6"
-            raise self.file.refused(op, f"activation {name}", need, "train the net with relu or relu6")
+            raise self.file.refused(op, f"activation {name}", need, RELU_INSTEAD)
         return RELUS[name]
 
     def hold(self, op: Operator, relu: ReLU | None) -> None:
         """An activation that is no layer's with weights."""
         if relu is None:
             return
+        if self.chain.is_empty and self.chain.map is None:
+            self.begin(op, self.start)
         target = self.file.tensors[op.outputs[0]]
         name = "RELU" if relu.limit is None else "RELU6"
         self.chain.hold(op, relu, integers.clamps(target, name) if target.kind == INT8 else None)

@@ -11,7 +11,7 @@ from host.importers.base import Imported, Options, what_goes_in
 from host.importers.tflite import compute, passing
 from host.importers.tflite.chain import SOURCE
 from host.importers.tflite.file import INT8, Operator, read_file
-from host.importers.tflite.state import CHAIN, OTHERWISE, Walk
+from host.importers.tflite.state import CHAIN, OTHERWISE, RELU_INSTEAD, Walk
 
 _TAKEN: dict[str, Callable[[Walk, Operator], None]] = {
     "CONV_2D": compute.conv,
@@ -38,7 +38,8 @@ _SIDEWAYS = ("SHAPE", "STRIDED_SLICE", "PACK")
 """How converters compute the shape of a RESHAPE, which stands in the file anyway."""
 _AT_THE_END = ("RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE", "SOFTMAX", "LOG_SOFTMAX", "ARG_MAX")
 _WAY_OUT = {
-    "LOGISTIC": "end the net with a score for each class, and softmax",
+    "LOGISTIC": "end the net with a score for each class, and softmax, and use relu between layers",
+    **dict.fromkeys(("TANH", "LEAKY_RELU", "PRELU", "ELU", "GELU", "HARD_SWISH", "RELU_N1_TO_1"), RELU_INSTEAD),
     "TRANSPOSE": "convert a net whose maps are height, width, channels",
     "CONCATENATION": CHAIN,
     "SPLIT": CHAIN,
@@ -82,7 +83,8 @@ def _imported(walk: Walk, options: Options) -> Imported:
         raise walk.file.refused(None, found, f"tensor {walk.at}, the last that is made", CHAIN)
     walk.check_no_pads(walk.file.operators[-1] if walk.file.operators else None)
     network = walk.chain.network(options, walk.scaling)
-    return Imported(network, SOURCE, (_what_was_taken(walk), what_goes_in(walk.scaling)), tuple(walk.left))
+    notes = (_what_was_taken(walk), *walk.notes, what_goes_in(network))
+    return Imported(network, SOURCE, notes, tuple(walk.left))
 
 
 def _what_was_taken(walk: Walk) -> str:
