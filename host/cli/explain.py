@@ -81,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     label = "" if said.label is None else f", label {said.label}"
     console.say(f"{asked.name} {asked.part}, image {index}{label}, {format_of(graph)}")
+    if asked.cut is not None:
+        console.say(asked.cut)
     console.say(", ".join(f"{name} says {found_class}" for name, found_class in said.classes.items()))
     console.say(table(score_rows(graph.labels, said, graph.score_step)))
     if standing is not None:
@@ -95,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         console.say(table([[name, percent(float(each.mean()))] for name, each in right.items()]))
     for each in causes:
         console.say(f"{'changes none of these answers' if is_harmless else 'likely cause'}: {each}")
-    if not causes:
+    if not causes and asked.cut is None:
         console.say("none of the usual causes: images and ranges are as the net expects them")
     console.document(explanation(index, said, whole, found, right, trace, causes, standing))
     return 0 if trace is None or trace.is_equal else EXIT_FAILED

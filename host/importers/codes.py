@@ -19,7 +19,7 @@ from host.importers.base import Piece, network_of, refused
 from host.importers.multipliers import quantised_multipliers
 from host.importers.steps import Floats, Step, Steps, float32
 from host.nn.formats import FULL_TOP
-from host.nn.given import Given, GivenRows
+from host.nn.given import EXPONENTS, Given, GivenRows
 from host.nn.layers import AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
 from host.nn.network import Network
 from host.nn.scaling import Scaling
@@ -27,6 +27,8 @@ from host.nn.shapes import Pads
 
 _WEIGHTS = np.iinfo(np.int8)
 _BIASES = np.iinfo(np.int32)
+_MOST_WEIGHT_BITS = 6
+"""64 is the largest power of two that int8 holds."""
 _AGAIN = "quantise it again: quant_pre_process, then quantize_static with weight_type QInt8"
 
 
@@ -152,10 +154,15 @@ class Codes(Steps):
         return GivenRows(weights.astype(np.int8), bias.astype(np.int32), multipliers, exponents, scale, zero)
 
     def _mean_rows(self, step: Step, pool: AveragePool2d, scale: float, zero: int) -> GivenRows:
+        """A factor below a half is rounded twice: where it is little below, the second rounding meets halves that the
+        first made, in up to one of four means. Weights above 1 bring it down to where hardly any is."""
         channels, count = step.shape[0], math.prod(pool.window)
-        factors = np.full(channels, self._sources[0] / (scale * count))
-        multipliers, exponents = self._multipliers(step.place, factors)
-        return GivenRows(None, np.zeros(channels, np.int32), multipliers, exponents, scale, zero)
+        multipliers, exponents = self._multipliers(step.place, np.full(channels, self._sources[0] / (scale * count)))
+        shift, weights = _weight_bits(count, int(exponents[0])), None
+        if shift:
+            weights = np.full((channels, 1, *pool.window), 1 << shift, np.int8)
+        bias = np.zeros(channels, np.int32)
+        return GivenRows(weights, bias, multipliers, exponents - np.int32(shift), scale, zero)
 
     def _multipliers(self, place: str, factors: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         try:
@@ -181,6 +188,15 @@ class Codes(Steps):
         if low > high:
             raise refused(self.path, place, "no code that it lets through", "one or more", _AGAIN)
         self._rows[at] = replace(rows, low=low, high=high)
+
+
+def _weight_bits(count: int, exponent: int) -> int:
+    """By how many bits the weights of a mean of `count` codes are above 1: as many as 32-bit sums and exponents leave
+    room for, none where the factor is rounded once."""
+    if exponent >= 0:
+        return 0
+    room = (np.iinfo(np.int32).max // (FULL_TOP * count)).bit_length() - 1
+    return max(0, min(_MOST_WEIGHT_BITS, room, exponent - EXPONENTS[0]))
 
 
 def code_of(place: str, path: Path, zero: NDArray[Any]) -> int:

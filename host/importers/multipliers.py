@@ -7,15 +7,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from host.nn.given import EXPONENTS
+
 _ONE = 1 << 31
-_LEAST_EXPONENT, _MOST_EXPONENT = -31, 30
 
 
 def quantised_multipliers(factors: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """(multipliers, exponents) (outputs,) of factors from 0: factor ≈ multiplier / 2^31 · 2^exponent, as TensorFlow
     Lite's QuantizeMultiplier rounds it, halves away from zero. What is below 2^−32 becomes 0. Raise OverflowError where
     a sum is worth 2^30 steps of the output or more."""
-    if not ((factors >= 0) & (factors < 2.0**_MOST_EXPONENT)).all():
+    if not ((factors >= 0) & (factors < 2.0 ** EXPONENTS[1])).all():
         raise OverflowError(f"outputs in steps of {1 / factors.max():.3g} of those of the sums")
     pairs = [_quantised(float(factor)) for factor in factors]
     multipliers, exponents = zip(*pairs, strict=True)
@@ -27,4 +28,4 @@ def _quantised(factor: float) -> tuple[int, int]:
     multiplier = math.floor(share * _ONE + 0.5)  # exact: a share has 53 bits, and is not negative
     if multiplier == _ONE:
         multiplier, exponent = _ONE // 2, exponent + 1
-    return (0, 0) if exponent < _LEAST_EXPONENT else (multiplier, exponent)
+    return (0, 0) if exponent < EXPONENTS[0] else (multiplier, exponent)

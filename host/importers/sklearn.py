@@ -47,7 +47,7 @@ def network_of(
         check_is_fitted(estimator)
     except NotFittedError as error:
         raise refused(path, "estimator", "one that is not fitted", "a fitted one", "call fit before") from error
-    features = int(estimator.n_features_in_)
+    features = int(net.n_features_in_)  # a pipeline asks its first step, which may be a word
     options = Options(None, input_range, shape)
     chain = Chain(path, vector_shape(path, options, features), scaling_of(options))
     chain.flatten("input")

@@ -2,7 +2,8 @@
 
 /given            attributes: source, pool_center
 /given/layers/0…  of layers that have them: attributes scale, zero, low, high; weights int8, laid out as the network's
-                  own (none for an average pool), bias, multipliers, exponents int32 (outputs,)
+                  own (of an average pool (channels, 1, height, width), or none for ones), bias, multipliers, exponents
+                  int32 (outputs,)
 """
 
 from __future__ import annotations
@@ -15,11 +16,9 @@ from numpy.typing import NDArray
 
 from host.modelfile.fields import Fields
 from host.nn.formats import FULL_TOP
-from host.nn.given import Given, GivenRows
+from host.nn.given import EXPONENTS, Given, GivenRows
 from host.nn.layers import Architecture, AveragePool2d, Conv2d, Dense, weight_shape
 from host.nn.limits import MAX_NAME
-
-_EXPONENTS = -31, 30
 
 
 def save_given(given: Given, group: h5py.Group) -> None:
@@ -60,8 +59,8 @@ def _rows(file: h5py.File, fields: Fields, architecture: Architecture, index: in
     group = fields.group(file, name)
     outputs = architecture.shapes[index + 1][0]
     weights: NDArray[np.int8] | None = None
-    if not isinstance(layer, AveragePool2d):
-        shape = weight_shape(layer, inputs)
+    if not isinstance(layer, AveragePool2d) or "weights" in group:
+        shape = (outputs, 1, *layer.window) if isinstance(layer, AveragePool2d) else weight_shape(layer, inputs)
         weights = fields.array(group, "weights", np.int8, len(shape))
         if weights.shape != shape:
             raise fields.wrong(f"{name}/weights", weights.shape, str(shape), _AGAIN)
@@ -70,9 +69,9 @@ def _rows(file: h5py.File, fields: Fields, architecture: Architecture, index: in
     )
     if not len(bias) == len(multipliers) == len(exponents) == outputs:
         raise fields.wrong(name, f"{len(bias)}, {len(multipliers)}, {len(exponents)} rows", f"{outputs}", _AGAIN)
-    if multipliers.min() < 0 or exponents.min() < _EXPONENTS[0] or exponents.max() > _EXPONENTS[1]:
+    if multipliers.min() < 0 or exponents.min() < EXPONENTS[0] or exponents.max() > EXPONENTS[1]:
         found = f"multipliers from {multipliers.min()}, exponents {exponents.min()}..{exponents.max()}"
-        raise fields.wrong(name, found, f"0 or more, and {_EXPONENTS[0]}..{_EXPONENTS[1]}", _AGAIN)
+        raise fields.wrong(name, found, f"0 or more, and {EXPONENTS[0]}..{EXPONENTS[1]}", _AGAIN)
     scale = float(fields.attribute(group, "scale"))
     if not 0 < scale < math.inf:
         raise fields.wrong(f"{name}.scale", scale, "a finite number above 0", _AGAIN)

@@ -25,7 +25,7 @@ from host.nn.formats import FRONT_END_TOPS, FULL_TOP, WeightFormat
 from host.nn.layers import Architecture
 from host.nn.network import Calibration, Network, QatResult
 
-MAX_LAYERS = 32
+MAX_DENSE = 32
 
 
 def load_version_2(file: h5py.File, fields: Fields) -> Network:
@@ -51,8 +51,8 @@ def _is_hidden(result: QatResult) -> list[bool]:
 def load_version_1(file: h5py.File, fields: Fields) -> Network:
     """Raise InputError where a field is missing or wrong."""
     count = len(fields.group(file, "layers"))
-    if not 1 <= count <= MAX_LAYERS:
-        raise fields.wrong("layers", count, f"1..{MAX_LAYERS}")
+    if not 1 <= count <= MAX_DENSE:
+        raise fields.wrong("layers", count, f"1..{MAX_DENSE}")
     layers = tuple(_layer(file, fields, f"layers/{index}") for index in range(count))
     height, width = (int(side) for side in fields.attribute(file, "input_shape"))
     levels = _front_end(file, fields, (height, width))

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from host.nn.formats import FULL_TOP
 
+EXPONENTS = -31, 30
+"""The least and the largest of a multiplier."""
+
 
 @dataclass(frozen=True, eq=False)
 class GivenRows:
@@ -16,14 +19,14 @@ class GivenRows:
 
     A sum is bias + Σ weight · (code − zero code of the inputs), over what lies inside the map. It is brought to codes
     by TensorFlow Lite's rule: times multiplier / 2^31 · 2^exponent, rounded twice (see docs/numerics.md), plus `zero`,
-    held to low..high. Codes are u8, int8 ones plus 128; `scale` is what one step of them is worth. Of a pool `weights`
-    is None, and stands for ones, a row for each channel.
+    held to low..high. Codes are u8, int8 ones plus 128; `scale` is what one step of them is worth. Of a pool
+    `weights` are all the same number, (channels, 1, height, width), or None, which stands for ones.
     """
 
     weights: NDArray[np.int8] | None
     bias: NDArray[np.int32]  # (outputs,)
     multipliers: NDArray[np.int32]  # (outputs,), 0 or more
-    exponents: NDArray[np.int32]  # (outputs,), −31..30
+    exponents: NDArray[np.int32]  # (outputs,), within EXPONENTS
     scale: float
     zero: int
     low: int = 0

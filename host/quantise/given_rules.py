@@ -60,12 +60,13 @@ class GivenRules:
         return self.hidden(at, None)
 
     def mean(self, at: int) -> Rows | None:
-        """Rows of ones (channels, 1, height, width) for an average pool that has its own scale, None for another."""
+        """Rows of weights (channels, 1, height, width) for an average pool that has its own scale, None for another."""
         if (given := self._given.layers[at]) is None:
             return None
-        window = self._network.architecture.layers[at].window  # type: ignore[union-attr]
-        ones = np.ones((len(given.bias), 1, *cast(tuple[int, int], window)), np.int8)
-        return self._rows(at, replace(given, weights=ones))
+        if given.weights is None:
+            window = self._network.architecture.layers[at].window  # type: ignore[union-attr]
+            given = replace(given, weights=np.ones((len(given.bias), 1, *cast(tuple[int, int], window)), np.int8))
+        return self._rows(at, given)
 
     def _rows(self, at: int, given: GivenRows | None) -> Rows:
         assert given is not None and given.weights is not None

@@ -11,7 +11,8 @@ from host.data.problem import one_line
 from host.errors import InputError
 from host.importers.base import refused
 
-MAX_LAYERS = 1000
+MAX_LISTED = 1000
+"""Layers of Keras, of which many do nothing on a board."""
 _DEEPEST = 12
 """Lists and objects within each other in what a layer says about where it stands."""
 _SHOWN = 40
@@ -90,8 +91,8 @@ def layers_of(path: Path, text: str) -> list[Layer]:
         found = f"a model of class {shown(kind)}"
         need = "Sequential, or a Functional model that is a chain"
         raise refused(path, "config", found, need, "rebuild the net as keras.Sequential and copy the weights")
-    if len(listed) > MAX_LAYERS:
-        raise refused(path, "config", f"{len(listed)} layers", f"at most {MAX_LAYERS}", "give a smaller net")
+    if len(listed) > MAX_LISTED:
+        raise refused(path, "config", f"{len(listed)} layers", f"at most {MAX_LISTED}", "give a smaller net")
     layers = [_layer(path, each, index) for index, each in enumerate(listed)]
     if kind == "Sequential":
         given = config.get("build_input_shape") if isinstance(config, dict) else None

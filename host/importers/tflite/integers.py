@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from host.importers.multipliers import quantised_multipliers
 from host.importers.tflite.file import Tensor
-from host.nn.given import GivenRows
+from host.nn.given import EXPONENTS, GivenRows
 
 CENTER = 128
 """The u8 code that stands for int8's 0."""
 _LOW, _HIGH = -128, 127
 _LIMITS = {"RELU": math.inf, "RELU6": 6.0}
-_MOST_SHIFT, _LEAST_EXPONENT = 32, -31
+_MOST_SHIFT = 32
 
 
 def zero_code(tensor: Tensor) -> int:
@@ -56,7 +56,7 @@ def mean_rows(source: Tensor, target: Tensor, channels: int, count: int) -> Give
     bits as the count has and then rounded down. Raise OverflowError as `layer_rows`."""
     multipliers, exponents = quantised_multipliers(np.array([float(source.scales[0]) / float(target.scales[0])]))
     multiplier, exponent = int(multipliers[0]), int(exponents[0])
-    shift = min(count.bit_length() - 1, _MOST_SHIFT, exponent - _LEAST_EXPONENT)
+    shift = min(count.bit_length() - 1, _MOST_SHIFT, exponent - EXPONENTS[0])
     return GivenRows(
         None,
         np.zeros(channels, np.int32),
