@@ -70,6 +70,8 @@ def _shares(network: Network, asked: Asked) -> dict[str, float]:
 def _say(console: Console, network: Network, asked: Asked) -> None:
     layers = int(np.count_nonzero(network.output_max))
     console.say(f"{asked.name} {asked.part}: {len(asked.samples):,} {asked.unit}s, ranges of {layers} layers")
+    if asked.cut is not None:
+        console.say(asked.cut)
     for name, share in _shares(network, asked).items():
         what = "answers as the float net" if asked.samples.labels is None else "accuracy"
         console.say(f"  {name:24} {what} {percent(share)}")

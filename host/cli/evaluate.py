@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def say_formats(console: Console, network: Network, asked: Asked, found: FormatsTable) -> None:
     """What each format makes of the samples, and why int8 is not among them."""
-    say_cut(console, asked)
+    if asked.cut is not None:
+        console.say(asked.cut)
     unit, count = "images" if asked.unit == "digit" else "inputs", len(asked.samples)
     console.say(f"{asked.name} {asked.part}, {count:,} {unit}; changed: {asked.unit}s that differ from float32")
     console.say(table(found.cells))
@@ -67,9 +68,3 @@ def say_formats(console: Console, network: Network, asked: Asked, found: Formats
         reason := refusal(network, WeightFormat.INT8)
     ):
         console.say(f"left out: {reason}")
-
-
-def say_cut(console: Console, asked: Asked) -> None:
-    """That inputs reach farther than the net's codes, where they do."""
-    if asked.cut is not None:
-        console.say(asked.cut)

@@ -134,6 +134,8 @@ def _say(console: Console, found: Verification) -> None:
     fmt = format_of(found.graph)
     n, accuracy, agreement = result["n"], result["accuracy"], result["agreement"]
     console.say(f"{result['board']['mcu']}, {fmt}, {result['dataset']} {result['split']}: {n:,} {asked.unit}s")
+    if asked.cut is not None:
+        console.say(asked.cut)
     if comparison.labels is not None:
         console.say(
             f"accuracy   float {percent(accuracy['float'])}   quantised {percent(accuracy['quantised'])}   "

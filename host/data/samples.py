@@ -5,6 +5,7 @@ Knows no file format. Arrays become read-only views, so that a hash over them st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -43,8 +44,12 @@ class Original:
 
     def first(self, count: int) -> Original:
         """The answers to the first `count` images."""
-        codes = None if self.codes is None else self.codes[:count]
-        return Original(codes, None if self.outputs is None else self.outputs[:count])
+        return self.at(slice(count))
+
+    def at(self, rows: slice | Sequence[int]) -> Original:
+        """The answers to some of the images."""
+        codes = None if self.codes is None else self.codes[rows]
+        return Original(codes, None if self.outputs is None else self.outputs[rows])
 
 
 @dataclass(frozen=True, eq=False)

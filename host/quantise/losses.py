@@ -46,8 +46,9 @@ _SILENT = (ReLU, BatchNorm, Dropout)
 class Loss:
     """Of one op over the sample. `layer` is the number of the layer that puts out the same, None where none does;
     `error` the root of the mean squared difference over that of the float values, `error_here` the same of the first
-    image alone, None without a layer. `clipped` is the share of values that lay above the range and were cut, None
-    where nothing is held to one, `zero` the share of zeros, `used` the largest code over the top of the range."""
+    image alone, None without a layer. `clipped` is the share of values that lay outside the range and were cut, None
+    where nothing is held to one, `zero` the share of zeros, `used` how far codes get from that of 0.0 over how far the
+    range does."""
 
     layer: int | None
     error: float | None
@@ -110,7 +111,7 @@ def _end_of(specs: tuple[LayerSpec, ...], at: int, op: Op) -> int:
     """The last layer that `op` takes, the search beginning at layer `at`; behind the end where there is none."""
     kinds: tuple[type, ...] = {
         Preconv: (MinMaxNormalise,),
-        Conv: (Conv2d, FixedConv2d),
+        Conv: (Conv2d, FixedConv2d, AveragePool2d),  # a pool that has its own scale is a convolution with ones
         Dense: (DenseLayer,),
         Pool: (MaxPool2d, AveragePool2d),
     }[type(op)]
@@ -157,17 +158,23 @@ class _Tally:
         self._op, self._is_limited = op, is_limited
         self._sums = np.zeros(3)  # of codes², of codes · floats, of floats²
         self._here: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-        self._count = self._zeros = self._largest = 0
+        self._count = self._zeros = 0
+        self._used = 0.0
+        self._is_code = not op.codes.is_float and not (isinstance(op, Dense) and op.rows.requantiser is None)
         self._clipped = self._possible = 0
 
     def count_clipped(self, given: Values) -> None:
-        """Of what an op is given for a batch: the sums that lie above its range."""
+        """Of what an op is given for a batch: the sums that lie outside its range, but those that a ReLU cuts."""
         op = self._op
         if self._is_limited or not isinstance(op, Conv | Dense) or op.rows.requantiser is None:
             return
         sums = conv_sums(op, given) if isinstance(op, Conv) else dense_sums(op, given)
-        scaled = op.rows.requantiser.scaled(sums) + op.rows.codes.zero
-        self._clipped += int((scaled > op.rows.codes.high).sum())
+        kind = op.rows.codes
+        scaled = op.rows.requantiser.scaled(sums) + kind.zero
+        is_outside = scaled > kind.high
+        if kind.low < kind.zero:
+            is_outside |= scaled < kind.low
+        self._clipped += int(is_outside.sum())
         self._possible += scaled.size
 
     def count(self, found: Values, floats: NDArray[Any] | None) -> None:
@@ -175,21 +182,21 @@ class _Tally:
         kind = self._op.codes
         self._count += found.size
         self._zeros += int((found == kind.zero).sum())
-        self._largest = max(self._largest, int(found.max()) if found.dtype.kind in "iu" else 0)
+        if self._is_code:
+            for end, reached in ((kind.high, int(found.max())), (kind.low, int(found.min()))):
+                if end != kind.zero:
+                    self._used = max(self._used, (reached - kind.zero) / (end - kind.zero))
         if floats is None:
             return
-        is_code = found.dtype == np.uint8
-        whole = found.astype(np.float64).reshape(len(found), -1) - (kind.zero if is_code else 0)
+        whole = found.astype(np.float64).reshape(len(found), -1) - (kind.zero if self._is_code else 0)
         exact = floats.astype(np.float64).reshape(len(found), -1)
-        if is_code and kind.low == kind.zero:
+        if self._is_code and kind.low == kind.zero and not isinstance(self._op, Dense):
             exact = np.maximum(exact, 0.0)  # a ReLU that stands behind the pool
         self._sums += [(whole * whole).sum(), (whole * exact).sum(), (exact * exact).sum()]
         if self._here is None:
             self._here = whole[0], exact[0]
 
     def loss(self, place: int | None) -> Loss:
-        op = self._op
-        is_code = not op.codes.is_float and not (isinstance(op, Dense) and op.rows.requantiser is None)
         squares, products, floats = self._sums
         step = products / squares if squares else 0.0
         error = here = None
@@ -204,5 +211,5 @@ class _Tally:
             error_here=here,
             clipped=self._clipped / self._possible if self._possible else None,
             zero=self._zeros / self._count,
-            used=self._largest / op.codes.high if is_code else None,
+            used=self._used if self._is_code else None,
         )

@@ -12,12 +12,15 @@ from host.quantise.ops import MapShape
 
 INK = 255
 _SEED = 10
+_ALONE = 8
+"""So many channels at most."""
 Named = tuple[str, NDArray[np.uint8]]
 """A name, and an image (channels, height, width)."""
 
 
 def plain_patterns(shape: MapShape) -> Iterator[Named]:
-    """Blank, full, checkers, stripes, ramps, noise, a single pixel in each corner, and each channel alone."""
+    """Blank, full, checkers, stripes, ramps, noise, a single pixel in each corner, and each channel alone, but of many
+    channels some."""
     channels, height, width = shape
     y, x = np.mgrid[:height, :width]
     yield "blank", _image(shape, 0 * y)
@@ -32,7 +35,8 @@ def plain_patterns(shape: MapShape) -> Iterator[Named]:
     for side, row in (("upper", 0), ("lower", height - 1)):
         for end, column in (("left", 0), ("right", width - 1)):
             yield f"pixel {side} {end}", _image(shape, ((y == row) & (x == column)) * INK)
-    for channel in range(channels if channels > 1 else 0):
+    alone = np.unique(np.linspace(0, channels - 1, min(channels, _ALONE)).astype(int)).tolist()
+    for channel in alone if channels > 1 else []:
         yield (
             f"channel {channel}",
             np.where(np.arange(channels)[:, None, None] == channel, _image(shape, 0 * y + INK), 0),

@@ -19,6 +19,7 @@ from host.quantise.graph import Graph
 from host.quantise.losses import Loss
 from host.quantise.ops import elements, op_name
 from host.report.divergence import Trace, document
+from host.report.original import Standing
 
 AS_THEY_ARE = "as they are"
 LEAST_GAIN = 0.05
@@ -26,26 +27,28 @@ LEAST_GAIN = 0.05
 _SIGMAS = 3.0
 """By so many standard errors of a fair coin's, wins must outnumber losses: few images prove nothing."""
 MOST_CLIPPED = 0.01
-"""The share of an op's values that may lie above its range."""
+"""The share of an op's values that may lie outside its range."""
 LEAST_USED = 0.25
-"""The share of its range that an op's largest value should reach: below, two bits or more are lost."""
+"""The share of its range that an op's furthest value should reach: below, two bits or more are lost."""
 
 
 @dataclass(frozen=True)
 class Said:
     """What everybody says of one image: scores (classes,) of float net, reference and board, and each one's class. The
-    board's are None where none was asked."""
+    board's are None where none was asked, the original's class where nobody knows it."""
 
     label: int | None
     float_scores: NDArray[np.float32]
     reference_scores: NDArray[Any]
     board_scores: NDArray[Any] | None = None
     board_class: int | None = None
+    original_class: int | None = None
 
     @property
     def classes(self) -> dict[str, int]:
         found = {"float": int(self.float_scores.argmax()), "reference": int(self.reference_scores.argmax())}
-        return found if self.board_class is None else found | {"board": self.board_class}
+        others = {"board": self.board_class, "original": self.original_class}
+        return found | {name: each for name, each in others.items() if each is not None}
 
 
 def accuracy_by_reading(
@@ -67,6 +70,16 @@ def reading_cause(right: Mapping[str, NDArray[np.bool_]]) -> str | None:
     return f"{name} {100 * best.mean():.1f} % instead of {100 * usual.mean():.1f} %: {remedy}"
 
 
+def original_cause(standing: Standing | None) -> str | None:
+    """That the reference's codes are not those of the net that it was imported from, which no range explains."""
+    if standing is None or not standing.reference.differs:
+        return None
+    return (
+        f"the reference has other codes than the original in {standing.count - (standing.reference.equal or 0)} of "
+        f"{standing.count} answers: import the original again, and look whether they are its answers to these inputs"
+    )
+
+
 def range_causes(graph: Graph, found: Sequence[Loss], way_out: str) -> list[str]:
     """Ops whose range does not fit what these images put into it, with the way out."""
     causes = []
@@ -74,7 +87,7 @@ def range_causes(graph: Graph, found: Sequence[Loss], way_out: str) -> list[str]
         what = f"op {number}, {op_name(op)}" + ("" if loss.layer is None else f" (layer {loss.layer})")
         if loss.clipped is not None and loss.clipped > MOST_CLIPPED:
             causes.append(
-                f"{what}: {100 * loss.clipped:.1f} % of its values lie above its range and are cut; {way_out}"
+                f"{what}: {100 * loss.clipped:.1f} % of its values lie outside its range and are cut; {way_out}"
             )
         elif loss.clipped is not None and loss.used is not None and loss.used < LEAST_USED:
             causes.append(f"{what}: these images use {100 * loss.used:.0f} % of its range; {way_out}")
@@ -89,6 +102,7 @@ def explanation(
     right: Mapping[str, NDArray[np.bool_]],
     trace: Trace | None,
     causes: Sequence[str],
+    standing: Standing | None = None,
 ) -> dict[str, Any]:
     """For machines."""
     scores = {"float": said.float_scores, "reference": said.reference_scores, "board": said.board_scores}
@@ -115,6 +129,7 @@ def explanation(
         ],
         "accuracy": {name: float(each.mean()) for name, each in right.items()},
         "n": len(right[AS_THEY_ARE]) if right else 0,
+        "original": None if standing is None else standing.document,
         "trace": None if trace is None else document(trace),
         "causes": list(causes),
     }

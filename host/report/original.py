@@ -52,6 +52,20 @@ class AgainstOriginal:
         }
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a sample's answers stand to the original's: those of the reference and of the float net."""
+
+    count: int
+    reference: AgainstOriginal
+    floats: AgainstOriginal
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"n": self.count, "reference": self.reference.document, "float": self.floats.document}
+
+
 NO_ORIGINAL = dict.fromkeys(("original_compared", "original_equal", "original_classes_equal", "original_first"))
 """The same for data without original."""
 

@@ -59,7 +59,7 @@ class ProbeComparison:
         if not self.probes.tie:
             lines.append("           no image was found whose two largest scores are equal")
         if self.probes.unreached:
-            lines.append(f"           no image was found that reaches the clamp of {'; '.join(self.probes.unreached)}")
+            lines.append(f"           no image was found that passes the clamp of {'; '.join(self.probes.unreached)}")
         return "\n".join([*lines, *([] if self.agrees else [self._first()])])
 
     def _first(self) -> str:

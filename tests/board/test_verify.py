@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import exported, verify_usps
+from given_networks import GIVEN, given_network
 from needed import need
 from networks import network_of
 
@@ -24,6 +25,7 @@ from host.link import build, project
 from host.modelfile import file as model_file
 from host.nn.encode import encode
 from host.nn.layers import Dense, Flatten, ReLU
+from host.quantise.probes import probes
 from host.quantise.reference import infer
 
 DIGITS = 2007
@@ -165,6 +167,7 @@ BUGS = {
         "    clr ZERO\n    tst MULTIPLIER + 1\n",
         "    clr ZERO\n    dec LEVELS\n    tst MULTIPLIER + 1\n",
     ),
+    "an imported net's lower clamp one higher": ("lib/nn/nn_affine.c", "held > zero ? 0 :", "held > zero ? 1 :"),
 }
 
 
@@ -237,8 +240,8 @@ def test_a_planted_bug_is_caught(
         ("the last maximum", "native", "auto", "tie"),
         ("the last maximum in assembly", "uno", "asm", "tie"),
         ("levels one lower", "native", "auto", "coarse checker"),
-        ("a clamp one lower", "native", "auto", "saturating op 2, dense 64-40"),
-        ("a clamp one lower in assembly", "uno", "asm", "saturating op 2, dense 64-40"),
+        ("a clamp one lower", "native", "auto", "saturating op 1, dense 64-40"),
+        ("a clamp one lower in assembly", "uno", "asm", "saturating op 1, dense 64-40"),
     ],
 )
 def test_a_planted_bug_that_data_need_not_show_is_caught_by_a_probe(
@@ -265,6 +268,16 @@ def test_a_planted_bug_that_data_need_not_show_is_caught_by_a_probe(
         # No digit shows it, and no score.
         assert result["agreement"]["classes_equal"] == result["agreement"]["scores_equal"] == result["n"] == 30
         assert result["probes"]["equal"] == result["probes"]["n"] - 1 and "and every score is equal" in shown
+
+
+def test_a_lower_clamp_of_an_imported_net_is_named_by_a_probe(plant: Callable[[str], None], tmp_path: Path) -> None:
+    plant("an imported net's lower clamp one higher")
+    model = tmp_path / "given.h5"
+    model_file.save(given_network(GIVEN["given, oblong"]), model)
+    code, result = verify_usps(tmp_path, model, "--board", "native", "--limit", 5)
+    assert (code, result["verdict"]) == (1, "fail")
+    first = result["probes"]["first_differing"]
+    assert result["probes"]["equal"] < result["probes"]["n"] and first["name"] in probes(exported(model).graph).names
 
 
 @pytest.mark.parametrize(

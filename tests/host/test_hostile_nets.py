@@ -91,7 +91,8 @@ def wide_joint() -> bytes:
 
 
 ONNX: dict[str, tuple[Callable[[], bytes], str]] = {
-    "nothing": (lambda: b"", "no version of its operators"),
+    "nothing": (lambda: b"", "found damage (no bytes)"),
+    "no message": (lambda: b"\x08\x08", "no version of its operators"),
     "noise": (lambda: bytes(range(256)) * 40, "damage"),
     "cut off": (lambda: small().model().SerializeToString()[:-40], "damage"),
     "thirty million operators": (lambda: model_of(message(1, b"") * (30 << 20)), "damage"),

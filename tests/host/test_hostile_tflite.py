@@ -105,7 +105,8 @@ def floats_of(size: float) -> bytes:
 
 
 FILES: dict[str, tuple[Callable[[], bytes], str]] = {
-    "nothing": (lambda: b"", "no bytes"),
+    "nothing": (lambda: b"", "found damage (no bytes)"),
+    "one byte": (lambda: b"\x00", "no TFL3"),
     "a signature alone": (lambda: b"\0\0\0\0TFL3", "need"),
     "a root at itself": (lambda: patched(0, 0), "need"),
     "a root far away": (lambda: patched(0, 0xFFFFFFFF), "damage"),

@@ -257,6 +257,14 @@ def test_the_suffix_does_not_matter_where_the_file_says_what_it_is(tmp_path: Pat
     assert import_net(small().write(tmp_path / "net"), Options()).source == "TensorFlow Lite"
 
 
+def test_a_long_vector_is_taken_as_the_most_square_map(tmp_path: Path) -> None:
+    path = Net(1, (1, 300)).dense(4).write(tmp_path / "net.tflite")
+    found = import_net(path, Options())
+    assert found.network.input_shape == (1, 15, 20)
+    assert "300 values are taken as 15x20; --shape says otherwise" in found.notes
+    assert import_net(path, Options(shape=(10, 30))).network.input_shape == (1, 10, 30)
+
+
 def test_shapes_computed_beside_the_chain_are_passed_over(tmp_path: Path) -> None:
     """As converters write a flattening of a batch of any size."""
     net = Net(1, SHAPE).conv(4, (3, 3))

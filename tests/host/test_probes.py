@@ -1,11 +1,10 @@
 """The images that go before the data: the same each time, bounded, and such that wrong arithmetic shows in them."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from given_networks import GIVEN, given_network
-from graphs import dense_graph
 from networks import network_of, random_network
 
 from host.link import wire
@@ -14,10 +13,10 @@ from host.nn.layers import Conv2d, Dense, Flatten, MaxPool2d, ReLU, preconv_laye
 from host.quantise import probes as module
 from host.quantise.graph import Graph
 from host.quantise.lower import lower
-from host.quantise.ops import op_name
 from host.quantise.patterns import plain_patterns
-from host.quantise.probes import probes
+from host.quantise.probes import MOST_BYTES, MOST_PROBES, probes
 from host.quantise.reference import infer
+from host.quantise.saturation import clamps
 from host.quantise.ties import closest, gaps
 from host.report.probes import compare_probes
 
@@ -30,7 +29,7 @@ GRAPHS = {
     "floats": lambda: lower(network_of(LAYERS), FLOAT16),
     "front end": lambda: lower(network_of((*preconv_layers(63), Flatten(), Dense(12), ReLU())), INT8, top=63),
     "channels": lambda: lower(network_of(LAYERS, shape=(3, 9, 12)), INT8),
-    "a vector": lambda: dense_graph(np.random.default_rng(3), (20, 9, 5)),
+    "a vector": lambda: lower(network_of((Flatten(), Dense(9), ReLU()), shape=(1, 1, 20))),
     "codes as scores": lambda: lower(given_network(GIVEN["given, padded"])),
 }
 SOME = pytest.mark.parametrize("name", GRAPHS)
@@ -56,20 +55,68 @@ def test_the_last_one_is_a_tie(name):
         assert found.tie and scores[0].argmax() != last
 
 
+def misheld(graph, clamp, wrong):
+    """The graph with an op that holds its sums in another way; `wrong` makes codes of scaled sums and the op's own."""
+
+    class Held(type(graph.ops[clamp.at].rows.requantiser)):
+        def scaled(self, sums):
+            zero = graph.ops[clamp.at].codes.zero
+            found = super().scaled(sums) + zero
+            return wrong(found, np.clip(found, rows.codes.low, rows.codes.high)) - zero
+
+    op = graph.ops[clamp.at]
+    rows = op.rows
+    rule = Held(**{each.name: getattr(rows.requantiser, each.name) for each in fields(rows.requantiser)})
+    wide = replace(op, rows=replace(rows, requantiser=rule, codes=replace(rows.codes, low=0, high=255)))
+    return replace(graph, ops=(*graph.ops[: clamp.at], wide, *graph.ops[clamp.at + 1 :]))
+
+
+def mistakes(end, sign):
+    """Ways to hold sums wrongly at an end, outwards being `sign`."""
+    return (
+        lambda scaled, held: np.where(sign * held >= sign * end, end - sign, held),
+        lambda scaled, held: np.where(sign * scaled > sign * end, (end + sign) % 256, held),
+        lambda scaled, held: np.where(sign * scaled > sign * end, end - sign, held),
+    )
+
+
 @SOME
-def test_a_clamp_that_is_one_off_shows(name):
+def test_a_wrong_clamp_shows(name):
+    """Of either end of every op's codes, those of the scores too: one lower, one higher, or of what is beyond alone."""
     graph = GRAPHS[name]()
     found = probes(graph)
-    said, reached = infer(graph, found.images).scores, []
-    for at, op in enumerate(graph.ops[:-1]):
-        if getattr(op, "rows", None) is None or op.rows.requantiser is None or op_name(op) in found.unreached:
+    said, told = infer(graph, found.images).scores, set()
+    for clamp in clamps(graph):
+        if clamp.name(graph) in found.unreached:
             continue
-        reached.append(at)
-        for high in (op.codes.high - 1, op.codes.high + 1):
-            wrong = replace(op, rows=replace(op.rows, codes=replace(op.codes, high=high)))
-            mutant = replace(graph, ops=(*graph.ops[:at], wrong, *graph.ops[at + 1 :]))
-            assert (infer(mutant, found.images).scores != said).any(), (op_name(op), high)
-    assert reached or name == "floats"
+        end, sign = clamp.end(graph.ops[clamp.at]), clamp.sign
+        told |= {(clamp.at, sign)}
+        for wrong in mistakes(end, sign):
+            assert (infer(misheld(graph, clamp, wrong), found.images).scores != said).any(), clamp.name(graph)
+    has_codes = graph.ops[-1].codes.zero > 0
+    assert {sign for _, sign in told} == ({-1, 1} if name != "floats" else set())
+    assert not has_codes or {(len(graph.ops) - 1, sign) for sign in (-1, 1)} <= told
+
+
+def test_ends_that_no_sum_can_pass_are_not_asked_for():
+    graph = GRAPHS["codes as scores"]()
+    last = graph.ops[-1]
+    assert {each.is_upper for each in clamps(graph) if each.at == len(graph.ops) - 1} == {False, True}
+    small = replace(last.rows, weights=0 * last.rows.weights, bias=0 * last.rows.bias)
+    silent = replace(graph, ops=(*graph.ops[:-1], replace(last, rows=small)))
+    assert all(each.at < len(graph.ops) - 1 for each in clamps(silent))
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"), [((300, 1, 20), 10), ((300, 1, 4), 32), ((40, 3, 3), 32), ((1, 255, 255), 2), ((1, 1, 40), 32)]
+)
+def test_they_are_bounded_and_no_two_are_equal(shape, most):
+    graph = lower(network_of((Flatten(), Dense(6), ReLU(), Dense(5), ReLU()), shape=shape))
+    found = probes(graph)
+    assert len(found.names) == len(found.images) == len(set(found.names)) <= most <= MOST_PROBES
+    assert found.images.nbytes <= max(MOST_BYTES, 2 * found.images[0].nbytes)
+    assert len({image.tobytes() for image in found.images}) == len(found.images) >= 2
+    assert not any(image.any() for name, image in zip(found.names, found.images, strict=True) if name == "blank")
 
 
 def test_what_every_net_is_shown():
@@ -82,6 +129,8 @@ def test_what_every_net_is_shown():
     assert names["ramp across"][0, 3].tolist() == [0, 63, 127, 191, 255]
     lit = dict(plain_patterns((3, 2, 2)))["channel 1"]
     assert lit.reshape(3, -1).max(axis=1).tolist() == [0, 255, 0]
+    alone = [name for name in dict(plain_patterns((300, 1, 1))) if name.startswith("channel")]
+    assert len(alone) == 8 and (alone[0], alone[-1]) == ("channel 0", "channel 299")
 
 
 def test_the_search_is_bounded_by_images_tried():
@@ -104,7 +153,7 @@ def test_a_net_beyond_the_bound_gets_the_plain_ones_and_one_more(monkeypatch):
     graph = GRAPHS["convolutions"]()
     found = probes(graph)
     plain = dict(plain_patterns(graph.input_shape))
-    assert found.names[: len(plain)] == tuple(plain) and len(found.names) == len(plain) + 1
+    assert len(found.names) == len(plain) and set(found.names[:-1]) < set(plain)
     assert any(np.array_equal(found.images[-1], image[0]) for image in plain.values())
 
 

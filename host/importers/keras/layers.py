@@ -197,7 +197,7 @@ def _dense(walk: Walk, layer: Layer) -> None:
 def _fitting(walk: Walk, layer: Layer, kernel: NDArray[np.generic], groups: int = 1) -> NDArray[np.generic]:
     """The kernel (height, width, channels of a group, outputs), whose channels must be those of the map."""
     channels = walk.chain.shape[0]
-    if groups < 1 or (len(walk.chain.shape) == 3 and kernel.shape[2] * groups != channels):
+    if groups > 0 and len(walk.chain.shape) == 3 and kernel.shape[2] * groups != channels:
         found = f"a kernel {kernel.shape} in {groups} group{'' if groups == 1 else 's'}"
         raise layer.wrong(found, f"one of {channels} channels", AGAIN)
     return kernel
