@@ -19,7 +19,8 @@ from host.importers.onnx.walk import network, walk
 SOURCE, QUANTISED, ENGINE = "ONNX", "ONNX, quantised (QDQ)", "onnx"
 _ROUNDING = (
     "with the file's own scales and weights; sums are rounded by TensorFlow Lite's integer rule, where onnxruntime "
-    "rounds floats: of the same inputs a few codes in 1,000 may differ from its by 1"
+    "rounds floats: of the same inputs a few codes in 1,000 may differ from its by 1, and half of the means that lie "
+    "right between two codes"
 )
 
 
