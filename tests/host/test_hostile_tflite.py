@@ -71,6 +71,13 @@ def shared_weights() -> bytes:
     return net.bytes()
 
 
+def a_number() -> bytes:
+    """A depthwise convolution over a tensor without axes."""
+    net = Net(1, (1, 4, 4, 2)).depthwise((3, 3)).dense(4)
+    net.file.tensors[0].shape = ()
+    return net.bytes()
+
+
 def in_circles() -> bytes:
     net = small()
     net.file.operators[2].outputs = net.file.operators[0].inputs[:1]
@@ -152,6 +159,7 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "biases that no sum holds": (lambda: tensor(2, data=(2**31 - 1,) * 4), "int8: layer 0"),
     "biases of NaN": (lambda: floats_of(float("nan")), "NaN"),
     "biases as large as floats can be": (lambda: floats_of(3e38), "net's numbers"),
+    "a single number for a map": (a_number, "op 0 DEPTHWISE_CONV_2D"),
     "a variable": (lambda: tensor(1, variable=True), "a variable"),
     "sparse weights": (lambda: tensor(1, sparse=True), "sparse"),
     "a map beyond any board": (a_wide_map, "tensor"),

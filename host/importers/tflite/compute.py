@@ -24,9 +24,10 @@ def conv(walk: Walk, op: Operator) -> None:
 def depthwise(walk: Walk, op: Operator) -> None:
     source, filters = walk.checked(op), walk.filters(op, 4)
     outputs, kernel = filters.shape[3], (filters.shape[1], filters.shape[2])
-    if filters.shape[0] != 1 or op.options["DepthMultiplier"] * source.shape[-1] != outputs:
+    channels = source.shape[-1] if source.shape else 0
+    if filters.shape[0] != 1 or op.options["DepthMultiplier"] * channels != outputs:
         found = f"weights {filters.shape} and a depth multiplier of {op.options['DepthMultiplier']}"
-        raise walk.file.refused(op, found, f"(1, height, width, {source.shape[-1]} · multiplier)", AGAIN)
+        raise walk.file.refused(op, found, f"(1, height, width, {channels} · multiplier)", AGAIN)
     _convolve(walk, op, source, outputs, kernel, 1, 3, lambda weights: weights.transpose(3, 0, 1, 2))
 
 

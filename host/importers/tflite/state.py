@@ -97,7 +97,9 @@ class Walk:
             sides = (channels, height, width)
         if self.kind == INT8:
             self._chain = MicroCodes(self.file.path, sides)
-            self._chain.quantise(op.place, *self._codes)
+            source = self.file.tensors[self.at]
+            for codes in (self._codes, (integers.scale_of(source), integers.zero_code(source))):
+                self._chain.quantise(op.place, *codes)  # the last digits of scales may change on the way here
         else:
             self._chain = Chain(self.file.path, sides, scaling_of(self.options))
         self._chain.notes += notes
