@@ -104,7 +104,7 @@ NETS = {
     "padded, float32": layered("padded", WeightFormat.FLOAT32, ("mega",)),
     "pools, float16": layered("pools", WeightFormat.FLOAT16, BOTH),
     "pools, float32": layered("pools", WeightFormat.FLOAT32),
-    "overlapping, float16": layered("overlapping", WeightFormat.FLOAT16, BOTH),
+    "overlapping, float16": layered("overlapping", WeightFormat.FLOAT16, ("mega",)),
     "far": layered(FAR, boards=("mega",)),
     "far, int4": layered((Conv2d(16, 3), ReLU(), Flatten(), Dense(50), ReLU()), INT4, ("mega",)),
     "far scores, ternary": layered(FAR[:3], TERNARY, ("mega",)),
