@@ -129,11 +129,9 @@ class AffineConv(OneOp[Conv]):
 
         return {
             "nn_conv_affine": 1,
-            "nn_conv_affine position": positions,
             "nn_conv_affine sum": positions * outputs,
             f"nn_conv_affine {'run' if op.groups == 1 else 'grouped run'}": runs(found) * outputs,
             "nn_conv_affine patch": (patches(found) - positions) * outputs,
-            "nn_conv_affine edge patch": patches(at_edges) * outputs,
             "nn_conv_affine edge run": runs(at_edges) * outputs,
             "nn_conv_affine edge weight": sum(count * y * x for (y, x), count in at_edges.items()) * share * outputs,
         } | conv_codes(op, alive)

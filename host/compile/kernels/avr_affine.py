@@ -67,11 +67,9 @@ class AvrAffineConv(OneOpOnAvr[Conv]):
             self.name: 1,
             f"{self.name} {kind} position": positions,
             f"{self.name} {kind} input": positions * op.rows.flat.shape[1] * op.rows.outputs,
-            f"{self.name} size of blocks": positions * len(set(sizes)),
             f"{self.name} block": positions * len(sizes),
             "nn_avr_affine_codes code": positions * op.rows.outputs,
             f"{self.name} edge": sum(at_edges.values()),
-            f"{self.name} edge row": sum(count * y for (y, _), count in at_edges.items()),
         } | affine.conv_codes(op, alive)
 
     def functions(self, op: Conv, chip: Chip) -> Mapping[str, Mapping[str, float]]:
